@@ -1,0 +1,3 @@
+"""miglink links administrative records into persons, spells and migration statistics."""
+
+__version__ = "0.1.0"

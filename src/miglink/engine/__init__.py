@@ -1,0 +1,111 @@
+"""The engine seam: the few operations a stage asks of DuckDB or Spark.
+
+SQL is written once, in DuckDB's dialect. A stage names its inputs by keyword and uses those names in its SELECT:
+
+    spells = engine.query("spells", "SELECT … FROM records JOIN identity_persons USING (…)", records=records, …)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+
+
+@dataclass(frozen=True)
+class Table:
+    """A handle on a finished table: its name and the Parquet file (or folder of files) that holds it."""
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How to read a delimited text file; every column is read as text."""
+
+    separator: str = ","
+    encoding: str = "utf-8"
+    quote: str = '"'
+    trailer: str | None = None
+
+
+@dataclass(frozen=True)
+class ParquetFormat:
+    """How to read Parquet; every column is cast to text, so that one set of rules serves all formats."""
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """The rows of one source as text, with `file` and `row_number`, and what could not be read.
+
+    `malformed` has file, row_number: lines whose number of fields is not the header's.
+    `trailers` has file, stated_rows: control totals; stated_rows is null where the line gives no number.
+    """
+
+    rows: Table
+    malformed: Table
+    trailers: Table
+    columns: tuple[str, ...] = field(default=())
+
+
+class Engine(Protocol):
+    """What a stage may ask for. Two real implementations: DuckDBEngine and (extra `spark`) SparkEngine."""
+
+    def query(self, name: str, select: str, **tables: Table) -> Table:
+        """Run one SELECT, write the table `name` of the contract, sorted by its key, and check it."""
+        ...
+
+    def step(self, name: str, select: str, **tables: Table) -> Table:
+        """Run one SELECT and write a scratch table that no contract describes; it goes when the engine closes."""
+        ...
+
+    def collect(self, select: str, **tables: Table) -> pl.DataFrame:
+        """Run one SELECT whose result is small whatever the size of the data, and return its rows."""
+        ...
+
+    def count(self, table: Table) -> int:
+        """The number of rows of a table."""
+        ...
+
+    def frame(self, name: str, frame: pl.DataFrame) -> Table:
+        """Make a scratch table of a small frame (codes, parameters)."""
+        ...
+
+    def read(self, name: str, paths: Sequence[Path], file_format: CsvFormat | ParquetFormat) -> RawRows:
+        """Read the files of a source as text."""
+        ...
+
+    def splink_api(self) -> Any:
+        """A fresh Splink database API on this engine: one for each linker."""
+        ...
+
+    def close(self) -> None:
+        """Release the engine and its scratch tables."""
+        ...
+
+
+def text_literal(value: str) -> str:
+    """A value as an SQL string literal."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def open_engine(
+    kind: str,
+    tables_folder: Path,
+    *,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    temp_directory: Path | None = None,
+) -> Engine:
+    """Open the engine named in the configuration; its tables are written into `tables_folder`."""
+    from miglink.engine.duckdb_engine import DuckDBEngine
+
+    assert kind == "duckdb", kind  # the configuration admits no other kind
+    return DuckDBEngine(tables_folder, memory_limit=memory_limit, threads=threads, temp_directory=temp_directory)

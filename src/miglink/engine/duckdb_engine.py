@@ -1,0 +1,133 @@
+"""The DuckDB engine: embedded, the default."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+
+from miglink.engine import CsvFormat, ParquetFormat, RawRows, Table, identifier, text_literal
+from miglink.errors import SourceError, TableError
+from miglink.tables import TABLES, Contract
+
+
+class DuckDBEngine:
+    """Runs every query in one embedded DuckDB; tables are single Parquet files."""
+
+    def __init__(
+        self,
+        tables_folder: Path,
+        *,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+        temp_directory: Path | None = None,
+    ) -> None:
+        self._folder = tables_folder
+        self._scratch = tables_folder / "scratch"
+        self._scratch.mkdir(parents=True, exist_ok=True)
+        self._connection = duckdb.connect(":memory:")
+        settings = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "enable_progress_bar": "false",
+            "TimeZone": "'UTC'",
+            "temp_directory": text_literal(str(temp_directory or self._scratch / "spill")),
+            "memory_limit": text_literal(memory_limit) if memory_limit else None,
+            "threads": str(threads) if threads else None,
+        }
+        for name, value in settings.items():
+            if value is not None:
+                self._connection.execute(f"SET {name} = {value}")
+
+    def query(self, name: str, select: str, **tables: Table) -> Table:
+        """Run one SELECT, write the table `name` of the contract, sorted by its key, and check it."""
+        contract = TABLES[name]
+        order = ", ".join(identifier(column) for column in contract.key)
+        table = Table(name, self._folder / f"{name}.parquet")
+        self._write(f"SELECT * FROM ({select}) ORDER BY {order}", table.path, tables, checked=contract)
+        return table
+
+    def step(self, name: str, select: str, **tables: Table) -> Table:
+        """Run one SELECT and write a scratch table that no contract describes; it goes when the engine closes."""
+        table = Table(name, self._scratch / f"{name}.parquet")
+        self._write(select, table.path, tables)
+        return table
+
+    def collect(self, select: str, **tables: Table) -> pl.DataFrame:
+        """Run one SELECT whose result is small whatever the size of the data, and return its rows."""
+        self._name(tables)
+        return self._connection.execute(select).pl()
+
+    def count(self, table: Table) -> int:
+        """The number of rows of a table."""
+        (count,) = self._fetch_one(f"SELECT count(*) FROM read_parquet({text_literal(str(table.path))})")
+        return int(count)
+
+    def frame(self, name: str, frame: pl.DataFrame) -> Table:
+        """Make a scratch table of a small frame (codes, parameters)."""
+        table = Table(name, self._scratch / f"{name}.parquet")
+        frame.write_parquet(table.path)
+        return table
+
+    def splink_api(self) -> Any:
+        """A fresh Splink database API on this engine: one for each linker."""
+        from splink import DuckDBAPI
+
+        return DuckDBAPI(connection=self._connection)
+
+    def close(self) -> None:
+        """Release the engine and its scratch tables."""
+        self._connection.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _fetch_one(self, select: str) -> tuple[Any, ...]:
+        row = self._connection.execute(select).fetchone()
+        assert row is not None
+        return row
+
+    def _name(self, tables: dict[str, Table]) -> None:
+        for alias, table in tables.items():
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP VIEW {identifier(alias)} AS "
+                f"SELECT * FROM read_parquet({text_literal(str(table.path))})"
+            )
+
+    def _write(
+        self, select: str, path: Path, tables: dict[str, Table], checked: Contract | None = None
+    ) -> None:
+        """Write under a name of its own first: a table appears under its final name only when whole and checked."""
+        self._name(tables)
+        part = path.with_name(path.name + ".part")
+        self._connection.execute(f"COPY ({select}) TO {text_literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+        if checked is not None:
+            self._check(part, checked)
+        os.replace(part, path)
+
+    def _check(self, path: Path, contract: Contract) -> None:
+        """Columns, types, required values and key of a written table; a breach is a defect of the stage."""
+        source = f"read_parquet({text_literal(str(path))})"
+        found = [
+            (str(name), str(type_))
+            for name, type_, *_ in self._connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+        ]
+        expected = [(column.name, column.type) for column in contract.columns]
+        matches = found[: len(expected)] == expected if contract.open_columns else found == expected
+        if not matches:
+            wrong = [f"{a} instead of {b}" for a, b in zip(found, expected, strict=False) if a != b]
+            raise TableError(
+                f"table {contract.name}: columns differ from the contract: {wrong[:5]}; "
+                f"{len(found)} columns, expected {len(expected)}"
+            )
+        required = [column.name for column in contract.columns if not column.nullable]
+        nulls = ", ".join(f"count(*) - count({identifier(name)})" for name in required)
+        key = ", ".join(identifier(name) for name in contract.key)
+        n, *n_null = self._fetch_one(f"SELECT count(*), {nulls} FROM {source}")
+        missing = [name for name, count in zip(required, n_null, strict=True) if count]
+        if missing:
+            raise TableError(f"table {contract.name}: null in required columns {missing}")
+        (n_keys,) = self._fetch_one(f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM {source})")
+        if n_keys != n:
+            raise TableError(f"table {contract.name}: key {contract.key} repeats, {n} rows but {n_keys} keys")
