@@ -99,6 +99,7 @@ _ALL = (
             Column("event_date", DATE, "vital: date of birth or death"),
             Column("mother_person_number", TEXT, "births: person number of the mother"),
             Column("domain", TEXT, "activity: tax, school, health …"),
+            Column("notes", TEXT, "values that could not be used: birth_date_unreadable, birth_date_after_record"),
         ),
         open_columns=True,
     ),

@@ -77,8 +77,8 @@ class Engine(Protocol):
         """Read the files of a source as text."""
         ...
 
-    def splink_api(self) -> Any:
-        """A fresh Splink database API on this engine: one for each linker."""
+    def splink_api(self, **tables: Table) -> Any:
+        """A fresh Splink database API, one for each linker; `tables` are known to it under their names."""
         ...
 
     def close(self) -> None:

@@ -1,5 +1,8 @@
 """The DuckDB engine: embedded, the default."""
 
+import csv
+import gzip
+import io
 import os
 import shutil
 from collections.abc import Sequence
@@ -59,7 +62,7 @@ class DuckDBEngine:
     def collect(self, select: str, **tables: Table) -> pl.DataFrame:
         """Run one SELECT whose result is small whatever the size of the data, and return its rows."""
         self._name(tables)
-        return self._connection.execute(select).pl()
+        return self._connection.sql(select).pl()
 
     def count(self, table: Table) -> int:
         """The number of rows of a table."""
@@ -72,16 +75,105 @@ class DuckDBEngine:
         frame.write_parquet(table.path)
         return table
 
-    def splink_api(self) -> Any:
-        """A fresh Splink database API on this engine: one for each linker."""
+    def read(self, name: str, paths: Sequence[Path], file_format: CsvFormat | ParquetFormat) -> RawRows:
+        """Read the files of a source as text."""
+        files = "[" + ", ".join(text_literal(str(path)) for path in paths) + "]"
+        # Files of one name in two folders are told apart by their folder.
+        is_unique = len({path.name for path in paths}) == len(paths)
+        label = "parse_filename(origin)" if is_unique else r"regexp_extract(origin, '[^/\\]+[/\\][^/\\]+$')"
+        if isinstance(file_format, ParquetFormat):
+            return self._read_parquet(name, files, label)
+        return self._read_csv(name, paths, label, file_format)
+
+    def splink_api(self, **tables: Table) -> Any:
+        """A fresh Splink database API, one for each linker; `tables` are known to it under their names."""
         from splink import DuckDBAPI
 
+        self._name(tables)
         return DuckDBAPI(connection=self._connection)
 
     def close(self) -> None:
         """Release the engine and its scratch tables."""
         self._connection.close()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _read_parquet(self, name: str, files: str, label: str) -> RawRows:
+        source = f"read_parquet({files}, union_by_name = true, filename = 'origin', file_row_number = true)"
+        try:
+            described = self._connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
+            columns = [str(row[0]) for row in described if row[0] not in ("origin", "file_row_number")]
+            texts = ", ".join(
+                f"nfc_normalize(CAST({identifier(column)} AS VARCHAR)) AS {identifier(column)}" for column in columns
+            )
+            rows = self.step(
+                f"{name}_rows",
+                f"SELECT {texts}, {label} AS __file, file_row_number + 1 AS __row_number FROM {source}",
+            )
+        except duckdb.Error as error:
+            raise SourceError(
+                f"source {name}: its files cannot be read as Parquet ({type(error).__name__}); "
+                "check `format.type` and whether they were copied whole"
+            ) from None
+        malformed = self.step(f"{name}_malformed", "SELECT '' AS file, CAST(0 AS BIGINT) AS row_number WHERE false")
+        trailers = self.step(f"{name}_trailers", "SELECT '' AS file, CAST(0 AS BIGINT) AS stated_rows WHERE false")
+        return RawRows(rows, malformed, trailers, tuple(columns))
+
+    def _read_csv(self, name: str, paths: Sequence[Path], label: str, form: CsvFormat) -> RawRows:
+        columns = csv_header(name, paths, form)
+        files = "[" + ", ".join(text_literal(str(path)) for path in paths) + "]"
+        types = "{" + ", ".join(f"{text_literal(column)}: 'VARCHAR'" for column in columns) + "}"
+        self._connection.execute("DROP TABLE IF EXISTS csv_errors; DROP TABLE IF EXISTS csv_scans")
+        source = (
+            f"read_csv({files}, columns = {types}, auto_detect = false, header = true, "
+            f"delim = {text_literal(form.separator)}, quote = {text_literal(form.quote)}, "
+            f"escape = {text_literal(form.quote)}, encoding = {text_literal(form.encoding)}, "
+            "filename = 'origin', null_padding = false, strict_mode = true, ignore_errors = true, "
+            "store_rejects = true, rejects_table = 'csv_errors', rejects_scan = 'csv_scans', rejects_limit = 0)"
+        )
+        texts = ", ".join(f"nfc_normalize({identifier(column)}) AS {identifier(column)}" for column in columns)
+        first = identifier(columns[0])
+        is_trailer = f"coalesce(starts_with({first}, {text_literal(form.trailer)}), false)" if form.trailer else "false"
+        try:
+            numbered = self.step(
+                f"{name}_lines",
+                f"""WITH lines AS (SELECT {texts}, {label} AS __file, row_number() OVER () AS line FROM {source})
+                SELECT * EXCLUDE (line), line - min(line) OVER (PARTITION BY __file) + 1 AS __row_number,
+                       {is_trailer} AS __is_trailer
+                FROM lines""",
+            )
+        except duckdb.Error as error:
+            raise SourceError(
+                f"source {name}: its files cannot be read as CSV in {form.encoding} with separator "
+                f"{form.separator!r} ({type(error).__name__}); check `format.encoding`, `format.separator` and `format.quote`"
+            ) from None
+        rows = self.step(
+            f"{name}_rows", "SELECT * EXCLUDE (__is_trailer) FROM lines WHERE NOT __is_trailer", lines=numbered
+        )
+        return RawRows(rows, *self._unread_lines(name, columns, label, form, numbered), tuple(columns))
+
+    def _unread_lines(
+        self, name: str, columns: Sequence[str], label: str, form: CsvFormat, lines: Table
+    ) -> tuple[Table, Table]:
+        """The lines that did not have the header's number of fields, control lines among them apart."""
+        stated = identifier(columns[1]) if len(columns) > 1 else "NULL"
+        trailer = text_literal(form.trailer or "")
+        is_trailer = f"starts_with(csv_line, {trailer})" if form.trailer else "false"
+        separator = text_literal(form.separator)
+        file = label.replace("origin", "s.file_path")
+        errors = f"""(SELECT DISTINCT {file} AS file, e.line - 1 AS row_number, e.csv_line
+                     FROM csv_errors e JOIN csv_scans s USING (scan_id, file_id))"""
+        malformed = self.step(
+            f"{name}_malformed",
+            f"SELECT DISTINCT file, CAST(row_number AS BIGINT) AS row_number FROM {errors} WHERE NOT {is_trailer}",
+        )
+        trailers = self.step(
+            f"{name}_trailers",
+            f"""SELECT __file AS file, TRY_CAST({stated} AS BIGINT) AS stated_rows FROM lines WHERE __is_trailer
+            UNION ALL
+            SELECT file, TRY_CAST(split_part(csv_line, {separator}, 2) AS BIGINT) FROM {errors} WHERE {is_trailer}""",
+            lines=lines,
+        )
+        return malformed, trailers
 
     def _fetch_one(self, select: str) -> tuple[Any, ...]:
         row = self._connection.execute(select).fetchone()
@@ -131,3 +223,34 @@ class DuckDBEngine:
         (n_keys,) = self._fetch_one(f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM {source})")
         if n_keys != n:
             raise TableError(f"table {contract.name}: key {contract.key} repeats, {n} rows but {n_keys} keys")
+
+
+def csv_header(name: str, paths: Sequence[Path], form: CsvFormat) -> list[str]:
+    """The columns named in the first line of each file; all files of a source must have the same."""
+    headers: dict[str, list[str]] = {}
+    for path in paths:
+        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
+        encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
+        try:
+            with opened as stream:
+                line = io.TextIOWrapper(stream, encoding=encoding, newline="").readline(1_000_000)
+        except (UnicodeError, gzip.BadGzipFile, EOFError) as error:
+            raise SourceError(
+                f"source {name}: {path.name}: the first line cannot be read in {form.encoding} "
+                f"({type(error).__name__}); check `format.encoding` and whether the file was copied whole"
+            ) from None
+        if not line.strip():
+            raise SourceError(f"source {name}: {path.name} is empty; a file needs at least its header line")
+        fields = next(csv.reader([line], delimiter=form.separator, quotechar=form.quote or None, quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE))
+        headers[path.name] = [field.strip() for field in fields]
+    first_name, first = next(iter(headers.items()))
+    if len(set(first)) != len(first) or "" in first:
+        raise SourceError(f"source {name}: {first_name}: the header repeats a column or leaves one without a name")
+    for file_name, header in headers.items():
+        if header != first:
+            missing, further = sorted(set(first) - set(header)), sorted(set(header) - set(first))
+            raise SourceError(
+                f"source {name}: {file_name} has another header than {first_name}: "
+                f"missing {missing}, further {further}, or another order; give such files a source of their own"
+            )
+    return first

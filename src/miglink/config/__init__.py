@@ -1,0 +1,7 @@
+"""The configuration: one YAML file, read into frozen, typed sections; a stage gets its own section only."""
+
+from miglink.config.description import config_schema, describe_config
+from miglink.config.reading import load_key, preset_rules, read_config, read_rule
+from miglink.config.run import Config
+
+__all__ = ["Config", "config_schema", "describe_config", "load_key", "preset_rules", "read_config", "read_rule"]

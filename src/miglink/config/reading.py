@@ -1,0 +1,201 @@
+"""Reads a configuration: every wrong key at once, with its line and what was probably meant."""
+
+import json
+import os
+import stat
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from miglink.config.models import Section
+from miglink.config.problems import find_problems, unknown_key
+from miglink.config.rules import Rule
+from miglink.config.run import Config
+from miglink.config.sources import KIND_COLUMNS, PERSON_COLUMNS
+from miglink.config.stages import KeySettings
+from miglink.config.yaml_tree import Node, Place, Problem, parse_yaml, read_yaml
+from miglink.errors import ConfigError
+
+DEMO_KEY = "miglink-demonstration-key-with-which-anyone-can-recompute-the-pseudonyms"
+_SHORTEST_KEY = 32
+_PATHS = (("key", "file"), ("engine", "temp_directory"), ("persons", "previous"))
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration file, with `a.b=v` overrides; ConfigError lists everything that is wrong with it."""
+    problems: list[Problem] = []
+    tree = read_yaml(path, "configuration", problems)
+    for override in overrides:
+        _override(tree, override, problems)
+    if not isinstance(tree.value, dict):
+        raise ConfigError(f"{tree.place}: the configuration must be a section with keys; it begins with `name: …`")
+    base = Path(os.path.abspath(path)).parent
+    _make_paths_absolute(tree, base)
+    wrong_rules = _insert_rules(tree, base)
+    _check_columns(tree, problems)
+    config, found = _validate(Config, tree)
+    if wrong_rules:
+        found = [problem for problem in found if not problem.key.startswith("residence.rules")]
+    _raise(problems + wrong_rules + found)
+    assert config is not None
+    return config
+
+
+def read_rule(name_or_path: str, base: Path) -> Rule:
+    """Read a usual-residence rule: the name of a preset, or a file, its path relative to `base`."""
+    presets = preset_rules()
+    if name_or_path in presets:
+        path = presets[name_or_path]
+    elif name_or_path.endswith((".yml", ".yaml")) or "/" in name_or_path or "\\" in name_or_path:
+        path = base / name_or_path
+    else:
+        raise ConfigError(
+            f"rule '{name_or_path}': no such preset, {unknown_key(name_or_path, presets)}; a rule of your own "
+            "is named by the path of its file, ending in .yml"
+        )
+    problems: list[Problem] = []
+    tree = read_yaml(path, "rule", problems)
+    if not isinstance(tree.value, dict):
+        raise ConfigError(f"{tree.place}: a rule must be a section with keys; see the presets")
+    rule, found = _validate(Rule, tree)
+    _raise(problems + found)
+    assert rule is not None
+    return rule
+
+
+def preset_rules() -> dict[str, Path]:
+    """The rules that miglink brings, by name: in the installed package, or beside the sources."""
+    installed = Path(str(files("miglink"))) / "presets" / "rules"
+    folder = installed if installed.is_dir() else Path(__file__).parents[3] / "configs" / "rules"
+    return {path.stem: path for path in sorted(folder.glob("*.yml"))}
+
+
+def load_key(settings: KeySettings) -> str:
+    """The secret behind the pseudonyms; ConfigError where it is missing, too short or readable by others."""
+    if settings.demo:
+        return DEMO_KEY
+    if settings.environment is not None:
+        key = os.environ.get(settings.environment, "").strip()
+        where = f"environment variable {settings.environment}"
+        if not key:
+            raise ConfigError(f"key.environment: the {where} is not set; set it to the content of a file of `miglink key`")
+    else:
+        assert settings.file is not None  # the model admits exactly one of the three
+        key, where = _key_of_file(settings.file), f"file {settings.file}"
+    if len(key) < _SHORTEST_KEY:
+        raise ConfigError(f"key: the {where} holds fewer than {_SHORTEST_KEY} characters; make a key with `miglink key`")
+    return key
+
+
+def _key_of_file(path: Path) -> str:
+    try:
+        mode = path.stat().st_mode
+        key = path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise ConfigError(f"key.file: {path} cannot be read: {error.strerror}; make one with `miglink key {path}`") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"key.file: {path} is not a key; make one with `miglink key`") from None
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(f"key.file: others can read {path}; run `chmod 600 {path}`")
+    return key
+
+
+def _validate(model: type[AnySection], tree: Node) -> tuple[AnySection | None, list[Problem]]:
+    """Validate as JSON: strict about types, while lists, dates and paths have only their JSON forms anyway."""
+    try:
+        return model.model_validate_json(json.dumps(tree.plain())), []
+    except ValidationError as error:
+        return None, find_problems(error, model, tree)
+
+
+def _raise(problems: Sequence[Problem]) -> None:
+    if problems:
+        raise ConfigError(*map(str, sorted(set(problems))))
+
+
+def _override(tree: Node, override: str, problems: list[Problem]) -> None:
+    """Set one value of the tree; an unknown key is found by the validation that follows."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    place = Place(0, 0, f"--set {path}")
+    if not equals or not all(keys):
+        problems.append(Problem(place, "", "write it as section.key=value"))
+        return
+    value = parse_yaml(text, "", problems, place)
+    node = tree
+    for depth, key in enumerate(keys):
+        is_last = depth == len(keys) - 1
+        if isinstance(node.value, list) and key.isdigit() and int(key) < len(node.value):
+            if is_last:
+                node.value[int(key)] = value
+            node = node.value[int(key)]
+        elif isinstance(node.value, dict):
+            if is_last:
+                node.value[key] = value
+            node = node.value.setdefault(key, Node({}, place, place))
+        else:
+            where = ".".join(keys[:depth]) or "the configuration"
+            problems.append(Problem(place, "", f"{where} has no `{key}`: it is {_SHAPE[node.shape]}"))
+            return
+
+
+_SHAPE = {"list": "a list with fewer entries, or one that is not counted from 0", "single": "one value", "section": ""}
+
+
+def _make_paths_absolute(tree: Node, base: Path) -> None:
+    nodes = []
+    for section, key in _PATHS:
+        parent = tree.child(section)
+        nodes.append(parent.child(key) if parent else None)
+    sources = tree.child("sources")
+    for source in sources.value.values() if sources and isinstance(sources.value, dict) else ():
+        names = source.child("files")
+        nodes.extend(names.value if names and isinstance(names.value, list) else [names])
+    for node in nodes:
+        if node is not None and isinstance(node.value, str) and node.value:
+            node.value = os.path.abspath(base / node.value)
+
+
+def _insert_rules(tree: Node, base: Path) -> list[Problem]:
+    """Put the rules themselves where the configuration names them; gives what is wrong with them."""
+    residence = tree.child("residence")
+    rules = residence.child("rules") if residence else None
+    problems: list[Problem] = []
+    for node in rules.value if rules and isinstance(rules.value, list) else ():
+        if isinstance(node.value, str):
+            try:
+                rule = read_rule(node.value, base)
+            except ConfigError as error:
+                problems.extend(Problem(node.place, "residence.rules", line) for line in error.problems)
+            else:
+                node.value = parse_yaml(rule.model_dump_json(by_alias=True), "", [], node.place).value
+    return problems
+
+
+def _check_columns(tree: Node, problems: list[Problem]) -> None:
+    """Each source maps only columns that its kind has; each further column is mapped by a source."""
+    identities = tree.child("identities")
+    further = identities.child("further_columns") if identities else None
+    names = {str(node.value): node for node in further.value} if further and isinstance(further.value, list) else {}
+    sources = tree.child("sources")
+    mapped: set[str] = set()
+    for name, source in sources.value.items() if sources and isinstance(sources.value, dict) else ():
+        kind, columns = source.child("kind"), source.child("columns")
+        if kind is None or str(kind.value) not in KIND_COLUMNS or columns is None or not isinstance(columns.value, dict):
+            continue
+        own = KIND_COLUMNS[str(kind.value)]
+        known = own if kind.value == "judgements" else (*PERSON_COLUMNS, *own, *names)
+        mapped.update(columns.value)
+        for column, node in columns.value.items():
+            if column not in known:
+                message = f"kind {kind.value} has no such column, {unknown_key(column, known)}"
+                problems.append(Problem(node.key_place, f"sources.{name}.columns.{column}", message))
+    for column, node in names.items():
+        if mapped and column not in mapped:
+            message = f"no source maps '{column}': add it under the `columns` of a source, or leave it out here"
+            problems.append(Problem(node.place, "identities.further_columns", message))

@@ -1,0 +1,148 @@
+"""The configuration of the stages after ingest, each its own slice."""
+
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from miglink.config.models import Section
+from miglink.config.rules import MissingCrossings, Rule
+
+Severity = Literal["exact", "name", "given_name", "date", "document", "number"]
+
+
+class Period(Section):
+    """The observation: crossings on days from `from` up to and including `to` would have been recorded."""
+
+    from_date: date = Field(alias="from")
+    """First day on which a crossing would have been recorded."""
+    to_date: date = Field(alias="to")
+    """Last day covered by the sources."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Period":
+        if self.to_date <= self.from_date:
+            raise ValueError("`to` must be later than `from`")
+        return self
+
+
+class EngineSettings(Section):
+    """Where the run computes."""
+
+    kind: Literal["duckdb"] = "duckdb"
+    """duckdb: embedded, on this machine."""
+    memory_limit: str | None = None
+    """Memory the engine may use before it spills to disk, such as 4GB; default: DuckDB's own, 80 % of the machine."""
+    threads: int | None = Field(default=None, gt=0)
+    """Threads; default: all."""
+    temp_directory: Path | None = None
+    """Where it spills; default: within the run folder."""
+
+
+class KeySettings(Section):
+    """The secret that turns identities into pseudonyms: a file of mode 0600 or an environment variable."""
+
+    file: Path | None = None
+    """File made by `miglink key`."""
+    environment: str | None = Field(default=None, pattern=r"^[A-Z_][A-Z0-9_]*$")
+    """Name of an environment variable that holds the key."""
+    demo: bool = False
+    """Use the key built into miglink. Only for the demonstration: anyone can recompute the pseudonyms."""
+
+    @model_validator(mode="after")
+    def _one(self) -> "KeySettings":
+        if sum([self.file is not None, self.environment is not None, self.demo]) != 1:
+            raise ValueError("give exactly one of `file`, `environment` and `demo: true`")
+        return self
+
+
+class IdentitiesSettings(Section):
+    """Which further columns distinguish identities."""
+
+    further_columns: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] = ()
+    """Columns mapped by the sources beyond the standard person fields, to be compared or blocked on."""
+
+
+class ComparisonSettings(Section):
+    """One comparison of the linkage model."""
+
+    field: str
+    """Field compared: name, birth_date, sex, citizenship, birth_country, document, person_number, or a further column."""
+    kind: Severity | None = None
+    """How: exact, name, given_name, date, document, number; default: what suits the field."""
+
+
+class LinkageSettings(Section):
+    """How identities are compared, and with what training."""
+
+    comparisons: tuple[ComparisonSettings, ...] | None = None
+    """Comparisons by name; default: chosen from the fields that the sources hold."""
+    blocking: tuple[tuple[str, ...], ...] | None = None
+    """Blocking rules as lists of expressions on identities; default: chosen from the fields at hand."""
+    training_pairs: int = Field(default=2_000_000, gt=0)
+    """Random pairs from which the frequencies among non-matches (u) are estimated."""
+    keep_p_match: float = Field(default=0.01, ge=0, lt=1)
+    """Pairs below this probability are not kept in `links`."""
+    seed: int = 1
+    """Seed of the training sample."""
+
+
+class PersonsSettings(Section):
+    """How links become persons."""
+
+    accept_p_match: float = Field(default=0.9, gt=0, lt=1)
+    """Links of at least this probability join identities into a person."""
+    certain_p_match: float = Field(default=0.999, gt=0, le=1)
+    """A person joined by a weaker link than this is doubtful."""
+    previous: Path | None = None
+    """Folder of an earlier run whose person ids are kept."""
+
+
+class SpellsSettings(Section):
+    """How crossings become spells of presence and absence."""
+
+    borders: Literal["recorded"] = "recorded"
+    """recorded: presence comes from crossings, births and deaths."""
+
+
+InitialEvidence = Literal["first_crossing", "register", "permit", "not_registered"]
+
+
+class ResidenceSettings(Section):
+    """Rules, policies and the evidence for the status at the start."""
+
+    rules: tuple[Rule, ...] = Field(min_length=1)
+    """Names of presets or paths of rule files."""
+    policies: tuple[MissingCrossings, ...] = ("unresolved",)
+    """Policies for missing crossings, run side by side; the first is the main one."""
+    initial_status: tuple[InitialEvidence, ...] = ("first_crossing", "register", "permit")
+    """Evidence for the status when observation began, tried in this order; none applies: unknown.
+    first_crossing: the first crossing lies at least the rule's threshold after observation began.
+    register: registered on that day (resident). permit: a residence permit is valid on that day (resident).
+    not_registered: the register covers everybody who lives here, so who is not in it is non_resident."""
+    resident_permits: tuple[str, ...] | None = None
+    """Purposes of permits that imply residence; default: all."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "ResidenceSettings":
+        names = [rule.name for rule in self.rules]
+        if len(set(names)) < len(names) or len(set(self.policies)) < len(self.policies):
+            raise ValueError("a rule or policy is given twice; their names tell the results apart")
+        return self
+
+
+class EstimatesSettings(Section):
+    """What is counted."""
+
+    reporting_country: str = Field(pattern=r"^[A-Z]{3}$")
+    """alpha-3 code of the country whose migration is measured."""
+    periods: tuple[Literal["month", "year"], ...] = ("year", "month")
+    """Periods of the flows."""
+
+
+class PublishSettings(Section):
+    """What leaves the run folder."""
+
+    formats: tuple[Literal["parquet"], ...] = ("parquet",)
+    """File formats of outputs/."""

@@ -1,0 +1,113 @@
+"""Names: split into surname and given names where a source does not, and standardised twice."""
+
+from miglink.codes import ascii_characters, icao_alternatives, icao_characters
+from miglink.engine import Engine, Table, text_literal
+
+
+def split_names(engine: Engine, rows: Table) -> Table:
+    """Give the surname and the given names of each distinct full name that holds no separator.
+
+    Reads: rows (surname, given_names where known; full_name with `is_surname_first` where not).
+    Gives: full_name, is_surname_first, surname, given_names: the split that makes the words before and after it
+    most likely, by how often each word stands in the surnames and given names of all sources that tell them apart.
+    A word never seen is as likely either way; among equal splits the one with fewer given names is taken.
+    """
+    words = engine.step(
+        "ingest_name_words",
+        """WITH known AS (SELECT DISTINCT surname, given_names FROM rows WHERE surname IS NOT NULL AND given_names IS NOT NULL),
+        words AS (
+            SELECT unnest(string_split(upper(surname), ' ')) AS word, 1 AS is_surname FROM known
+            UNION ALL
+            SELECT unnest(string_split(upper(given_names), ' ')), 0 FROM known)
+        SELECT word, sum(is_surname) AS n_surname, sum(1 - is_surname) AS n_given FROM words GROUP BY word""",
+        rows=rows,
+    )
+    return engine.step(
+        "ingest_name_splits",
+        """WITH names AS (SELECT DISTINCT full_name, is_surname_first FROM rows WHERE full_name IS NOT NULL),
+        parts AS (SELECT full_name, is_surname_first, string_split(full_name, ' ') AS list FROM names),
+        positions AS (
+            SELECT full_name, is_surname_first, list, unnest(generate_series(1, len(list))) AS position FROM parts),
+        words_at AS (
+            SELECT p.*, upper(list[position]) AS word FROM positions p),
+        scored AS (
+            SELECT w.full_name, w.is_surname_first, w.list, w.position,
+                   ln(coalesce(n_surname, 0) + 0.5) - ln(coalesce(n_given, 0) + 0.5) AS log_odds
+            FROM words_at w LEFT JOIN words k ON k.word = w.word),
+        sums AS (
+            SELECT full_name, is_surname_first, list, position,
+                   ROUND((CASE WHEN is_surname_first THEN 1 ELSE -1 END) * sum(log_odds) OVER (
+                       PARTITION BY full_name, is_surname_first ORDER BY position), 9) AS score
+            FROM scored),
+        ranked AS (
+            SELECT *, row_number() OVER (
+                PARTITION BY full_name, is_surname_first
+                ORDER BY score DESC, CASE WHEN is_surname_first THEN -position ELSE position END) AS rank
+            FROM sums WHERE position < len(list)),
+        best AS (
+            SELECT full_name, is_surname_first,
+                   array_to_string(list[1:position], ' ') AS first_part,
+                   array_to_string(list[position + 1:len(list)], ' ') AS second_part
+            FROM ranked WHERE rank = 1)
+        SELECT full_name, is_surname_first,
+               CASE WHEN is_surname_first THEN first_part ELSE second_part END AS surname,
+               CASE WHEN is_surname_first THEN second_part ELSE first_part END AS given_names
+        FROM best
+        UNION ALL
+        SELECT full_name, is_surname_first, full_name, NULL FROM parts WHERE len(list) = 1""",
+        rows=rows,
+        words=words,
+    )
+
+
+def standardise_names(engine: Engine, rows: Table) -> Table:
+    """Give the spellings of each distinct surname and given name.
+
+    Reads: rows (surname, given_names). Gives: name, icao, ascii; each null where no letter is left.
+    Source: ICAO Doc 9303 part 3, section 6 (transliteration); names in a machine-readable zone are read with its
+    own alternatives (NXX for Ñ) undone.
+    """
+    names = engine.step(
+        "ingest_names",
+        """SELECT DISTINCT name FROM (SELECT surname AS name FROM rows UNION ALL SELECT given_names FROM rows)
+        WHERE name IS NOT NULL""",
+        rows=rows,
+    )
+    found = engine.collect(
+        """SELECT DISTINCT letter FROM (SELECT unnest(string_split(upper(name), '')) AS letter FROM names)
+        WHERE letter > '~' ORDER BY letter""",
+        names=names,
+    )
+    letters = "".join(found["letter"].to_list())
+    plain = ascii_characters(letters)
+    icao = {**plain, **{letter: latin for letter, latin in icao_characters().items() if letter in letters}}
+    return engine.step(
+        "ingest_name_spellings",
+        f"""SELECT name, {_letters_only(_machine_read(_replaced("upper(name)", icao)))} AS icao,
+               {_letters_only(_machine_read(_replaced("upper(name)", plain)))} AS ascii FROM names""",
+        names=names,
+    )
+
+
+def _replaced(value: str, letters: dict[str, str]) -> str:
+    """Each letter by its Latin spelling: one call for the letters that become one, one call each for the others."""
+    single = {letter: latin for letter, latin in letters.items() if len(latin) == 1}
+    if single:
+        value = f"translate({value}, {text_literal(''.join(single))}, {text_literal(''.join(single.values()))})"
+    for letter, latin in letters.items():
+        if len(latin) != 1:
+            value = f"replace({value}, {text_literal(letter)}, {text_literal(latin)})"
+    return value
+
+
+def _machine_read(value: str) -> str:
+    """Undo the XX spellings of the machine-readable zone; at the end of a word XX is left alone (FOXX)."""
+    for written, latin in icao_alternatives().items():
+        value = f"regexp_replace({value}, '{written}([A-Z])', '{latin}\\1', 'g')"
+    return value
+
+
+def _letters_only(value: str) -> str:
+    """A-Z and single spaces; apostrophes join, everything else separates; null where nothing is left."""
+    joined = f"regexp_replace({value}, '[''`´’]', '', 'g')"
+    return f"nullif(trim(regexp_replace({joined}, '[^A-Z]+', ' ', 'g')), '')"

@@ -1,0 +1,128 @@
+"""Linkage: which identities are probably the same person."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from miglink.config.stages import LinkageSettings
+from miglink.engine import Engine, Table, text_literal
+from miglink.stages.linkage.blocking import Block, choose_blocks
+from miglink.stages.linkage.comparisons import Comparison, both_sides_sql, choose_comparisons, label_sql, prepare_identities
+from miglink.stages.linkage.frequencies import count_frequencies, frequency_columns
+from miglink.stages.linkage.training import Model, open_linker, save_model, train
+
+# A bound pair is certain: its weight only has to be above every weight that a model gives.
+_BOUND_WEIGHT = 1000.0
+
+
+def link(
+    engine: Engine,
+    identities: Table,
+    record_identities: Table,
+    judgements: Table,
+    settings: LinkageSettings,
+    further_columns: tuple[str, ...],
+    model_path: Path,
+) -> Table:
+    """Train a Fellegi–Sunter model on the identities and score the pairs that the blocking rules propose.
+
+    Reads: identities, record_identities, judgements.
+    Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match; also the pairs
+    that a judgement or a source already linked binds. Writes model.json.
+    Units: match_weight is log2 of the posterior odds; p_match a probability; both rounded to six decimals.
+    Errors: ConfigError if a comparison names a field that does not exist.
+    Source: Fellegi and Sunter 1969; Splink 5.
+    """
+    prepared = prepare_identities(engine, identities)
+    comparisons = choose_comparisons(engine, prepared, settings, further_columns)
+    blocks = choose_blocks(comparisons, settings)
+    bound = _bound_pairs(engine, prepared, record_identities, judgements)
+    if not comparisons or not blocks or engine.count(identities) < 2:
+        return _collect_links(engine, prepared, comparisons, None, bound)
+    model = train(engine, prepared, comparisons, blocks, settings)
+    save_model(model_path, model, settings.seed)
+    scored = _score(engine, prepared, (comparisons, blocks), model, settings.keep_p_match)
+    return _collect_links(engine, prepared, comparisons, scored, bound)
+
+
+def _score(
+    engine: Engine,
+    prepared: Table,
+    compared: tuple[Sequence[Comparison], Sequence[Block]],
+    model: Model,
+    keep_p_match: float,
+) -> Table:
+    """The pairs that Splink scores at least keep_p_match, with the number of the level of each comparison."""
+    comparisons, blocks = compared
+    frequencies = {column: count_frequencies(engine, prepared, column) for column in frequency_columns(comparisons)}
+    linker = open_linker(engine, prepared, model.settings, frequencies)
+    predicted = linker.inference.predict(threshold_match_probability=keep_p_match)
+    rules = " ".join(f"WHEN '{index}' THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
+    columns = sorted({column for comparison in comparisons for column in comparison.columns})
+    labels = ", ".join(f"{label_sql(comparison)} AS level_{comparison.field}" for comparison in comparisons)
+    return engine.step(
+        "linkage_scored",
+        f"""WITH pairs AS (
+            SELECT p.unique_id_l, p.unique_id_r, p.match_key, p.match_weight, p.match_probability, {both_sides_sql(columns)}
+            FROM {predicted.physical_name} p JOIN prepared l ON l.unique_id = p.unique_id_l
+            JOIN prepared r ON r.unique_id = p.unique_id_r)
+        SELECT unique_id_l, unique_id_r, CASE CAST(match_key AS VARCHAR) {rules} END AS blocking_rule,
+               match_weight, match_probability AS p_match, {labels}
+        FROM pairs""",
+        prepared=prepared,
+    )
+
+
+def _bound_pairs(engine: Engine, prepared: Table, record_identities: Table, judgements: Table) -> Table:
+    """Pairs that are one person whatever the model says: judged a match, or one person in a source already linked."""
+    return engine.step(
+        "linkage_bound",
+        """WITH judged AS (
+            SELECT l.identity_id AS a, r.identity_id AS b FROM judgements j
+            JOIN record_identities l ON l.source = j.source_l AND l.record_id = j.record_id_l
+            JOIN record_identities r ON r.source = j.source_r AND r.record_id = j.record_id_r
+            WHERE j.verdict = 'match' AND l.identity_id <> r.identity_id),
+        firsts AS (
+            SELECT identity_id AS b, min(identity_id) OVER (PARTITION BY given_person) AS a
+            FROM prepared WHERE given_person IS NOT NULL),
+        bound AS (
+            SELECT least(a, b) AS identity_id_l, greatest(a, b) AS identity_id_r, 'judgement' AS rule FROM judged
+            UNION ALL SELECT a, b, 'given_person' FROM firsts WHERE a <> b)
+        SELECT identity_id_l, identity_id_r, max(rule) AS blocking_rule FROM bound GROUP BY identity_id_l, identity_id_r""",
+        prepared=prepared,
+        record_identities=record_identities,
+        judgements=judgements,
+    )
+
+
+def _collect_links(
+    engine: Engine, prepared: Table, comparisons: Sequence[Comparison], scored: Table | None, bound: Table
+) -> Table:
+    """Give the table links: scored pairs by identity_id, bound pairs above them all."""
+    levels = [f"level_{comparison.field}" for comparison in comparisons]
+    if scored is None:
+        texts = "".join(f", CAST(NULL AS VARCHAR) AS {level}" for level in levels)
+        scored = engine.step(
+            "linkage_scored",
+            f"""SELECT unique_id AS unique_id_l, unique_id AS unique_id_r, '' AS blocking_rule,
+                CAST(0 AS DOUBLE) AS match_weight, CAST(0 AS DOUBLE) AS p_match{texts} FROM prepared WHERE false""",
+            prepared=prepared,
+        )
+    kept = "".join(f", s.{level}" for level in levels)
+    return engine.query(
+        "links",
+        f"""WITH pairs AS (
+            SELECT least(l.identity_id, r.identity_id) AS identity_id_l, greatest(l.identity_id, r.identity_id) AS identity_id_r,
+                   s.*
+            FROM scored s JOIN prepared l ON l.unique_id = s.unique_id_l JOIN prepared r ON r.unique_id = s.unique_id_r)
+        SELECT coalesce(s.identity_id_l, b.identity_id_l) AS identity_id_l,
+               coalesce(s.identity_id_r, b.identity_id_r) AS identity_id_r,
+               coalesce(b.blocking_rule, s.blocking_rule) AS blocking_rule,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST({_BOUND_WEIGHT} AS DOUBLE) ELSE ROUND(s.match_weight, 6) END
+                   AS match_weight,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE) ELSE ROUND(s.p_match, 6) END AS p_match{kept}
+        FROM pairs s FULL OUTER JOIN bound b
+          ON b.identity_id_l = s.identity_id_l AND b.identity_id_r = s.identity_id_r""",
+        scored=scored,
+        prepared=prepared,
+        bound=bound,
+    )

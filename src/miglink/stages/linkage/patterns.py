@@ -1,0 +1,166 @@
+"""Counts of agreement patterns over the whole space of pairs, and the mixture fitted to them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from miglink.engine import Engine, Table
+from miglink.stages.linkage.blocking import Block
+from miglink.stages.linkage.comparisons import Comparison, both_sides_sql, level_sql
+
+# Records of one identity beyond this number say little more about how fields agree within a person.
+_MOST_REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """Agreement patterns: one column of levels for each comparison, and how many pairs of identities and of records.
+
+    n_within is the number of pairs of records within one identity, which agree on all they hold.
+    """
+
+    levels: NDArray[np.int64]
+    n_pairs: NDArray[np.float64]
+    n_record_pairs: NDArray[np.float64]
+    n_within: float
+
+
+def count_patterns(
+    engine: Engine, identities: Table, comparisons: Sequence[Comparison], blocks: Sequence[Block], sample: tuple[int, int]
+) -> Patterns:
+    """Count the patterns of all pairs: blocked pairs in full, the others from a random sample that is weighted up.
+
+    `sample` is the number of random pairs and the seed. Nearly all matches are among the blocked pairs and nearly all
+    other pairs are not, so that neither m nor u carries the selection of a block. Pairs of records are counted beside
+    pairs of identities: n_l × n_r, at most 5 each.
+    """
+    blocked = engine.step("linkage_blocked_pairs", blocked_pairs_sql(blocks), identities=identities)
+    weights = f"least(n_records_l, {_MOST_REPEATS}) * least(n_records_r, {_MOST_REPEATS})"
+    in_blocks = _count(engine, identities, blocked, comparisons, (weights, "true"))
+    sampled = engine.step("linkage_random_pairs", _random_pairs_sql(*sample), identities=identities)
+    not_blocked = "NOT (" + " OR ".join(block.pair_condition() for block in blocks) + ")"
+    outside = _count(engine, identities, sampled, comparisons, ("1", not_blocked))
+    n = engine.count(identities)
+    n_all, n_blocked = n * (n - 1) / 2, engine.count(blocked)
+    n_outside = float(outside["n_pairs"].sum()) or 1.0
+    share = max(n_all - n_blocked, 0.0) / n_outside
+    outside = outside.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
+    names = [comparison.field for comparison in comparisons]
+    both = pl.concat([in_blocks, outside]).group_by(names).agg(pl.col("n_pairs", "n_record_pairs").sum()).sort(names)
+    # A pair of which only one field is known cannot tell agreement by chance from a match: it would teach nothing but
+    # what it is told.
+    both = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1)
+    within = engine.collect(
+        f"SELECT sum(least(n_records, {_MOST_REPEATS}) * (least(n_records, {_MOST_REPEATS}) - 1) / 2) AS n FROM identities",
+        identities=identities,
+    )
+    return Patterns(
+        both.select(names).to_numpy().astype(np.int64),
+        both["n_pairs"].to_numpy().astype(np.float64),
+        both["n_record_pairs"].to_numpy().astype(np.float64),
+        float(within.item() or 0.0),
+    )
+
+
+def blocked_pairs_sql(blocks: Sequence[Block]) -> str:
+    """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r."""
+    return " UNION ".join(
+        f"""SELECT l.unique_id AS unique_id_l, r.unique_id AS unique_id_r
+        FROM identities l JOIN identities r ON {block.condition()} AND l.unique_id < r.unique_id"""
+        for block in blocks
+    )
+
+
+def _random_pairs_sql(n_pairs: int, seed: int) -> str:
+    """Random pairs: every identity with the one that stands a random distance away in a random order."""
+    return f"""WITH placed AS (
+        SELECT unique_id, row_number() OVER (ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place,
+               count(*) OVER () AS n
+        FROM identities),
+    shifts AS (SELECT CAST(range AS BIGINT) AS number FROM range(1, {n_pairs} + 1)),
+    drawn AS (
+        SELECT p.unique_id, p.place, p.n, s.number,
+               1 + CAST(FLOOR(s.number * 0.6180339887498949 * (p.n - 1)) AS BIGINT) % (p.n - 1) AS shift
+        FROM placed p JOIN shifts s ON s.number <= CAST(CEIL({n_pairs} / p.n) AS BIGINT) WHERE p.n > 1)
+    SELECT least(d.unique_id, q.unique_id) AS unique_id_l, greatest(d.unique_id, q.unique_id) AS unique_id_r
+    FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % d.n"""
+
+
+def _count(
+    engine: Engine, identities: Table, pairs: Table, comparisons: Sequence[Comparison], weighting: tuple[str, str]
+) -> pl.DataFrame:
+    weight, condition = weighting
+    # All prepared columns stand on both sides, for any of them may be part of a blocking rule.
+    described = engine.collect("SELECT * FROM identities LIMIT 0", identities=identities)
+    both = both_sides_sql(described.columns)
+    gammas = ", ".join(f"CAST({level_sql(comparison)} AS BIGINT) AS {comparison.field}" for comparison in comparisons)
+    names = ", ".join(comparison.field for comparison in comparisons)
+    return engine.collect(
+        f"""WITH both_sides AS (
+            SELECT {both} FROM pairs p JOIN identities l ON l.unique_id = p.unique_id_l
+            JOIN identities r ON r.unique_id = p.unique_id_r),
+        levels AS (SELECT {gammas}, {weight} AS weight FROM both_sides WHERE {condition})
+        SELECT {names}, CAST(count(*) AS DOUBLE) AS n_pairs, CAST(sum(weight) AS DOUBLE) AS n_record_pairs
+        FROM levels GROUP BY {names}""",
+        identities=identities,
+        pairs=pairs,
+    )
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The two-class mixture: share of matches, and m and u of each level (lowest first) of each comparison."""
+
+    p_match: float
+    m: tuple[NDArray[np.float64], ...]
+    u: tuple[NDArray[np.float64], ...]
+    log_likelihood: float = float("nan")
+    n_rounds: int = 0
+    has_converged: bool = False
+
+
+def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tolerance: float = 1e-7) -> Mixture:
+    """Fit the Fellegi–Sunter mixture to the counts of patterns by expectation and maximisation.
+
+    The share of matches and u come from pairs of identities that are not matches, not from all random pairs. m comes
+    from pairs of records, those within one identity among them: repeats have been collapsed, and on distinct
+    identities alone agreement would look rare. A level never seen keeps half a pair, so that its weight is finite.
+    It has converged when no parameter moves by more than `tolerance` on the log scale.
+    Source: Fellegi and Sunter 1969; Winkler 1988 (EM for record linkage).
+    """
+    indicators = [
+        (patterns.levels[:, [index]] == np.arange(len(m))).astype(np.float64) for index, m in enumerate(start.m)
+    ]
+    within = [np.eye(len(m))[-1] * patterns.n_within for m in start.m]
+    counts, current = patterns.n_pairs, start
+    for n_rounds in range(1, most_rounds + 1):
+        log_m, log_u = _log_densities(indicators, current)
+        with_prior_m, with_prior_u = log_m + np.log(current.p_match), log_u + np.log1p(-current.p_match)
+        total = np.logaddexp(with_prior_m, with_prior_u)
+        is_match = np.exp(with_prior_m - total)
+        record_matches, others = patterns.n_record_pairs * is_match, counts * (1.0 - is_match)
+        m = tuple(_shares(agree + record_matches @ known) for known, agree in zip(indicators, within, strict=True))
+        u = tuple(_shares(others @ known) for known in indicators)
+        p_match = float(np.clip((counts @ is_match) / counts.sum(), 1e-15, 0.5))
+        moved = max(float(np.abs(np.log(new) - np.log(old)).max()) for new, old in zip((*m, *u), (*current.m, *current.u), strict=True))
+        moved = max(moved, abs(float(np.log(p_match) - np.log(current.p_match))))
+        current = Mixture(p_match, m, u, float(counts @ total / counts.sum()), n_rounds, moved < tolerance)
+        if current.has_converged:
+            break
+    return current
+
+
+def _log_densities(
+    indicators: Sequence[NDArray[np.float64]], mixture: Mixture
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    log_m = np.sum([indicator @ np.log(m) for indicator, m in zip(indicators, mixture.m, strict=True)], axis=0)
+    log_u = np.sum([indicator @ np.log(u) for indicator, u in zip(indicators, mixture.u, strict=True)], axis=0)
+    return log_m, log_u
+
+
+def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    kept = np.maximum(counts, 0.5)
+    return np.asarray(kept / kept.sum(), dtype=np.float64)

@@ -1,0 +1,130 @@
+"""The summary of a run for the terminal: tables of rich, made from the published tables alone."""
+
+import polars as pl
+from rich.console import Group
+from rich.table import Table as Grid
+from rich.text import Text
+
+from miglink.engine import Table
+
+_PROVISIONAL = "p"
+_COVERAGE = {
+    "population": "usual residents",
+    "travellers_only": "travellers only: residents who never crossed the border are missing",
+}
+_TERMS = {
+    "opening": "1 January",
+    "immigration": "immigration",
+    "emigration": "emigration",
+    "births": "births",
+    "deaths": "deaths",
+    "moves": "moves",
+    "net_undetermined": "newly settled",
+    "closing": "31 December",
+}
+
+
+def render_summary(stocks: Table, flows: Table, accounts: Table) -> Group:
+    """For each rule and policy: migration and stock by year, and the accounts of the last final year."""
+    stock, flow, account = (pl.read_parquet(table.path) for table in (stocks, flows, accounts))
+    years = flow.filter(pl.col("period").str.len_chars() == 4)
+    strata = (
+        pl.concat([stock.select("rule", "policy"), years.select("rule", "policy")])
+        .unique()
+        .sort("rule", "policy")
+    )
+    shown: list[Grid | Text] = []
+    for rule, policy in strata.iter_rows():
+        of_stratum = years.filter(rule=rule, policy=policy)
+        shown.append(_by_year(rule, policy, stock.filter(rule=rule, policy=policy), of_stratum))
+        final = of_stratum.filter(status="final")["period"].max()
+        if final is None:
+            shown.append(Text("No year is final yet, so none is broken down.", style="dim"))
+        else:
+            cells = account.filter(rule=rule, policy=policy, period=final)
+            shown.append(_by_cell(rule, policy, str(final), cells))
+    return Group(*shown) if shown else Group(Text("There is nothing to count: no person has a status."))
+
+
+def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -> Grid:
+    """Totals by year: immigration, emigration, net, stock at 1 January; undetermined beside settled."""
+    everybody = {"sex": "total", "citizenship_group": "total"}
+    at_january = stock.filter(**everybody).select(
+        pl.col("period").str.head(4),
+        stock="n_settled",
+        stock_undetermined="n_undetermined",
+        stock_status="status",
+    )
+    total = years.filter(**everybody)
+    wide = at_january
+    for name in ("immigration", "emigration", "net"):
+        measures = total.filter(flow=name).select(
+            "period", pl.col("n_settled").alias(name), pl.col("n_undetermined").alias(f"{name}_undetermined")
+        )
+        wide = wide.join(measures, on="period", how="full", coalesce=True)
+    status = total.filter(flow="net").select("period", "status")
+    wide = wide.join(status, on="period", how="left").sort("period")
+
+    coverage = "; ".join(_COVERAGE[word] for word in stock["coverage"].unique().sort())
+    grid = Grid(
+        title=f"Migration by year: rule {rule}, policy {policy}",
+        caption=f"+?: undetermined, not in the figure before it. {_PROVISIONAL}: provisional, later "
+        f"crossings can change it. Stock: {coverage}.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    grid.add_column("year")
+    grid.add_column("")
+    for name in ("immigration", "emigration", "net"):
+        grid.add_column(name, justify="right")
+        grid.add_column("+?", justify="right", style="dim")
+    grid.add_column("stock, 1 January", justify="right")
+    grid.add_column("+?", justify="right", style="dim")
+    grid.add_column("")
+    for row in wide.iter_rows(named=True):
+        flows = [
+            row[f"{name}{end}"]
+            for name in ("immigration", "emigration", "net")
+            for end in ("", "_undetermined")
+        ]
+        grid.add_row(
+            row["period"],
+            _mark(row["status"]),
+            *map(_number, flows),
+            _number(row["stock"]),
+            _number(row["stock_undetermined"]),
+            _mark(row["stock_status"]),
+        )
+    return grid
+
+
+def _by_cell(rule: str, policy: str, year: str, accounts: pl.DataFrame) -> Grid:
+    """The accounts of one year by sex, by citizenship group, and in all."""
+    grid = Grid(
+        title=f"Settled residents in {year}: rule {rule}, policy {policy}",
+        caption="Newly settled: residents whose status became known, less those whose status no longer is.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    grid.add_column("")
+    for heading in _TERMS.values():
+        grid.add_column(heading, justify="right")
+    total = pl.lit("total")
+    by_sex = accounts.filter(pl.col("citizenship_group") == total, pl.col("sex") != total).sort("sex")
+    by_group = accounts.filter(pl.col("sex") == total, pl.col("citizenship_group") != total).sort(
+        "citizenship_group"
+    )
+    whole = accounts.filter(sex="total", citizenship_group="total")
+    for column, rows in (("sex", by_sex), ("citizenship_group", by_group), ("sex", whole)):
+        for row in rows.iter_rows(named=True):
+            grid.add_row(row[column], *(_number(row[term]) for term in _TERMS))
+        grid.add_section()
+    return grid
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _mark(status: str | None) -> str:
+    return _PROVISIONAL if status == "provisional" else ""

@@ -1,0 +1,413 @@
+"""Stage 7: stocks, flows and accounts of little countries whose numbers are known by hand."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from miglink.config.stages import EstimatesSettings, Period
+from miglink.engine import Engine, Table, open_engine
+from miglink.errors import ResultError
+from miglink.stages.estimates import Histories, Observation, estimate
+from miglink.tables import TABLES
+
+Rows = list[dict[str, Any]]
+Tables = dict[str, pl.DataFrame]
+RULE, POLICY, WINDOW = "nz_12_16", "unresolved", 487
+STRATUM = {"draw": 0, "rule": RULE, "policy": POLICY}
+RESIDENT, ABROAD, UNCLEAR = "resident", "non_resident", "undetermined"
+TERMS = ("opening", "immigration", "emigration", "births", "deaths", "moves", "net_undetermined", "closing")
+
+
+def make_table(engine: Engine, name: str, rows: Rows) -> Table:
+    """A table of the contract; columns that the rows leave out are null."""
+    frame = (
+        pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({"nobody": [False]}).head(0)
+    )
+    given = {column.name for column in frame if column.null_count() < frame.height}
+    columns = (
+        f"CAST({c.name if c.name in given else 'NULL'} AS {c.type}) AS {c.name}" for c in TABLES[name].columns
+    )
+    return engine.query(
+        name, f"SELECT {', '.join(columns)} FROM given", given=engine.frame(f"given_{name}", frame)
+    )
+
+
+@dataclass
+class Country:
+    """Persons and their histories, as the stages before would give them."""
+
+    before: date = date(2018, 12, 31)
+    residence: Rows = field(default_factory=list)
+    migrations: Rows = field(default_factory=list)
+    persons: Rows = field(default_factory=list)
+    person_traits: Rows = field(default_factory=list)
+
+    def add(
+        self,
+        person: str,
+        *statuses: tuple[date | None, str],
+        citizenship: str | None = "NZL",
+        naturalised: tuple[date, str] | None = None,
+        **facts: Any,
+    ) -> None:
+        """A person with the days from which statuses hold (None: since before observation)."""
+        born, died = facts.get("born"), facts.get("died")
+        self.persons.append(
+            {"person_id": person, "sex": facts.get("sex", "female"), "birth_date": born or date(1980, 1, 1)}
+            | {"death_date": died, "is_born_here": born is not None, "n_identities": 1, "n_records": 1}
+            | {"is_doubtful": False, "id_since_date": date(2020, 1, 1)}
+        )
+        starts = [day or self.before for day, _ in statuses]
+        for index, (start, (_, status)) in enumerate(zip(starts, statuses, strict=True)):
+            is_last = index + 1 == len(statuses)
+            row = {"person_id": person, "from_date": start, "to_date": died if is_last else starts[index + 1]}
+            reason = "death" if is_last and died else None if is_last else "migration"
+            self.residence.append(
+                STRATUM | row | {"status": status, "basis": "crossing", "end_reason": reason}
+            )
+            if index and {statuses[index - 1][1], status} == {RESIDENT, ABROAD}:
+                self.migrate(person, start, "immigration" if status == RESIDENT else "emigration")
+        first = {"person_id": person, "trait": "citizenship", "valid_from": date(1, 1, 1), "source": "border"}
+        changed = {"valid_from": naturalised[0], "value": naturalised[1]} if naturalised else {}
+        if citizenship is not None:
+            self.person_traits.append(first | {"value": citizenship, "valid_to": changed.get("valid_from")})
+        if changed:
+            self.person_traits.append(first | changed)
+
+    def migrate(self, person: str, day: date, direction: str, outcome: str = "migration") -> None:
+        """A crossing that is, or may become, a migration."""
+        self.migrations.append(
+            STRATUM
+            | {"person_id": person, "event_date": day, "sequence": len(self.migrations), "is_implied": False}
+            | {"direction": direction, "outcome": outcome}
+        )
+
+    def estimate(self, engine: Engine, **how: Any) -> Tables:
+        """The three tables, by name."""
+        names = Histories.__dataclass_fields__
+        histories = Histories(*(make_table(engine, name, getattr(self, name)) for name in names))
+        days = {"from": self.before + timedelta(days=1), "to": how.get("to", date(2019, 12, 31))}
+        period = Period.model_validate(days)
+        windows = {RULE: how.get("window", WINDOW)}
+        observation = Observation(period, windows, how.get("has_population_list", True))
+        asked = EstimatesSettings(reporting_country=how.get("country", "NZL"))
+        tables = estimate(engine, histories, observation, asked)
+        return {table.name: pl.read_parquet(table.path) for table in tables}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    opened = open_engine("duckdb", Path(tmp_path_factory.mktemp("tables")))
+    yield opened
+    opened.close()
+
+
+def account(tables: Tables, year: str, sex: str = "total", group: str = "total") -> list[int]:
+    """The terms of one account, in order."""
+    rows = tables["accounts"].filter(period=year, sex=sex, citizenship_group=group)
+    return list(rows.select(TERMS).row(0))
+
+
+def figure(table: pl.DataFrame, period: str, **cell: str) -> dict[str, Any]:
+    """One row of stocks or flows; the total where no cell is named."""
+    named = {"period": period, "sex": "total", "citizenship_group": "total"} | cell
+    return table.filter(**named).row(0, named=True)
+
+
+def test_account_of_one_year_by_hand(engine: Engine) -> None:
+    country = Country()
+    country.add("stays", (None, RESIDENT))
+    country.add("abroad", (None, ABROAD))
+    country.add("arrives", (None, ABROAD), (date(2019, 3, 10), RESIDENT), citizenship="AUS", sex="male")
+    country.add("leaves", (None, RESIDENT), (date(2019, 12, 31), ABROAD))
+    country.add("is born", (date(2019, 1, 1), RESIDENT), born=date(2019, 1, 1))
+    country.add("dies", (None, RESIDENT), died=date(2019, 12, 31), sex="male")
+    country.add("dies abroad", (None, ABROAD), died=date(2019, 8, 1))
+    country.add("is settled", (None, UNCLEAR), (date(2019, 5, 5), RESIDENT), citizenship="FRA")
+    country.add("is lost", (None, RESIDENT), (date(2019, 6, 6), UNCLEAR), citizenship="FRA", sex=None)
+    country.add(
+        "becomes a citizen", (None, RESIDENT), citizenship="AUS", naturalised=(date(2019, 7, 1), "NZL")
+    )
+    tables = country.estimate(engine)
+
+    assert account(tables, "2019") == [5, 1, 1, 1, 1, 0, 0, 5]
+    assert account(tables, "2019", group="national") == [3, 0, 1, 1, 1, 1, 0, 3]
+    assert account(tables, "2019", group="other") == [1, 1, 0, 0, 0, -1, 0, 1]
+    assert account(tables, "2019", group="eu") == [1, 0, 0, 0, 0, 0, 0, 1]
+    assert account(tables, "2019", "female", "eu") == [0, 0, 0, 0, 0, 0, 1, 1]
+    assert account(tables, "2019", "unknown", "eu") == [1, 0, 0, 0, 0, 0, -1, 0]
+    assert account(tables, "2019", "male", "national") == [1, 0, 0, 0, 1, 0, 0, 0]
+    # The death and the departure of 31 December are in this year, and so is the birth of 1 January.
+    assert figure(tables["stocks"], "2019-01-01")["n_settled"] == 5
+    assert figure(tables["stocks"], "2020-01-01")["n_settled"] == 5
+    assert figure(tables["stocks"], "2019-01-01")["n_undetermined"] == 1
+    assert figure(tables["flows"].filter(flow="emigration"), "2019-12")["n_settled"] == 1
+    assert figure(tables["flows"].filter(flow="net"), "2019", sex="male")["n_settled"] == 1
+
+
+def test_events_of_one_day(engine: Engine) -> None:
+    day = date(2019, 7, 1)
+    country = Country()
+    country.add("moves", (None, RESIDENT), (day, ABROAD), citizenship="AUS", naturalised=(day, "NZL"))
+    country.add("comes", (None, ABROAD), (day, RESIDENT), citizenship="AUS", naturalised=(day, "FRA"))
+    country.add("dies on arrival", (None, ABROAD), (day, RESIDENT), died=day, citizenship="NOR")
+    country.add("dies at birth", (day, RESIDENT), born=day, died=day, citizenship="XXA")
+    country.add("dies a citizen", (None, RESIDENT), died=day, citizenship="NOR", naturalised=(day, "NZL"))
+    country.add("unclear at birth", (day, UNCLEAR), (date(2019, 9, 9), RESIDENT), born=day, citizenship="XXX")
+    tables = country.estimate(engine)
+
+    assert account(tables, "2019", group="national") == [0, 0, 1, 0, 1, 2, 0, 0]
+    assert account(tables, "2019", group="other") == [1, 0, 0, 0, 0, -1, 0, 0]
+    assert account(tables, "2019", group="eu") == [0, 1, 0, 0, 0, 0, 0, 1]
+    assert account(tables, "2019", group="efta") == [1, 1, 0, 0, 1, -1, 0, 0]
+    assert account(tables, "2019", group="stateless") == [0, 0, 0, 1, 1, 0, 0, 0]
+    assert account(tables, "2019", group="unknown") == [0, 0, 0, 0, 0, 0, 1, 1]
+
+
+def test_status_without_migration_does_not_balance(engine: Engine) -> None:
+    country = Country()
+    country.add("arrives", (None, ABROAD), (date(2019, 3, 10), RESIDENT), sex="male")
+    country.migrations.clear()
+    with pytest.raises(ResultError) as raised:
+        country.estimate(engine)
+    for word in (RULE, POLICY, "year 2019", "sex male", "citizenship group national", "closing is +1"):
+        assert word in str(raised.value)
+
+
+def test_migration_without_status_does_not_balance(engine: Engine) -> None:
+    country = Country()
+    country.add("stays", (None, RESIDENT))
+    country.migrate("stays", date(2019, 2, 2), "immigration")
+    with pytest.raises(ResultError, match="closing is -1"):
+        country.estimate(engine)
+
+
+def test_resident_out_of_nowhere_does_not_balance(engine: Engine) -> None:
+    country = Country()
+    country.add("appears", (date(2019, 4, 1), RESIDENT))
+    with pytest.raises(ResultError, match="accounts do not balance in 1 cells"):
+        country.estimate(engine)
+
+
+def test_errors_that_cancel_within_a_cell_are_found(engine: Engine) -> None:
+    country = Country()
+    country.add("arrives", (None, ABROAD), (date(2019, 3, 10), RESIDENT))
+    country.migrations.clear()
+    country.add("stays", (None, RESIDENT))
+    country.migrate("stays", date(2019, 2, 2), "immigration")
+    with pytest.raises(ResultError, match=r"1 changes of status without .*; .* 1 settled migrations without"):
+        country.estimate(engine)
+
+
+def test_gap_between_statuses_is_found(engine: Engine) -> None:
+    country = Country()
+    country.add("stays", (None, RESIDENT), (date(2019, 3, 1), RESIDENT))
+    country.residence[0]["to_date"] = date(2019, 2, 1)
+    with pytest.raises(ResultError, match="1 status rows that overlap the one before or leave a gap"):
+        country.estimate(engine)
+
+
+def test_histories_of_nobody_are_found(engine: Engine) -> None:
+    country = Country()
+    country.add("vanishes", (None, ABROAD))
+    country.migrate("vanishes", date(2019, 2, 2), "immigration", "undetermined")
+    country.persons.clear()
+    with pytest.raises(ResultError, match=r"1 migrations of persons who .*1 status rows of persons who"):
+        country.estimate(engine)
+
+
+def test_groups_have_the_composition_of_their_year(engine: Engine) -> None:
+    country = Country()
+    country.add("from Leeds", (None, RESIDENT), citizenship="GBR")
+    leaves = date(2020, 11, 1)
+    country.add("from Cardiff", (None, RESIDENT), (leaves, ABROAD), citizenship="GBR")
+    tables = country.estimate(engine, country="FRA", to=date(2021, 12, 31))
+
+    # The United Kingdom left on 1 February 2020: for the whole account of 2020 it is still a member.
+    stocks = {
+        (period, group): figure(tables["stocks"], period, citizenship_group=group)["n_settled"]
+        for period in (f"{year}-01-01" for year in (2019, 2020, 2021, 2022))
+        for group in ("eu", "other")
+    }
+    assert [stocks[f"{year}-01-01", "eu"] for year in (2019, 2020, 2021, 2022)] == [2, 2, 0, 0]
+    assert stocks["2021-01-01", "other"] == 1
+    assert account(tables, "2020", group="eu") == [2, 0, 1, 0, 0, 0, 0, 1]
+    assert account(tables, "2021", group="eu") == [0] * 8
+    assert account(tables, "2021", group="other") == [1, 0, 0, 0, 0, 0, 0, 1]
+    assert account(tables, "2020")[-1] == account(tables, "2021")[0] == 1
+    assert (
+        figure(tables["flows"].filter(flow="emigration"), "2020-11", citizenship_group="eu")["n_settled"] == 1
+    )
+
+
+GROUPS = """FRA FRA national, FRA DEU eu, FRA NZL eu, NOR FRA efta, TUR FRA candidate, NZL FRA other,
+XXA FRA stateless, XXB FRA stateless, XXC FRA stateless, XXX FRA unknown, - FRA unknown"""
+
+
+@pytest.mark.parametrize("case", GROUPS.split(","))
+def test_citizenship_group(engine: Engine, case: str) -> None:
+    citizenship, country, group = case.split()
+    little = Country()
+    little.add("somebody", (None, RESIDENT), citizenship=None if citizenship == "-" else citizenship)
+    stocks = little.estimate(engine, country=country)["stocks"]
+    assert set(stocks["citizenship_group"]) == {group, "total"}
+    assert figure(stocks, "2019-01-01", citizenship_group=group)["n_settled"] == 1
+
+
+def test_citizenship_that_ended_is_unknown(engine: Engine) -> None:
+    country = Country()
+    country.add("stays", (None, RESIDENT))
+    country.person_traits[0]["valid_to"] = date(2019, 6, 1)
+    tables = country.estimate(engine)
+    assert account(tables, "2019", group="national") == [1, 0, 0, 0, 0, -1, 0, 0]
+    assert account(tables, "2019", group="unknown") == [0, 0, 0, 0, 0, 1, 0, 1]
+
+
+def test_figures_are_final_once_the_window_is_observed(engine: Engine) -> None:
+    country = Country()
+    country.add("arrives", (None, ABROAD), (date(2019, 1, 10), RESIDENT))
+    # 31 January + 334 days = 31 December is still observed in full: data_to_date is 1 January 2020.
+    for window, january, n in ((335, "final", 1.0), (336, "provisional", None)):
+        flows = country.estimate(engine, window=window)["flows"].filter(flow="immigration")
+        found = figure(flows, "2019-01")
+        assert (found["status"], found["n"], found["n_settled"]) == (january, n, 1)
+        assert figure(flows, "2019-02")["status"] == "provisional"
+        assert found["data_to_date"] == date(2020, 1, 1)
+    # The stock of 1 January is that of 31 December, so it is final one window after that day.
+    for window, status in ((366, "final"), (367, "provisional")):
+        assert figure(country.estimate(engine, window=window)["stocks"], "2019-01-01")["status"] == status
+
+
+def test_no_headline_where_anything_is_undetermined(engine: Engine) -> None:
+    country = Country()
+    country.add("settled", (None, RESIDENT), sex="male")
+    country.add("perhaps left", (None, RESIDENT), (date(2019, 2, 3), UNCLEAR))
+    country.migrate("perhaps left", date(2019, 2, 3), "emigration", "undetermined")
+    country.add("perhaps came", (None, ABROAD), (date(2019, 2, 5), UNCLEAR))
+    country.migrate("perhaps came", date(2019, 2, 5), "immigration", "undetermined")
+    tables = country.estimate(engine, window=10, has_population_list=False)
+
+    net = figure(tables["flows"].filter(flow="net"), "2019-02")
+    assert (net["n_settled"], net["n_undetermined"], net["n"], net["status"]) == (0, 2, None, "final")
+    assert figure(tables["flows"].filter(flow="net"), "2019-03")["n"] == 0.0
+    first = figure(tables["stocks"], "2019-01-01")
+    assert (first["n_settled"], first["n_undetermined"], first["n"]) == (2, 0, 2.0)
+    # In the last stock two are unclear; among men nobody is, but its window is not observed.
+    last = figure(tables["stocks"], "2020-01-01")
+    assert (last["n_settled"], last["n_undetermined"], last["n"]) == (1, 2, None)
+    men = figure(tables["stocks"], "2020-01-01", sex="male")
+    assert (men["n_settled"], men["n_undetermined"], men["n"], men["status"]) == (1, 0, None, "provisional")
+    assert set(tables["stocks"]["coverage"]) == {"travellers_only"}
+
+
+def test_only_periods_that_are_observed_whole_are_listed(engine: Engine) -> None:
+    country = Country(before=date(2018, 1, 1))
+    country.add("abroad", (None, ABROAD))
+    tables = country.estimate(engine, to=date(2020, 2, 28))
+    assert sorted(set(tables["stocks"]["period"])) == ["2019-01-01", "2020-01-01"]
+    months = sorted({period for period in tables["flows"]["period"] if len(period) == 7})
+    assert (months[0], months[-1], len(months)) == ("2018-02", "2020-01", 24)
+    assert set(tables["accounts"]["period"]) == {"2019"}
+    assert tables["flows"].filter(period="2019")["n_settled"].to_list() == [0, 0, 0]
+
+
+def test_a_cell_keeps_its_zeros(engine: Engine) -> None:
+    country = Country()
+    country.add("arrives", (None, ABROAD), (date(2019, 3, 10), RESIDENT), sex="male")
+    flows = country.estimate(engine)["flows"]
+    cell = flows.filter(flow="immigration", sex="male", citizenship_group="national")
+    assert cell.filter(pl.col("n_settled") == 0)["period"].len() == 11
+    assert cell.height == 13
+
+
+def test_alternative_draws_are_not_counted(engine: Engine) -> None:
+    country = Country()
+    country.add("arrives", (None, ABROAD), (date(2019, 3, 10), RESIDENT))
+    country.residence += [row | {"draw": 1} for row in country.residence]
+    country.migrations += [row | {"draw": 1} for row in country.migrations]
+    assert account(country.estimate(engine), "2019") == [0, 1, 0, 0, 0, 0, 0, 1]
+
+
+def test_nobody_gives_empty_tables(engine: Engine) -> None:
+    heights = {name: table.height for name, table in Country().estimate(engine).items()}
+    assert heights == {"stocks": 0, "flows": 0, "accounts": 0}
+
+
+# Few days, so that events meet on one of them, and at the turn of the year.
+YEAR_ENDS = (date(2019, 12, 30), date(2019, 12, 31), date(2020, 1, 1), date(2020, 1, 2))
+DAYS = (date(2019, 1, 1), date(2019, 6, 30), *YEAR_ENDS, date(2020, 12, 31))
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> dict[str, Any]:
+    """The life of one person: a consistent history of statuses, perhaps a birth, a death, another citizenship."""
+    days: list[date] = sorted(draw(st.sets(st.sampled_from(DAYS), max_size=4)))
+    is_born, dies, changes_last = draw(st.tuples(st.booleans(), st.booleans(), st.booleans()))
+    born = days.pop(0) if days and is_born else None
+    died = days.pop() if days and dies else None
+    if died and changes_last:
+        days.append(died)  # a change of status on the day of death
+    statuses: list[tuple[date | None, str]] = [(born, draw(st.sampled_from((RESIDENT, ABROAD, UNCLEAR))))]
+    for day in days:
+        others = sorted({RESIDENT, ABROAD, UNCLEAR} - {statuses[-1][1]})
+        statuses.append((day, draw(st.sampled_from(others))))
+    codes = st.sampled_from((None, "NZL", "AUS", "FRA", "XXX"))
+    changed = draw(st.none() | st.tuples(st.sampled_from(DAYS), st.sampled_from(("NZL", "AUS", "FRA"))))
+    traits = {
+        "citizenship": draw(codes),
+        "naturalised": changed,
+        "sex": draw(st.sampled_from(("male", None))),
+    }
+    return {"statuses": statuses, "facts": traits | {"born": born, "died": died}}
+
+
+def resident_on(life: dict[str, Any], day: date) -> bool:
+    """Whether a person is a settled resident at the end of a day, by the definition."""
+    died = life["facts"]["died"]
+    if died is not None and died <= day:
+        return False
+    held = [status for start, status in life["statuses"] if start is None or start <= day]
+    return bool(held) and held[-1] == RESIDENT
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(people=st.lists(lives(), min_size=1, max_size=8))
+def test_consistent_histories_balance_and_margins_add_up(engine: Engine, people: Rows) -> None:
+    country = Country()
+    for number, life in enumerate(people):
+        country.add(f"person {number}", *life["statuses"], **life["facts"])
+    tables = country.estimate(engine, to=date(2020, 12, 31))
+
+    assert (tables["accounts"]["discrepancy"] == 0).all()
+    for year in (2019, 2020, 2021):
+        expected = sum(resident_on(life, date(year - 1, 12, 31)) for life in people)
+        assert figure(tables["stocks"], f"{year}-01-01")["n_settled"] == expected
+        if year < 2021:
+            assert account(tables, f"{year}")[0] == expected
+    for year in (2019, 2020):
+        events = [event for event in country.migrations if event["event_date"].year == year]
+        for flow in ("immigration", "emigration"):
+            found = figure(tables["flows"].filter(flow=flow), f"{year}")["n_settled"]
+            assert found == sum(event["direction"] == flow for event in events)
+    for name in ("stocks", "flows"):
+        assert_margins_add_up(tables[name], ("n_settled", "n_undetermined"))
+    assert_margins_add_up(tables["accounts"], TERMS)
+
+
+def assert_margins_add_up(table: pl.DataFrame, measures: Sequence[str]) -> None:
+    """Each total is the sum of its cells; where nobody is in any cell, it is zero."""
+    keys = [column for column in ("period", "flow") if column in table.columns]
+    cells = table.filter(pl.col("sex") != "total", pl.col("citizenship_group") != "total")
+    for by in ([], ["citizenship_group"], ["sex"]):
+        is_margin = [(pl.col(name) != "total") == (name in by) for name in ("sex", "citizenship_group")]
+        added = cells.group_by(*keys, *by).agg(pl.col(measures).sum())
+        both = table.filter(*is_margin).join(added, on=[*keys, *by], how="left", suffix=" added")
+        for measure in measures:
+            assert both[measure].to_list() == both[f"{measure} added"].fill_null(0).to_list()

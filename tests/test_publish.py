@@ -1,0 +1,268 @@
+"""Stage 9: files that are whole and describe themselves, nothing that identifies, and a readable summary."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet  # type: ignore[import-untyped]
+import pytest
+from rich.console import Console
+
+from miglink.engine import Engine, Table, open_engine
+from miglink.stages.publish import publish, render_summary
+from miglink.tables import IDENTIFYING, TABLES
+
+Rows = list[dict[str, Any]]
+END = date(2020, 1, 1)
+STRATUM = {"rule": "nz_12_16", "policy": "unresolved"}
+TOTAL = {"sex": "total", "citizenship_group": "total"}
+HISTORY = STRATUM | {"draw": 0, "person_id": "a"}
+
+
+def make_table(engine: Engine, name: str, rows: Rows) -> Table:
+    """A table of the contract; columns that the rows leave out are null."""
+    frame = (
+        pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({"nobody": [False]}).head(0)
+    )
+    given = {column.name for column in frame if column.null_count() < frame.height}
+    columns = (
+        f"CAST({c.name if c.name in given else 'NULL'} AS {c.type}) AS {c.name}" for c in TABLES[name].columns
+    )
+    return engine.query(
+        name, f"SELECT {', '.join(columns)} FROM given", given=engine.frame(f"given_{name}", frame)
+    )
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    opened = open_engine("duckdb", tmp_path / "tables")
+    yield opened
+    opened.close()
+
+
+def flows(year: str, status: str, **n_settled: int) -> Rows:
+    vintage = {"data_to_date": END, "status": status, "n_undetermined": 7 if status == "provisional" else 0}
+    return [
+        STRATUM | TOTAL | vintage | {"period": year, "flow": name, "n_settled": n}
+        for name, n in n_settled.items()
+    ]
+
+
+def accounts(**cell: str) -> dict[str, Any]:
+    terms = ("immigration", "emigration", "births", "deaths", "moves", "net_undetermined", "discrepancy")
+    stocks = {"opening": 1234567, "closing": 1234568, "births": 1}
+    return STRATUM | dict.fromkeys(terms, 0) | {"period": "2018"} | stocks | cell
+
+
+def little_run() -> dict[str, Rows]:
+    """One person with two crossings, a double scan and a registration, and tables of two years."""
+    record = {"source": "border", "kind": "crossings", "is_repeat": False, "purpose": "work", "port": "AKL"}
+    names = {"surname": "SECRET", "document_number": "X123", "birth_date": date(1980, 5, 17)}
+    first = record | names | {"crossed_date": date(2019, 3, 1), "crossed_at": datetime(2019, 3, 1, 9)}
+    stock = STRATUM | TOTAL | {"coverage": "travellers_only", "n_undetermined": 0, "data_to_date": END}
+    return {
+        "stocks": [
+            stock | {"period": "2018-01-01", "n_settled": 1234567, "n": 1234567.0, "status": "final"},
+            stock
+            | {"period": "2019-01-01", "n_settled": 1234568, "n_undetermined": 9, "status": "provisional"},
+        ],
+        "flows": flows("2018", "final", immigration=2000, emigration=3500, net=-1500)
+        + flows("2019", "provisional", immigration=10, emigration=4, net=6)
+        + flows("2018-02", "final", immigration=88888, emigration=0, net=88888),
+        "accounts": [
+            accounts(**TOTAL),
+            accounts(sex="female", citizenship_group="total"),
+            accounts(sex="total", citizenship_group="eu"),
+        ],
+        "quality": [{"stage": "persons", "measure": "persons", "item": "all", "value": 1.0}],
+        "persons": [
+            {
+                "person_id": "a",
+                "sex": "female",
+                "birth_date": date(1980, 5, 17),
+                "death_date": date(2019, 12, 30),
+                "mother_person_id": "m",
+                "is_born_here": False,
+                "n_identities": 2,
+                "n_records": 4,
+                "is_doubtful": True,
+                "id_since_date": END,
+            }
+        ],
+        "person_traits": [
+            {
+                "person_id": "a",
+                "trait": "citizenship",
+                "value": value,
+                "valid_from": start,
+                "valid_to": end,
+                "source": "s",
+            }
+            for value, start, end in (
+                ("AUS", date(1, 1, 1), date(2019, 12, 31)),
+                ("NZL", date(2019, 12, 31), END),
+                ("FRA", END, None),
+            )
+        ],
+        "residence": [HISTORY | {"from_date": date(2018, 12, 31), "status": "resident", "basis": "register"}],
+        "migrations": [
+            HISTORY
+            | {
+                "event_date": date(2019, 3, 1),
+                "sequence": 2,
+                "direction": "emigration",
+                "outcome": "undetermined",
+            }
+            | {"is_implied": False}
+        ],
+        "spells": [
+            {"draw": 0, "person_id": "a", "start_date": date(2019, 3, 1), "sequence": 2, "state": "absent"}
+            | {"start_direction": "departure", "start_basis": "crossing", "end_basis": "observation_end"}
+            | {"start_source": "border", "start_record_id": "17"}
+        ],
+        "records": [
+            first | {"record_id": "17", "direction": "departure"},
+            first | {"record_id": "18", "direction": "departure", "is_repeat": True},
+            first | {"record_id": "19", "direction": "arrival", "crossed_at": datetime(2019, 3, 1, 7)},
+            names | {"source": "register", "record_id": "1", "kind": "register", "is_repeat": False},
+        ],
+        "record_persons": [
+            {"source": source, "record_id": record_id, "person_id": "a"}
+            for source, record_id in (("border", "17"), ("border", "18"), ("border", "19"), ("register", "1"))
+        ],
+    }
+
+
+def published(engine: Engine, folder: Path) -> dict[str, Path]:
+    tables = {name: make_table(engine, name, rows) for name, rows in little_run().items()}
+    paths = publish(engine, tables, folder, END)
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
+
+
+def test_files_are_whole_and_where_they_belong(engine: Engine, tmp_path: Path) -> None:
+    paths = published(engine, tmp_path / "run")
+    aggregates = {f"outputs/{name}" for name in ("stocks", "flows", "accounts", "quality")}
+    persons = {f"linked/{name}" for name in ("persons", "residence", "migrations", "spells", "crossings")}
+    assert set(paths) == aggregates | persons
+    written = {path for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert written == set(paths.values())
+    for name in aggregates:
+        table = name.removeprefix("outputs/")
+        given = pl.read_parquet(tmp_path / "tables" / f"{table}.parquet")
+        assert pl.read_parquet(paths[name]).equals(given)
+        assert given.height > 0
+
+
+def test_a_file_that_is_not_whole_has_no_name(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = published(engine, tmp_path / "run")["outputs/stocks"].read_bytes()
+
+    def fail(*_: Any) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(pyarrow.parquet.ParquetWriter, "write_batch", fail)
+    for folder in ("run", "first run"):
+        with pytest.raises(OSError, match="no space left"):
+            published(engine, tmp_path / folder)
+    assert (tmp_path / "run" / "outputs" / "stocks.parquet").read_bytes() == before
+    assert not list((tmp_path / "first run").rglob("*.parquet"))
+
+
+def test_every_column_is_described(engine: Engine, tmp_path: Path) -> None:
+    for path in published(engine, tmp_path).values():
+        schema = pyarrow.parquet.read_schema(path)
+        assert schema.metadata[b"description"].endswith(b".")
+        assert all(len(column.metadata[b"description"]) > 3 for column in schema), path.name
+    described = pyarrow.parquet.read_schema(tmp_path / "outputs" / "stocks.parquet").field("n_settled")
+    assert described.metadata[b"description"] == b"persons whose status is resident"
+
+
+def test_linked_files_hold_nothing_that_identifies(engine: Engine, tmp_path: Path) -> None:
+    harmless = {"sex", "citizenship"}
+    forbidden = {column.name for column in IDENTIFYING} - harmless
+    forbidden |= {"surname", "given_names", "record_id", "start_record_id", "start_source", "identity_id"}
+    forbidden |= {"death_date", "mother_person_id", "visa_number", "crossed_at"}
+    for name, path in published(engine, tmp_path).items():
+        frame = pl.read_parquet(path)
+        assert not forbidden & set(frame.columns), name
+        assert ("person_id" in frame.columns) == name.startswith("linked/")
+        text = frame.write_csv()
+        assert not [word for word in ("SECRET", "X123", "1980-05-17") if word in text]
+
+
+def test_linked_persons_and_crossings(engine: Engine, tmp_path: Path) -> None:
+    paths = published(engine, tmp_path)
+    persons = pl.read_parquet(paths["linked/persons"])
+    assert persons.to_dicts() == [
+        {
+            "person_id": "a",
+            "sex": "female",
+            "birth_year": 1980,
+            "citizenship": "NZL",
+            "death_year": 2019,
+            "n_records": 4,
+            "is_doubtful": True,
+        }
+    ]
+    # The double scan is left out, the register is no crossing, and the earlier hour comes first.
+    crossings = pl.read_parquet(paths["linked/crossings"])
+    assert crossings["direction"].to_list() == ["arrival", "departure"]
+    assert crossings["port"].to_list() == ["AKL", "AKL"]
+    assert pl.read_parquet(paths["linked/spells"])["state"].to_list() == ["absent"]
+
+
+def summary(engine: Engine, run: Mapping[str, Rows]) -> list[str]:
+    stocks, flow, account = (make_table(engine, name, run[name]) for name in ("stocks", "flows", "accounts"))
+    console = Console(width=160, color_system=None)
+    with console.capture() as captured:
+        console.print(render_summary(stocks, flow, account))
+    return captured.get().splitlines()
+
+
+def test_summary_tells_settled_from_undetermined(engine: Engine) -> None:
+    lines = summary(engine, little_run())
+    assert lines[0].strip() == "Migration by year: rule nz_12_16, policy unresolved"
+    final = next(line for line in lines if " 2018 " in line and "rule" not in line)
+    assert final.replace("│", " ").split() == [
+        "2018",
+        "2,000",
+        "0",
+        "3,500",
+        "0",
+        "-1,500",
+        "0",
+        "1,234,567",
+        "0",
+    ]
+    provisional = next(line for line in lines if " 2019 " in line)
+    words = provisional.replace("│", " ").split()
+    assert words == ["2019", "p", "10", "7", "4", "7", "6", "7", "1,234,568", "9", "p"]
+    assert final.index("3,500") + 5 == provisional.index(" 4 ") + 2  # numbers end in the same column
+    assert "travellers only" in " ".join(lines)
+    assert "88,888" not in " ".join(lines)  # months are not in it
+
+
+def test_summary_breaks_down_the_last_final_year(engine: Engine) -> None:
+    lines = summary(engine, little_run())
+    start = next(n for n, line in enumerate(lines) if "Settled residents in 2018" in line)
+    rows = [line.replace("│", " ").split() for line in lines[start:]]
+    cells = [row for row in rows if row and row[0] in ("female", "eu", "total")]
+    assert [row[0] for row in cells] == ["female", "eu", "total"]
+    assert cells[0] == ["female", "1,234,567", "0", "0", "1", "0", "0", "0", "1,234,568"]
+
+
+def test_summary_without_a_final_year_says_so(engine: Engine) -> None:
+    run = little_run()
+    run["flows"] = [row for row in run["flows"] if row["period"] == "2019"]
+    lines = summary(engine, run)
+    assert lines[-1].startswith("No year is final yet")
+    assert any("2018" in line and "1,234,567" in line for line in lines)
+
+
+def test_summary_of_nothing(engine: Engine) -> None:
+    assert summary(engine, {"stocks": [], "flows": [], "accounts": []})[0].startswith(
+        "There is nothing to count"
+    )

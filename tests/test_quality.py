@@ -1,0 +1,219 @@
+"""Stage 8: measures of a little run whose numbers are known by hand, and rows that must not vanish."""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from miglink.engine import Engine, Table, open_engine
+from miglink.errors import ResultError
+from miglink.stages.quality import measure
+from miglink.tables import TABLES
+
+Rows = list[dict[str, Any]]
+STRATUM = {"draw": 0, "rule": "nz_12_16", "policy": "unresolved"}
+
+
+def make_table(engine: Engine, name: str, rows: Rows) -> Table:
+    """A table of the contract; columns that the rows leave out are null."""
+    frame = (
+        pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({"nobody": [False]}).head(0)
+    )
+    given = {column.name for column in frame if column.null_count() < frame.height}
+    columns = (
+        f"CAST({c.name if c.name in given else 'NULL'} AS {c.type}) AS {c.name}" for c in TABLES[name].columns
+    )
+    return engine.query(
+        name, f"SELECT {', '.join(columns)} FROM given", given=engine.frame(f"given_{name}", frame)
+    )
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    opened = open_engine("duckdb", Path(tmp_path_factory.mktemp("tables")))
+    yield opened
+    opened.close()
+
+
+def spell(person: str, start: date, end: date | None, state: str, sequence: int = 1) -> dict[str, Any]:
+    return {
+        "draw": 0,
+        "person_id": person,
+        "start_date": start,
+        "end_date": end,
+        "sequence": sequence,
+        "state": state,
+        "start_direction": "none",
+        "start_basis": "observation_start",
+        "end_basis": "crossing",
+    }
+
+
+def status(person: str, start: date, end: date | None, word: str, basis: str) -> dict[str, Any]:
+    return STRATUM | {"person_id": person, "from_date": start, "to_date": end, "status": word, "basis": basis}
+
+
+def person(name: str, n_records: int, is_doubtful: bool) -> dict[str, Any]:
+    facts = {"is_born_here": False, "n_identities": 1, "id_since_date": date(2019, 1, 1)}
+    return facts | {"person_id": name, "n_records": n_records, "is_doubtful": is_doubtful}
+
+
+def little_run() -> dict[str, Rows]:
+    """Four records and a judgement of two persons, ten days observed: 1 to 10 January 2019."""
+    keys = [("border", "1"), ("border", "2"), ("border", "3"), ("register", "1")]
+    records = [{"source": source, "record_id": record} for source, record in keys]
+    rejected = [
+        ("border", 4, "crossed_date_unreadable"),
+        ("border", 4, "direction_unknown"),
+        ("register", 9, "empty"),
+    ]
+    accounts = [("border", 4, 3, 1, 1, 1), ("clerks", 1, 1, 0, 0, 0), ("register", 2, 1, 1, 0, 0)]
+    counted = ("source", "n_read", "n_accepted", "n_rejected", "n_repeats", "n_trailers")
+    pair = {
+        "source_l": "border",
+        "record_id_l": "1",
+        "source_r": "border",
+        "record_id_r": "2",
+        "verdict": "match",
+    }
+    migration = STRATUM | {"person_id": "a", "event_date": date(2019, 1, 5), "direction": "emigration"}
+    return {
+        "records": [row | {"kind": "crossings", "is_repeat": False} for row in records],
+        "rejected": [
+            {"source": s, "file": "f.csv", "row_number": n, "reason": why} for s, n, why in rejected
+        ],
+        "row_accounts": [dict(zip(counted, row, strict=True)) | {"n_files": 1} for row in accounts],
+        "judgements": [pair],
+        "identities": [{"identity_id": name, "n_records": 2} for name in ("i", "j")],
+        "record_identities": [row | {"identity_id": "i"} for row in records],
+        "identity_persons": [{"identity_id": "i", "person_id": "a"}, {"identity_id": "j", "person_id": "b"}],
+        "record_persons": [row | {"person_id": "a"} for row in records],
+        "links": [
+            {
+                "identity_id_l": "i",
+                "identity_id_r": "j",
+                "blocking_rule": "birth_date",
+                "match_weight": -3.0,
+                "p_match": 0.2,
+            }
+        ],
+        "persons": [person("a", 3, True), person("b", 1, False)],
+        "person_traits": [
+            {
+                "person_id": name,
+                "trait": "citizenship",
+                "valid_from": date(1, 1, 1),
+                "value": value,
+                "source": "border",
+            }
+            for name, value in (("a", "NZL"), ("b", "XXX"))
+        ],
+        "conflicts": [
+            {"person_id": "a", "kind": "dead_twice", "detail_l": "x", "detail_r": "y", "winner": "x"}
+        ],
+        "spells": [
+            spell("a", date(2019, 1, 1), date(2019, 1, 6), "present"),
+            spell("a", date(2019, 1, 6), None, "unresolved", 2),
+            spell("b", date(2019, 1, 1), date(2019, 1, 11), "absent"),
+            spell("b", date(2019, 1, 1), None, "unresolved") | {"draw": 1},
+        ],
+        "residence": [
+            status("a", date(2018, 12, 31), date(2019, 1, 5), "resident", "register"),
+            status("a", date(2019, 1, 5), None, "undetermined", "crossing"),
+            status("b", date(2018, 12, 31), date(2019, 1, 4), "undetermined", "none"),
+            status("b", date(2019, 1, 4), None, "non_resident", "crossing"),
+        ],
+        "migrations": [
+            migration | {"sequence": 1, "outcome": "undetermined", "is_implied": True},
+            migration | {"sequence": 2, "outcome": "undetermined", "is_implied": False},
+            migration | {"sequence": 1, "outcome": "migration", "is_implied": False, "draw": 1},
+        ],
+    }
+
+
+def measured(engine: Engine, run: dict[str, Rows]) -> dict[tuple[str, str, str], float]:
+    tables = {name: make_table(engine, name, rows) for name, rows in run.items()}
+    quality = pl.read_parquet(measure(engine, tables, date(2019, 1, 11)).path)
+    return {(stage, name, item): value for stage, name, item, value in quality.iter_rows()}
+
+
+def test_measures_by_hand(engine: Engine) -> None:
+    found = measured(engine, little_run())
+    stratum = "nz_12_16 / unresolved"
+    expected = {
+        ("ingest", "files", "all"): 3,
+        ("ingest", "rows_read", "border"): 4,
+        ("ingest", "rows_read", "all"): 7,
+        ("ingest", "rows_accepted", "clerks"): 1,
+        ("ingest", "rows_rejected", "all"): 2,
+        ("ingest", "rows_repeated", "border"): 1,
+        ("ingest", "trailers", "border"): 1,
+        ("ingest", "rejected_share", "border"): 0.25,
+        ("ingest", "rejected_share", "all"): 2 / 7,
+        ("ingest", "rows_rejected_because", "border: crossed_date_unreadable"): 1,
+        ("identities", "identities", "all"): 2,
+        ("identities", "records", "all"): 4,
+        ("linkage", "links", "all"): 1,
+        ("linkage", "links_proposed_by", "birth_date"): 1,
+        ("persons", "persons", "all"): 2,
+        ("persons", "persons_by_records", "1"): 1,
+        ("persons", "persons_by_records", "3-5"): 1,
+        ("persons", "doubtful_persons", "all"): 1,
+        ("persons", "doubtful_share", "all"): 0.5,
+        ("persons", "unknown_citizenship_share", "all"): 0.5,
+        ("persons", "conflicts", "dead_twice"): 1,
+        # a: 5 days present, 5 unresolved; b: 10 days absent; the alternative draw is left out.
+        ("spells", "spells", "unresolved"): 1,
+        ("spells", "persons_unresolved_share", "all"): 0.5,
+        ("spells", "person_days_unresolved_share", "all"): 0.25,
+        ("residence", "persons_ever_undetermined", stratum): 2,
+        ("residence", "persons_ever_undetermined_share", stratum): 1,
+        ("residence", "persons_undetermined_at_end", stratum): 1,
+        # From the end of 31 December there are 11 days: a 5 register + 6 crossing, b 4 none + 7 crossing.
+        ("residence", "person_days_by_basis_share", f"{stratum} / register"): 5 / 22,
+        ("residence", "person_days_by_basis_share", f"{stratum} / none"): 4 / 22,
+        ("residence", "person_days_by_basis_share", f"{stratum} / crossing"): 13 / 22,
+        ("residence", "migrations", f"{stratum} / undetermined"): 2,
+        ("residence", "implied_migrations", f"{stratum} / undetermined"): 1,
+    }
+    assert {key: found.get(key) for key in expected} == pytest.approx(expected)
+    assert ("residence", "migrations", f"{stratum} / migration") not in found
+    assert all(0 <= value <= 1 for (_, name, _), value in found.items() if name.endswith("_share"))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("records", "source border: 3 rows accepted, but 2 in records"),
+        ("rejected", "source border: 1 rows rejected, but 0 in rejected"),
+        ("row_accounts", "source border: 0 rows rejected, but 1 in rejected"),
+        ("judgements", "accepted rows of sources without records, against judgements: 1, expected 0"),
+        ("record_identities", "rows of record_identities, against records: 3, expected 4"),
+        ("record_persons", "rows of record_persons, against records: 3, expected 4"),
+        ("identity_persons", "rows of identity_persons, against identities: 1, expected 2"),
+        ("persons", "records of all persons, against records: 1, expected 4"),
+    ],
+)
+def test_a_row_that_vanished_stops_the_run(engine: Engine, table: str, message: str) -> None:
+    run = little_run()
+    run[table] = run[table][2:] if table == "rejected" else run[table][1:]
+    with pytest.raises(ResultError) as raised:
+        measured(engine, run)
+    assert message in str(raised.value)
+
+
+def test_rows_read_must_be_accepted_or_rejected(engine: Engine) -> None:
+    run = little_run()
+    run["row_accounts"][2]["n_read"] = 3
+    with pytest.raises(ResultError, match=r"source register: 3 rows read, but 1 accepted \+ 1 rejected"):
+        measured(engine, run)
+
+
+def test_a_run_without_rows_has_counts_and_no_shares(engine: Engine) -> None:
+    found = measured(engine, {name: [] for name in little_run()})
+    assert found[("persons", "persons", "all")] == 0
+    assert found[("ingest", "rows_read", "all")] == 0
+    assert not [name for _, name, _ in found if name.endswith("_share")]
