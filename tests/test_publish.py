@@ -23,16 +23,11 @@ HISTORY = STRATUM | {"draw": 0, "person_id": "a"}
 
 def make_table(engine: Engine, name: str, rows: Rows) -> Table:
     """A table of the contract; columns that the rows leave out are null."""
-    frame = (
-        pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({"nobody": [False]}).head(0)
-    )
+    frame = pl.DataFrame(rows or {"nobody": [False]}, infer_schema_length=None).head(len(rows))
     given = {column.name for column in frame if column.null_count() < frame.height}
-    columns = (
-        f"CAST({c.name if c.name in given else 'NULL'} AS {c.type}) AS {c.name}" for c in TABLES[name].columns
-    )
-    return engine.query(
-        name, f"SELECT {', '.join(columns)} FROM given", given=engine.frame(f"given_{name}", frame)
-    )
+    columns = [(c.name if c.name in given else "NULL", c.type, c.name) for c in TABLES[name].columns]
+    select = ", ".join(f"CAST({value} AS {type_}) AS {column}" for value, type_, column in columns)
+    return engine.query(name, f"SELECT {select} FROM given", given=engine.frame(f"given_{name}", frame))
 
 
 @pytest.fixture
@@ -123,9 +118,9 @@ def little_run() -> dict[str, Rows]:
             | {"start_source": "border", "start_record_id": "17"}
         ],
         "records": [
-            first | {"record_id": "17", "direction": "departure"},
-            first | {"record_id": "18", "direction": "departure", "is_repeat": True},
-            first | {"record_id": "19", "direction": "arrival", "crossed_at": datetime(2019, 3, 1, 7)},
+            first | {"record_id": "17", "direction": "arrival"},
+            first | {"record_id": "18", "direction": "arrival", "is_repeat": True},
+            first | {"record_id": "19", "direction": "departure", "crossed_at": datetime(2019, 3, 1, 7)},
             names | {"source": "register", "record_id": "1", "kind": "register", "is_repeat": False},
         ],
         "record_persons": [
@@ -209,7 +204,7 @@ def test_linked_persons_and_crossings(engine: Engine, tmp_path: Path) -> None:
     ]
     # The double scan is left out, the register is no crossing, and the earlier hour comes first.
     crossings = pl.read_parquet(paths["linked/crossings"])
-    assert crossings["direction"].to_list() == ["arrival", "departure"]
+    assert crossings["direction"].to_list() == ["departure", "arrival"]
     assert crossings["port"].to_list() == ["AKL", "AKL"]
     assert pl.read_parquet(paths["linked/spells"])["state"].to_list() == ["absent"]
 

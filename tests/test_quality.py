@@ -19,16 +19,11 @@ STRATUM = {"draw": 0, "rule": "nz_12_16", "policy": "unresolved"}
 
 def make_table(engine: Engine, name: str, rows: Rows) -> Table:
     """A table of the contract; columns that the rows leave out are null."""
-    frame = (
-        pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame({"nobody": [False]}).head(0)
-    )
+    frame = pl.DataFrame(rows or {"nobody": [False]}, infer_schema_length=None).head(len(rows))
     given = {column.name for column in frame if column.null_count() < frame.height}
-    columns = (
-        f"CAST({c.name if c.name in given else 'NULL'} AS {c.type}) AS {c.name}" for c in TABLES[name].columns
-    )
-    return engine.query(
-        name, f"SELECT {', '.join(columns)} FROM given", given=engine.frame(f"given_{name}", frame)
-    )
+    columns = [(c.name if c.name in given else "NULL", c.type, c.name) for c in TABLES[name].columns]
+    select = ", ".join(f"CAST({value} AS {type_}) AS {column}" for value, type_, column in columns)
+    return engine.query(name, f"SELECT {select} FROM given", given=engine.frame(f"given_{name}", frame))
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +113,15 @@ def little_run() -> dict[str, Rows]:
             spell("a", date(2019, 1, 1), date(2019, 1, 6), "present"),
             spell("a", date(2019, 1, 6), None, "unresolved", 2),
             spell("b", date(2019, 1, 1), date(2019, 1, 11), "absent"),
+            spell("c", date(2019, 1, 1), None, "absent"),
             spell("b", date(2019, 1, 1), None, "unresolved") | {"draw": 1},
         ],
         "residence": [
             status("a", date(2018, 12, 31), date(2019, 1, 5), "resident", "register"),
             status("a", date(2019, 1, 5), None, "undetermined", "crossing"),
             status("b", date(2018, 12, 31), date(2019, 1, 4), "undetermined", "none"),
-            status("b", date(2019, 1, 4), None, "non_resident", "crossing"),
+            # A death may be known beyond the last observed day.
+            status("b", date(2019, 1, 4), date(2019, 3, 1), "non_resident", "crossing"),
         ],
         "migrations": [
             migration | {"sequence": 1, "outcome": "undetermined", "is_implied": True},
@@ -165,10 +162,10 @@ def test_measures_by_hand(engine: Engine) -> None:
         ("persons", "doubtful_share", "all"): 0.5,
         ("persons", "unknown_citizenship_share", "all"): 0.5,
         ("persons", "conflicts", "dead_twice"): 1,
-        # a: 5 days present, 5 unresolved; b: 10 days absent; the alternative draw is left out.
+        # a: 5 days present, 5 unresolved; b and c: 10 days absent; the alternative draw is left out.
         ("spells", "spells", "unresolved"): 1,
-        ("spells", "persons_unresolved_share", "all"): 0.5,
-        ("spells", "person_days_unresolved_share", "all"): 0.25,
+        ("spells", "persons_unresolved_share", "all"): 1 / 3,
+        ("spells", "person_days_unresolved_share", "all"): 5 / 30,
         ("residence", "persons_ever_undetermined", stratum): 2,
         ("residence", "persons_ever_undetermined_share", stratum): 1,
         ("residence", "persons_undetermined_at_end", stratum): 1,

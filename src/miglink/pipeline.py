@@ -13,7 +13,7 @@ from miglink.stages import estimates, identities, ingest, linkage, persons, publ
 N_STAGES = 9
 
 
-def run(config: Config, folder: Path, key: str, progress: Progress) -> dict[str, Table]:
+def run_pipeline(config: Config, folder: Path, key: str, progress: Progress) -> dict[str, Table]:
     """Run all nine stages into a new run folder; gives the finished tables by name."""
     period = config.period
     end = period.to_date + timedelta(days=1)

@@ -20,6 +20,7 @@ from typing import Any, Self
 import pyarrow.parquet
 import structlog
 
+from miglink import __version__
 from miglink.config import Config
 from miglink.engine import Table
 from miglink.errors import ConfigError, MiglinkError
@@ -99,7 +100,7 @@ class RunRecord:
         self._manifest: dict[str, Any] = {
             "state": "running",
             "started_at": _now(),
-            "miglink": version("miglink"),
+            "miglink": __version__,
             "python": platform.python_version(),
             "platform": platform.platform(),
             "libraries": {name: version(name) for name in _LIBRARIES},

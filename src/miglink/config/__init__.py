@@ -2,6 +2,16 @@
 
 from miglink.config.description import config_schema, describe_config
 from miglink.config.reading import load_key, preset_rules, read_config, read_rule
+from miglink.config.rules import Rule
 from miglink.config.run import Config
 
-__all__ = ["Config", "config_schema", "describe_config", "load_key", "preset_rules", "read_config", "read_rule"]
+__all__ = [
+    "Config",
+    "Rule",
+    "config_schema",
+    "describe_config",
+    "load_key",
+    "preset_rules",
+    "read_config",
+    "read_rule",
+]

@@ -1,6 +1,6 @@
 """The configuration of the stages after ingest, each its own slice."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -19,6 +19,11 @@ class Period(Section):
     """First day on which a crossing would have been recorded."""
     to_date: date = Field(alias="to")
     """Last day covered by the sources."""
+
+    @property
+    def data_to_date(self) -> date:
+        """The first day that is not observed any more."""
+        return self.to_date + timedelta(days=1)
 
     @model_validator(mode="after")
     def _in_order(self) -> "Period":

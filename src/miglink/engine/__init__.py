@@ -3,6 +3,8 @@
 SQL is written once, in DuckDB's dialect. A stage names its inputs by keyword and uses those names in its SELECT:
 
     spells = engine.query("spells", "SELECT … FROM records JOIN identity_persons USING (…)", records=records, …)
+
+A small frame may stand in for a table; it stays in memory (so does the pseudonym key).
 """
 
 from collections.abc import Sequence
@@ -53,15 +55,15 @@ class RawRows:
 class Engine(Protocol):
     """What a stage may ask for. Two real implementations: DuckDBEngine and (extra `spark`) SparkEngine."""
 
-    def query(self, name: str, select: str, **tables: Table) -> Table:
+    def query(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
         """Run one SELECT, write the table `name` of the contract, sorted by its key, and check it."""
         ...
 
-    def step(self, name: str, select: str, **tables: Table) -> Table:
+    def step(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
         """Run one SELECT and write a scratch table that no contract describes; it goes when the engine closes."""
         ...
 
-    def collect(self, select: str, **tables: Table) -> pl.DataFrame:
+    def collect(self, select: str, **tables: Table | pl.DataFrame) -> pl.DataFrame:
         """Run one SELECT whose result is small whatever the size of the data, and return its rows."""
         ...
 
@@ -77,7 +79,7 @@ class Engine(Protocol):
         """Read the files of a source as text."""
         ...
 
-    def splink_api(self, **tables: Table) -> Any:
+    def splink_api(self, **tables: Table | pl.DataFrame) -> Any:
         """A fresh Splink database API, one for each linker; `tables` are known to it under their names."""
         ...
 

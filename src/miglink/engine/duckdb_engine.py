@@ -5,7 +5,7 @@ import gzip
 import io
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class DuckDBEngine:
             if value is not None:
                 self._connection.execute(f"SET {name} = {value}")
 
-    def query(self, name: str, select: str, **tables: Table) -> Table:
+    def query(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
         """Run one SELECT, write the table `name` of the contract, sorted by its key, and check it."""
         contract = TABLES[name]
         order = ", ".join(identifier(column) for column in contract.key)
@@ -53,13 +53,13 @@ class DuckDBEngine:
         self._write(f"SELECT * FROM ({select}) ORDER BY {order}", table.path, tables, checked=contract)
         return table
 
-    def step(self, name: str, select: str, **tables: Table) -> Table:
+    def step(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
         """Run one SELECT and write a scratch table that no contract describes; it goes when the engine closes."""
         table = Table(name, self._scratch / f"{name}.parquet")
         self._write(select, table.path, tables)
         return table
 
-    def collect(self, select: str, **tables: Table) -> pl.DataFrame:
+    def collect(self, select: str, **tables: Table | pl.DataFrame) -> pl.DataFrame:
         """Run one SELECT whose result is small whatever the size of the data, and return its rows."""
         self._name(tables)
         return self._connection.sql(select).pl()
@@ -85,7 +85,7 @@ class DuckDBEngine:
             return self._read_parquet(name, files, label)
         return self._read_csv(name, paths, label, file_format)
 
-    def splink_api(self, **tables: Table) -> Any:
+    def splink_api(self, **tables: Table | pl.DataFrame) -> Any:
         """A fresh Splink database API, one for each linker; `tables` are known to it under their names."""
         from splink import DuckDBAPI
 
@@ -180,15 +180,18 @@ class DuckDBEngine:
         assert row is not None
         return row
 
-    def _name(self, tables: dict[str, Table]) -> None:
+    def _name(self, tables: Mapping[str, Table | pl.DataFrame]) -> None:
         for alias, table in tables.items():
+            if isinstance(table, pl.DataFrame):
+                self._connection.register(alias, table)
+                continue
             self._connection.execute(
                 f"CREATE OR REPLACE TEMP VIEW {identifier(alias)} AS "
                 f"SELECT * FROM read_parquet({text_literal(str(table.path))})"
             )
 
     def _write(
-        self, select: str, path: Path, tables: dict[str, Table], checked: Contract | None = None
+        self, select: str, path: Path, tables: Mapping[str, Table | pl.DataFrame], checked: Contract | None = None
     ) -> None:
         """Write under a name of its own first: a table appears under its final name only when whole and checked."""
         self._name(tables)

@@ -95,7 +95,7 @@ def _count_transitions(engine: Engine, statuses: Table, cells: Table) -> pl.Data
         """
         SELECT person_id, rule, policy, 'births' AS term, from_date AS event_date, 1 AS change
         FROM statuses
-        WHERE status = 'resident' AND status_before IS NULL AND begins_at_birth
+        WHERE status = 'resident' AND begins_at_birth
         UNION ALL
         SELECT person_id, rule, policy, 'deaths' AS term, to_date AS event_date, 1 AS change
         FROM statuses

@@ -1,7 +1,7 @@
 """What is compared between two identities, and in which levels of agreement."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from miglink.config.stages import ComparisonSettings, LinkageSettings
@@ -13,21 +13,27 @@ from miglink.tables import IDENTIFYING
 
 @dataclass(frozen=True)
 class Level:
-    """One level of agreement: its SQL condition on `x_l` and `x_r`, from the strongest to everything else."""
+    """One level of agreement: its SQL condition on `x_l` and `x_r`.
+
+    frequency: the column whose frequency takes the place of u. is_family: relatives agree so as often as a person with
+    herself; whether it speaks for a match can only be learnt where an identifier says who is who.
+    """
 
     label: str
     condition: str
     frequency: str | None = None
+    is_family: bool = False
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one field: the columns it reads, when it says nothing, and its levels."""
+    """The comparison of one field: the columns it reads, when it says nothing, and its levels, strongest first."""
 
     field: str
     columns: tuple[str, ...]
     null: str
     levels: tuple[Level, ...]
+    is_identifier: bool = False
 
 
 def prepare_identities(engine: Engine, identities: Table) -> Table:
@@ -82,9 +88,12 @@ _SAME_SURNAME = "(surname_key_l = surname_key_r OR surname_icao_key_l = surname_
 _SAME_GIVEN = "(given_names_key_l = given_names_key_r OR given_names_icao_key_l = given_names_icao_key_r)"
 _NEAR_SURNAME = f"({_SAME_SURNAME} OR {_similar('surname_key', 0.9)} OR {_begins('surname_key')} OR surname_first_l = surname_first_r)"
 _NEAR_GIVEN = f"({_SAME_GIVEN} OR {_similar('given_names_key', 0.9)} OR {_begins('given_names_key')})"
+_NO_GIVEN = "(given_names_key_l IS NULL OR given_names_key_r IS NULL)"
+# Brothers and sisters born on one day: surname and date of birth agree for one reason and must count once.
+_TWINS = f"coalesce({_SAME_SURNAME} AND NOT {_NEAR_GIVEN} AND birth_day_iso_l = birth_day_iso_r, false)"
 _NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
-    "name_words", "name_key",
+    "name_words", "name_key", "birth_day_iso",
 )  # fmt: skip
 
 
@@ -101,7 +110,9 @@ def _name(field: str) -> Comparison:
             Level("same given names, similar surname", f"{_SAME_GIVEN} AND {_NEAR_SURNAME}"),
             Level("similar name", f"({_NEAR_SURNAME} AND {_NEAR_GIVEN}) OR {_similar('name_key', 0.93)}"),
             Level("same given names, other surname", _SAME_GIVEN),
-            Level("same surname, other given names", _SAME_SURNAME),
+            Level("same surname, given names not known", f"{_SAME_SURNAME} AND {_NO_GIVEN}"),
+            Level("same surname and day of birth, other given names", _TWINS, is_family=True),
+            Level("same surname, other given names", _SAME_SURNAME, is_family=True),
         ),
     )
 
@@ -140,6 +151,7 @@ def _document(field: str) -> Comparison:
             ),
             Level("other number, same country", f"NOT coalesce({other_country}, false)"),
         ),
+        is_identifier=True,
     )
 
 
@@ -153,6 +165,7 @@ def _number(field: str) -> Comparison:
             Level("same number", f"{field}_l = {field}_r"),
             Level("one digit", f"length({field}_l) > 5 AND levenshtein({field}_l, {field}_r) <= 1"),
         ),
+        is_identifier=True,
     )
 
 
@@ -204,7 +217,7 @@ def choose_comparisons(
     and it takes more than one value.
     """
     if settings.comparisons is not None:
-        return [_named(comparison, further_columns) for comparison in settings.comparisons]
+        return _once([_named(comparison, further_columns) for comparison in settings.comparisons])
     fields = (*_BY_FIELD, *further_columns)
     held = ", ".join(
         f"count({column}) FILTER (WHERE given_person IS NULL) AS n_{index}, count(DISTINCT {column}) AS d_{index}"
@@ -212,10 +225,24 @@ def choose_comparisons(
         for column in [_HELD_IN.get(field, field)]
     )
     (row,) = engine.collect(f"SELECT {held}, count(*) AS n FROM identities", identities=identities).to_dicts()
+    return _once(
+        [
+            _BY_FIELD.get(field, _exact)(field)
+            for index, field in enumerate(fields)
+            if row[f"n_{index}"] * 100 >= row["n"] and row[f"d_{index}"] > 1
+        ]
+    )
+
+
+def _once(comparisons: list[Comparison]) -> list[Comparison]:
+    """Where names and dates of birth are both compared, what twins share counts within the name alone."""
+    if not any(comparison.columns == _NAME_COLUMNS for comparison in comparisons):
+        return comparisons
     return [
-        _BY_FIELD.get(field, _exact)(field)
-        for index, field in enumerate(fields)
-        if row[f"n_{index}"] * 100 >= row["n"] and row[f"d_{index}"] > 1
+        replace(comparison, null=f"{comparison.null} OR {_TWINS}", columns=(*comparison.columns, *_NAME_COLUMNS))
+        if comparison.field == "birth_date"
+        else comparison
+        for comparison in comparisons
     ]
 
 

@@ -13,19 +13,24 @@ from miglink.stages.linkage.comparisons import Comparison, both_sides_sql, level
 
 # Records of one identity beyond this number say little more about how fields agree within a person.
 _MOST_REPEATS = 5
+# Fewer matches than this that agree on an identifier say too little about a level.
+_FEWEST_ANCHORED = 200
 
 
 @dataclass(frozen=True)
 class Patterns:
     """Agreement patterns: one column of levels for each comparison, and how many pairs of identities and of records.
 
-    n_within is the number of pairs of records within one identity, which agree on all they hold.
+    n_within is the number of pairs of records within one identity, which agree on all they hold. is_anchored marks the
+    patterns that agree on an identifier; family says of each comparison which levels relatives reach too.
     """
 
     levels: NDArray[np.int64]
     n_pairs: NDArray[np.float64]
     n_record_pairs: NDArray[np.float64]
     n_within: float
+    is_anchored: NDArray[np.bool_]
+    family: tuple[NDArray[np.bool_], ...]
 
 
 def count_patterns(
@@ -57,11 +62,15 @@ def count_patterns(
         f"SELECT sum(least(n_records, {_MOST_REPEATS}) * (least(n_records, {_MOST_REPEATS}) - 1) / 2) AS n FROM identities",
         identities=identities,
     )
+    levels = both.select(names).to_numpy().astype(np.int64)
+    anchored = [levels[:, i] == len(c.levels) for i, c in enumerate(comparisons) if c.is_identifier]
     return Patterns(
-        both.select(names).to_numpy().astype(np.int64),
+        levels,
         both["n_pairs"].to_numpy().astype(np.float64),
         both["n_record_pairs"].to_numpy().astype(np.float64),
         float(within.item() or 0.0),
+        np.any(anchored, axis=0) if anchored else np.zeros(levels.shape[0], dtype=np.bool_),
+        tuple(np.array([False, *(level.is_family for level in c.levels[::-1])]) for c in comparisons),
     )
 
 
@@ -142,8 +151,11 @@ def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tol
         total = np.logaddexp(with_prior_m, with_prior_u)
         is_match = np.exp(with_prior_m - total)
         record_matches, others = patterns.n_record_pairs * is_match, counts * (1.0 - is_match)
-        m = tuple(_shares(agree + record_matches @ known) for known, agree in zip(indicators, within, strict=True))
         u = tuple(_shares(others @ known) for known in indicators)
+        m = tuple(
+            _shares(_without_family(agree + record_matches @ known, (record_matches, known, family, shares), patterns))
+            for known, agree, family, shares in zip(indicators, within, patterns.family, u, strict=True)
+        )
         p_match = float(np.clip((counts @ is_match) / counts.sum(), 1e-15, 0.5))
         moved = max(float(np.abs(np.log(new) - np.log(old)).max()) for new, old in zip((*m, *u), (*current.m, *current.u), strict=True))
         moved = max(moved, abs(float(np.log(p_match) - np.log(current.p_match))))
@@ -151,6 +163,27 @@ def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tol
         if current.has_converged:
             break
     return current
+
+
+def _without_family(
+    matches: NDArray[np.float64],
+    parts: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]],
+    patterns: Patterns,
+) -> NDArray[np.float64]:
+    """The matches at each level, those at levels that relatives reach too taken from pairs that an identifier settles.
+
+    Twins agree on surname, date of birth and citizenship, so that the mixture would take some of them for matches and
+    learn from them. Where no identifier is held, such a level may not speak for a match: m is at most u.
+    """
+    record_matches, known, family, shares = parts
+    if not family.any():
+        return matches
+    anchored = (record_matches * patterns.is_anchored) @ known
+    if anchored.sum() >= _FEWEST_ANCHORED:
+        settled = anchored / anchored.sum() * matches.sum()
+    else:
+        settled = shares * matches.sum()
+    return np.where(family, np.minimum(settled, matches), matches)
 
 
 def _log_densities(

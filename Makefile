@@ -1,0 +1,44 @@
+# `make demo` and `make test` need nothing but Python 3.11+ and make: each makes its own environment in .venv first.
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)) python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+NOW    := $(shell date -u +%Y%m%dT%H%M%SZ)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint-fix docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "miglink needs Python 3.11 or later; name one with: make PYTHON=python3.11 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## run the agency files of tests/data/agency to the printed result
+	$(BIN)/miglink run configs/demo.yml --out runs/demo-$(NOW)
+
+test: $(STAMP) ## all tests, on DuckDB
+	$(BIN)/python -m pytest -n auto
+
+check: $(STAMP) ## format, lint, types, floors, house rules
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --quiet tests/test_house.py tests/test_docs.py
+
+lint-fix: $(STAMP) ## format, and repair what lint can repair
+	$(BIN)/ruff format src tests
+	$(BIN)/ruff check --fix src tests
+
+docs: $(STAMP) ## write the generated pages anew
+	$(BIN)/miglink tables --format markdown > docs/tables.md
+	$(BIN)/python -c 'from miglink.config import describe_config; print(describe_config(), end="")' > docs/configuration.md
+
+clean: ## remove the environment and caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,159 @@
+"""Persons: identities joined into persons who keep their ids."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from miglink.config.stages import Period, PersonsSettings
+from miglink.engine import Engine, Table
+from miglink.stages.persons.clusters import connected_components, constrained_clusters, exclusive_values
+from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
+from miglink.stages.persons.ids import give_ids
+
+
+@dataclass(frozen=True)
+class Linked:
+    """What identities reads and gives, and the links between identities."""
+
+    records: Table
+    identities: Table
+    record_identities: Table
+    links: Table
+    judgements: Table
+
+
+@dataclass(frozen=True)
+class Persons:
+    """The tables that persons gives."""
+
+    persons: Table
+    person_traits: Table
+    identity_persons: Table
+    record_persons: Table
+    person_draws: Table
+    conflicts: Table
+
+
+def find_persons(
+    engine: Engine,
+    linked: Linked,
+    settings: PersonsSettings,
+    current_sources: tuple[str, ...],
+    period: Period,
+    *,
+    key: str,
+    reporting_country: str,
+) -> Persons:
+    """Join identities into persons along accepted links, under constraints, and give persons their ids.
+
+    Reads: records, identities, record_identities, links, judgements; the persons of an earlier run if one is named.
+    Gives: persons, person_traits, identity_persons, record_persons, person_draws, conflicts.
+    `current_sources` hold at most one record that has not ended for each person.
+    Errors: ConfigError if the earlier run cannot be read.
+    Source: constrained single linkage (clusters.py); pseudonyms by keyed SHA-256.
+    """
+    nodes = engine.step(
+        "persons_nodes",
+        "SELECT row_number() OVER (ORDER BY identity_id) AS unique_id, identity_id, given_person FROM identities",
+        identities=linked.identities,
+    )
+    edges = _edges(engine, nodes, linked.links, settings.accept_p_match)
+    apart = _apart(engine, nodes, linked)
+    inputs = {"records": linked.records, "record_identities": linked.record_identities, "nodes": nodes}
+    exclusive = exclusive_values(engine, inputs, current_sources)
+    clusters = engine.step(
+        "persons_clustered_identities",
+        "SELECT n.unique_id, n.identity_id, c.cluster FROM nodes n JOIN clusters c USING (unique_id)",
+        nodes=nodes,
+        clusters=constrained_clusters(engine, nodes, edges, exclusive, apart),
+    )
+    ids = give_ids(engine, clusters, linked.record_identities, key, settings.previous, period.data_to_date)
+    clustered = engine.step(
+        "persons_clustered",
+        "SELECT c.unique_id, c.identity_id, c.cluster, i.person_id FROM clusters c JOIN ids i USING (cluster)",
+        clusters=clusters,
+        ids=ids,
+    )
+    identity_persons = engine.query(
+        "identity_persons", "SELECT identity_id, person_id FROM clustered", clustered=clustered
+    )
+    record_persons = engine.query(
+        "record_persons",
+        "SELECT r.source, r.record_id, p.person_id FROM record_identities r JOIN identity_persons p USING (identity_id)",
+        record_identities=linked.record_identities,
+        identity_persons=identity_persons,
+    )
+    person_records = engine.step(
+        "persons_records",
+        """SELECT p.person_id, i.identity_id, r.* FROM records r JOIN record_identities i USING (source, record_id)
+        JOIN identity_persons p ON p.identity_id = i.identity_id""",
+        records=linked.records,
+        record_identities=linked.record_identities,
+        identity_persons=identity_persons,
+    )
+    doubtful = _doubtful(engine, nodes, edges, clustered, linked.links, settings)
+    facts = {"person_records": person_records}
+    persons = collect_persons(engine, {**facts, "ids": ids, "doubtful": doubtful}, period.from_date)
+    traits = collect_traits(engine, facts, reporting_country)
+    conflicts = collect_conflicts(
+        engine,
+        {**facts, "edges": edges, "clustered": clustered, "exclusive": exclusive, "apart": apart, "persons": persons},
+    )
+    draws = engine.query(
+        "person_draws",
+        "SELECT CAST(1 AS INTEGER) AS draw, identity_id, person_id FROM identity_persons WHERE false",
+        identity_persons=identity_persons,
+    )
+    return Persons(persons, traits, identity_persons, record_persons, draws, conflicts)
+
+
+def _edges(engine: Engine, nodes: Table, links: Table, accept_p_match: float) -> Table:
+    """Accepted links by integer ids; bound pairs are marked."""
+    return engine.step(
+        "persons_edges",
+        f"""SELECT l.unique_id AS a, r.unique_id AS b, k.match_weight AS weight, k.p_match,
+               k.blocking_rule IN ('judgement', 'given_person') AS is_bound
+        FROM links k JOIN nodes l ON l.identity_id = k.identity_id_l JOIN nodes r ON r.identity_id = k.identity_id_r
+        WHERE k.p_match >= {accept_p_match}""",
+        nodes=nodes,
+        links=links,
+    )
+
+
+def _apart(engine: Engine, nodes: Table, linked: Linked) -> Table:
+    """Identities that a clerk has judged not to be one person."""
+    return engine.step(
+        "persons_apart",
+        """SELECT DISTINCT least(x.unique_id, y.unique_id) AS a, greatest(x.unique_id, y.unique_id) AS b
+        FROM judgements j
+        JOIN record_identities l ON l.source = j.source_l AND l.record_id = j.record_id_l
+        JOIN record_identities r ON r.source = j.source_r AND r.record_id = j.record_id_r
+        JOIN nodes x ON x.identity_id = l.identity_id JOIN nodes y ON y.identity_id = r.identity_id
+        WHERE j.verdict = 'non_match'""",
+        judgements=linked.judgements,
+        record_identities=linked.record_identities,
+        nodes=nodes,
+    )
+
+
+def _doubtful(
+    engine: Engine, nodes: Table, edges: Table, clustered: Table, links: Table, settings: PersonsSettings
+) -> Table:
+    """Clusters that certain links alone would not join, or to which a link that was not accepted may yet belong."""
+    certain = connected_components(
+        engine, nodes, f"SELECT a, b FROM edges WHERE p_match >= {settings.certain_p_match}", edges, "persons_certain"
+    )
+    return engine.step(
+        "persons_doubtful",
+        f"""WITH loose AS (
+            SELECT c.cluster FROM clustered c JOIN certain s USING (unique_id)
+            GROUP BY c.cluster HAVING count(DISTINCT s.cluster) > 1),
+        open AS (
+            SELECT l.cluster AS a, r.cluster AS b FROM links k
+            JOIN clustered l ON l.identity_id = k.identity_id_l JOIN clustered r ON r.identity_id = k.identity_id_r
+            WHERE l.cluster <> r.cluster AND k.p_match >= {1 - settings.certain_p_match} AND k.p_match < {settings.accept_p_match})
+        SELECT cluster, true AS is_doubtful FROM (
+            SELECT cluster FROM loose UNION SELECT a FROM open UNION SELECT b FROM open)""",
+        clustered=clustered,
+        certain=certain,
+        links=links,
+    )

@@ -1,0 +1,161 @@
+"""Clusters: identities joined along their links, under constraints that a link cannot overrule."""
+
+from miglink.engine import Engine, Table, text_literal
+
+
+def constrained_clusters(
+    engine: Engine, nodes: Table, edges: Table, exclusive: Table, apart: Table
+) -> Table:
+    """Give the cluster of every node: unique_id, cluster (the smallest unique_id in it).
+
+    Reads: nodes (unique_id); edges (a < b, weight, is_bound); exclusive (unique_id, kind, value: two values of a kind do
+    not belong to one person); apart (a, b: judged not to be one person).
+    Bound edges always join. Where joining all edges would break no constraint, clusters are connected components. In the
+    other components edges join by descending weight, an edge that would break a constraint never: in every round
+    each cluster looks at its heaviest permitted edge and joins where two clusters choose the same one, which gives the
+    clusters of the sequential procedure. Ties go to the smaller ids, so that the order of rows never matters.
+    Source: constrained single linkage; Borůvka 1926 (joining along mutual best edges).
+    """
+    bound = connected_components(engine, nodes, "SELECT a, b FROM edges WHERE is_bound", edges, "persons_bound")
+    whole = connected_components(engine, nodes, "SELECT a, b FROM edges", edges, "persons_whole")
+    broken = _broken(engine, whole, bound, exclusive, apart)
+    labels = engine.step(
+        "persons_labels_0",
+        """SELECT bound.unique_id, bound.cluster FROM bound JOIN whole USING (unique_id)
+        WHERE whole.cluster IN (SELECT cluster FROM broken)""",
+        bound=bound,
+        whole=whole,
+        broken=broken,
+    )
+    number = 0
+    while engine.count(joins := _joins(engine, labels, edges, exclusive, apart)):
+        number += 1
+        labels = engine.step(
+            f"persons_labels_{number}",
+            """SELECT l.unique_id, coalesce(j.kept, l.cluster) AS cluster
+            FROM labels l LEFT JOIN joins j ON j.joined = l.cluster""",
+            labels=labels,
+            joins=joins,
+        )
+    return engine.step(
+        "persons_clusters",
+        """SELECT whole.unique_id, coalesce(labels.cluster, whole.cluster) AS cluster
+        FROM whole LEFT JOIN labels ON labels.unique_id = whole.unique_id""",
+        whole=whole,
+        labels=labels,
+    )
+
+
+def connected_components(engine: Engine, nodes: Table, select: str, edges: Table, name: str) -> Table:
+    """Give unique_id, cluster: the smallest unique_id that can be reached along the edges (a, b) of `select`."""
+    arcs = engine.step(
+        f"{name}_arcs",
+        f"WITH chosen AS ({select}) SELECT a, b FROM chosen UNION ALL SELECT b, a FROM chosen",
+        edges=edges,
+    )
+    labels = engine.step(f"{name}_0", "SELECT unique_id, unique_id AS cluster FROM nodes", nodes=nodes)
+    number = 0
+    while True:
+        number += 1
+        # Take the smallest label among the neighbours, then follow labels one step: paths halve in every round.
+        following = engine.step(
+            f"{name}_{number}",
+            """WITH smallest AS (
+                SELECT arcs.a AS unique_id, min(labels.cluster) AS cluster
+                FROM arcs JOIN labels ON labels.unique_id = arcs.b GROUP BY arcs.a),
+            lowered AS (
+                SELECT labels.unique_id, least(labels.cluster, coalesce(smallest.cluster, labels.cluster)) AS cluster,
+                       labels.cluster AS before
+                FROM labels LEFT JOIN smallest ON smallest.unique_id = labels.unique_id)
+            SELECT lowered.unique_id, least(lowered.cluster, jumped.cluster) AS cluster, lowered.before
+            FROM lowered JOIN lowered AS jumped ON jumped.unique_id = lowered.cluster""",
+            arcs=arcs,
+            labels=labels,
+        )
+        changed = engine.collect("SELECT count(*) FROM labels WHERE cluster <> before", labels=following).item()
+        labels = following
+        if not changed:
+            return labels
+
+
+def _broken(engine: Engine, whole: Table, bound: Table, exclusive: Table, apart: Table) -> Table:
+    """Components in which a constraint would be broken by more than what is bound anyway."""
+    return engine.step(
+        "persons_broken",
+        """WITH values_of AS (
+            SELECT DISTINCT whole.cluster, bound.cluster AS part, kind, value
+            FROM exclusive JOIN whole USING (unique_id) JOIN bound USING (unique_id))
+        SELECT cluster FROM values_of GROUP BY cluster, kind HAVING count(DISTINCT value) > 1 AND count(DISTINCT part) > 1
+        UNION
+        SELECT l.cluster FROM apart JOIN whole l ON l.unique_id = apart.a JOIN whole r ON r.unique_id = apart.b
+        WHERE l.cluster = r.cluster""",
+        whole=whole,
+        bound=bound,
+        exclusive=exclusive,
+        apart=apart,
+    )
+
+
+def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
+    """The joins of one round: `joined` becomes part of `kept`."""
+    values = engine.step(
+        "persons_round_values",
+        "SELECT DISTINCT cluster, kind, value FROM exclusive JOIN labels USING (unique_id)",
+        exclusive=exclusive,
+        labels=labels,
+    )
+    forbidden = engine.step(
+        "persons_round_forbidden",
+        """WITH pairs AS (
+            SELECT DISTINCT least(l.cluster, r.cluster) AS a, greatest(l.cluster, r.cluster) AS b
+            FROM edges JOIN labels l ON l.unique_id = edges.a JOIN labels r ON r.unique_id = edges.b
+            WHERE l.cluster <> r.cluster),
+        shared AS (
+            SELECT pairs.a, pairs.b, x.kind, max(CASE WHEN x.value = y.value THEN 1 ELSE 0 END) AS has_common
+            FROM pairs JOIN values_of x ON x.cluster = pairs.a JOIN values_of y ON y.cluster = pairs.b AND y.kind = x.kind
+            GROUP BY pairs.a, pairs.b, x.kind)
+        SELECT a, b FROM shared WHERE has_common = 0
+        UNION
+        SELECT least(l.cluster, r.cluster), greatest(l.cluster, r.cluster)
+        FROM apart JOIN labels l ON l.unique_id = apart.a JOIN labels r ON r.unique_id = apart.b""",
+        edges=edges,
+        labels=labels,
+        values_of=values,
+        apart=apart,
+    )
+    return engine.step(
+        "persons_round_joins",
+        """WITH between AS (
+            SELECT least(l.cluster, r.cluster) AS kept, greatest(l.cluster, r.cluster) AS joined,
+                   edges.weight, edges.a, edges.b
+            FROM edges JOIN labels l ON l.unique_id = edges.a JOIN labels r ON r.unique_id = edges.b
+            WHERE l.cluster <> r.cluster),
+        permitted AS (
+            SELECT between.* FROM between LEFT JOIN forbidden ON forbidden.a = kept AND forbidden.b = joined
+            WHERE forbidden.a IS NULL),
+        seen AS (
+            SELECT kept AS cluster, kept, joined, weight, a, b FROM permitted
+            UNION ALL SELECT joined, kept, joined, weight, a, b FROM permitted),
+        ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY cluster ORDER BY weight DESC, a, b) AS rank FROM seen)
+        SELECT kept, joined FROM ranked WHERE rank = 1 GROUP BY kept, joined, a, b HAVING count(*) = 2""",
+        edges=edges,
+        labels=labels,
+        forbidden=forbidden,
+    )
+
+
+def exclusive_values(engine: Engine, inputs: dict[str, Table], current_sources: tuple[str, ...]) -> Table:
+    """What a person can have only one of: a person of a source already linked; a current record of certain sources."""
+    sources = ", ".join(text_literal(source) for source in current_sources) or "NULL"
+    return engine.step(
+        "persons_exclusive",
+        f"""SELECT DISTINCT n.unique_id, concat('given_person ', split_part(n.given_person, ':', 1)) AS kind,
+               n.given_person AS value
+        FROM nodes n WHERE n.given_person IS NOT NULL
+        UNION
+        SELECT n.unique_id, concat('one_current_record ', r.source), coalesce(n.given_person, r.record_id)
+        FROM records r JOIN record_identities i USING (source, record_id) JOIN nodes n USING (identity_id)
+        WHERE r.source IN ({sources}) AND r.ended_date IS NULL""",
+        **inputs,
+    )

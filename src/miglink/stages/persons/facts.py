@@ -1,0 +1,177 @@
+"""What is known of a person: constant facts, traits that change, and what contradicted what."""
+
+from datetime import date
+
+from miglink.engine import Engine, Table
+
+
+def collect_persons(engine: Engine, inputs: dict[str, Table], period_start: date) -> Table:
+    """Give the table persons.
+
+    The most frequent value among the records stands for a constant fact; among dates of birth the most precise first;
+    ties go to the smaller value. A date of death comes from vital records, else from a register's removal by death.
+    """
+    vital = engine.step(
+        "persons_vital",
+        """WITH deaths AS (
+            SELECT person_id, event_date AS death_date, 1 AS trust FROM person_records WHERE kind = 'vital' AND reason = 'death'
+            UNION ALL
+            SELECT person_id, ended_date, 2 FROM person_records WHERE kind = 'register' AND end_reason = 'death'),
+        ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY person_id ORDER BY trust, death_date) AS rank FROM deaths)
+        SELECT person_id, death_date FROM ranked WHERE rank = 1""",
+        **inputs,
+    )
+    numbers = engine.step(
+        "persons_numbers",
+        """WITH counted AS (
+            SELECT person_number, person_id, count(*) AS n FROM person_records WHERE person_number IS NOT NULL
+            GROUP BY person_number, person_id),
+        ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY person_number ORDER BY n DESC, person_id) AS rank FROM counted)
+        SELECT person_number, person_id FROM ranked WHERE rank = 1""",
+        **inputs,
+    )
+    births = engine.step(
+        "persons_births",
+        f"""SELECT r.person_id, min(m.person_id) AS mother_person_id
+        FROM person_records r LEFT JOIN numbers m
+          ON m.person_number = r.mother_person_number AND m.person_id <> r.person_id
+        WHERE (r.kind = 'vital' AND r.reason = 'birth')
+           OR (r.kind = 'register' AND r.reason = 'birth' AND r.birth_date >= DATE '{period_start.isoformat()}')
+        GROUP BY r.person_id""",
+        numbers=numbers,
+        **inputs,
+    )
+    return engine.query(
+        "persons",
+        f"""WITH dates AS ({_most_frequent("birth_date", "birth_date_precision = 'day' DESC, birth_date_precision = 'month' DESC,")}),
+        sexes AS ({_most_frequent("sex")}), countries AS ({_most_frequent("birth_country")}),
+        counts AS (
+            SELECT person_id, count(*) AS n_records, count(DISTINCT identity_id) AS n_identities
+            FROM person_records GROUP BY person_id)
+        SELECT i.person_id, s.sex, d.birth_date, d.birth_date_precision, c.birth_country, v.death_date,
+               b.mother_person_id, b.person_id IS NOT NULL AS is_born_here, n.n_identities, n.n_records,
+               coalesce(t.is_doubtful, false) AS is_doubtful, i.id_since_date
+        FROM ids i JOIN counts n ON n.person_id = i.person_id LEFT JOIN dates d ON d.person_id = i.person_id
+        LEFT JOIN sexes s ON s.person_id = i.person_id LEFT JOIN countries c ON c.person_id = i.person_id
+        LEFT JOIN vital v ON v.person_id = i.person_id LEFT JOIN births b ON b.person_id = i.person_id
+        LEFT JOIN doubtful t ON t.cluster = i.cluster""",
+        vital=vital,
+        births=births,
+        **inputs,
+    )
+
+
+def _most_frequent(column: str, first: str = "") -> str:
+    precision = ", birth_date_precision" if column == "birth_date" else ""
+    return f"""SELECT person_id, {column}{precision} FROM (
+            SELECT person_id, {column}{precision}, row_number() OVER (
+                PARTITION BY person_id ORDER BY {first} count(*) DESC, {column}) AS rank
+            FROM person_records WHERE {column} IS NOT NULL GROUP BY person_id, {column}{precision})
+        WHERE rank = 1"""
+
+
+def collect_traits(engine: Engine, inputs: dict[str, Table], reporting_country: str) -> Table:
+    """Give the table person_traits: citizenship and region, each from the day it was first seen.
+
+    Citizenship: a person who holds that of the reporting country counts as national from the first record that says so
+    (a single record of a source of crossings alone is not believed); before, and for all others, the most frequent
+    citizenship stands. Region: the register's, from one registration to the next.
+    Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first).
+    """
+    national = f"'{reporting_country}'"
+    return engine.query(
+        "person_traits",
+        f"""WITH seen AS (
+            SELECT person_id, source, kind, record_date, citizenship FROM person_records
+            WHERE citizenship IS NOT NULL AND citizenship <> 'XXX'
+            UNION ALL
+            SELECT person_id, source, kind, record_date, citizenship_2 FROM person_records
+            WHERE citizenship_2 IS NOT NULL AND citizenship_2 <> 'XXX'),
+        nationals AS (
+            SELECT person_id, min(record_date) AS since, min(source) AS source FROM seen WHERE citizenship = {national}
+            GROUP BY person_id HAVING count(*) > 1 OR max(CASE WHEN kind = 'crossings' THEN 0 ELSE 1 END) = 1),
+        others AS (
+            SELECT person_id, citizenship, min(record_date) AS since, min(source) AS source, row_number() OVER (
+                PARTITION BY person_id ORDER BY count(*) DESC, citizenship) AS rank
+            FROM seen WHERE citizenship <> {national} GROUP BY person_id, citizenship),
+        citizenships AS (
+            SELECT person_id, citizenship AS value, DATE '0001-01-01' AS valid_from, source FROM others WHERE rank = 1
+              AND person_id NOT IN (SELECT n.person_id FROM nationals n JOIN others o USING (person_id) WHERE n.since <= o.since)
+            UNION ALL
+            SELECT n.person_id, {national}, CASE WHEN o.person_id IS NULL OR n.since <= o.since
+                                             THEN DATE '0001-01-01' ELSE n.since END, n.source
+            FROM nationals n LEFT JOIN (SELECT person_id, min(since) AS since FROM others GROUP BY person_id) o
+              ON o.person_id = n.person_id),
+        regions AS (
+            SELECT person_id, region AS value, record_date, min(source) AS source, row_number() OVER (
+                PARTITION BY person_id, record_date ORDER BY region) AS rank
+            FROM person_records WHERE kind = 'register' AND region IS NOT NULL GROUP BY person_id, region, record_date),
+        moves AS (
+            SELECT person_id, value, record_date, source,
+                   lag(value) OVER (PARTITION BY person_id ORDER BY record_date) AS value_before
+            FROM regions WHERE rank = 1),
+        traits AS (
+            SELECT person_id, 'citizenship' AS trait, value, valid_from, source FROM citizenships
+            UNION ALL
+            SELECT person_id, 'region', value,
+                   CASE WHEN value_before IS NULL THEN DATE '0001-01-01' ELSE record_date END, source
+            FROM moves WHERE value_before IS NULL OR value_before <> value)
+        SELECT person_id, trait, valid_from, value,
+               lead(valid_from) OVER (PARTITION BY person_id, trait ORDER BY valid_from) AS valid_to, source
+        FROM traits""",
+        **inputs,
+    )
+
+
+def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:
+    """Give the table conflicts: links that a constraint cut, judgements that contradict, persons said to die twice."""
+    # A step of its own: few links are cut, and joining values to values before that would be a product of persons.
+    cut = engine.step(
+        "persons_cut",
+        """SELECT DISTINCT least(l.person_id, r.person_id) AS a, greatest(l.person_id, r.person_id) AS b
+        FROM edges JOIN clustered l ON l.unique_id = edges.a JOIN clustered r ON r.unique_id = edges.b
+        WHERE l.person_id <> r.person_id""",
+        **inputs,
+    )
+    values = engine.step(
+        "persons_cut_values",
+        """SELECT DISTINCT c.person_id, x.kind, x.value FROM exclusive x JOIN clustered c USING (unique_id)
+        WHERE c.person_id IN (SELECT a FROM cut UNION SELECT b FROM cut)""",
+        cut=cut,
+        **inputs,
+    )
+    return engine.query(
+        "conflicts",
+        """WITH kinds AS (
+            SELECT cut.a, cut.b, min(x.kind) AS kind FROM cut JOIN values_of x ON x.person_id = cut.a
+            JOIN values_of y ON y.person_id = cut.b AND y.kind = x.kind AND y.value <> x.value GROUP BY cut.a, cut.b),
+        judged AS (
+            SELECT l.person_id AS a, r.person_id AS b, l.identity_id AS detail_l, r.identity_id AS detail_r
+            FROM apart JOIN clustered l ON l.unique_id = apart.a JOIN clustered r ON r.unique_id = apart.b),
+        within AS (
+            SELECT person_id, kind, min(value) AS smallest, max(value) AS largest
+            FROM (SELECT DISTINCT person_id, kind, value FROM exclusive JOIN clustered USING (unique_id))
+            GROUP BY person_id, kind HAVING count(*) > 1),
+        deaths AS (
+            SELECT person_id, min(event_date) AS earliest, max(event_date) AS latest FROM person_records
+            WHERE kind = 'vital' AND reason = 'death' GROUP BY person_id HAVING count(DISTINCT event_date) > 1),
+        late AS (
+            SELECT r.person_id, min(p.death_date) AS death_date, max(r.crossed_date) AS last_date
+            FROM person_records r JOIN persons p ON p.person_id = r.person_id
+            WHERE r.crossed_date > p.death_date GROUP BY r.person_id)
+        SELECT cut.a AS person_id, coalesce(split_part(kinds.kind, ' ', 1), 'chain') AS kind, cut.a AS detail_l, cut.b AS detail_r,
+               'kept apart' AS winner
+        FROM cut LEFT JOIN kinds ON kinds.a = cut.a AND kinds.b = cut.b
+        UNION ALL SELECT DISTINCT a, 'non_match', detail_l, detail_r,
+               CASE WHEN a = b THEN 'joined by a judgement or a source' ELSE 'kept apart' END FROM judged
+        UNION ALL SELECT person_id, concat('within_', split_part(kind, ' ', 1)), sha256(smallest), sha256(largest),
+               'joined by a judgement or within one identity' FROM within
+        UNION ALL SELECT person_id, 'dead_twice', CAST(earliest AS VARCHAR), CAST(latest AS VARCHAR), 'the earlier date' FROM deaths
+        UNION ALL SELECT person_id, 'crossing_after_death', CAST(death_date AS VARCHAR), CAST(last_date AS VARCHAR),
+               'the death' FROM late""",
+        cut=cut,
+        values_of=values,
+        **inputs,
+    )

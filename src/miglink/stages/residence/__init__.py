@@ -1,0 +1,4 @@
+"""Stage 6."""
+from miglink.stages.residence.classification import classify
+
+__all__ = ["classify"]

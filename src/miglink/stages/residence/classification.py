@@ -1,0 +1,138 @@
+"""A residence rule alone: crossings that carry a person_id are classified under one rule and one policy."""
+
+from datetime import date
+
+from miglink.config.rules import MissingCrossings, Rule
+from miglink.engine import Engine, Table
+from miglink.stages.residence.days import as_date, count_days, day_number, find_decisive_days
+from miglink.stages.residence.elements import find_elements
+from miglink.stages.residence.settlement import settle
+
+
+def classify(
+    engine: Engine,
+    crossings: Table,
+    rule: Rule,
+    policy: MissingCrossings,
+    observed_from: date | None = None,
+    observed_to: date | None = None,
+) -> Table:
+    """Decide for each crossing whether it is a migration, and the status before and after it.
+
+    Reads: ordered crossings as `order_crossings` of stage spells gives them (crossing_id, person_id, crossed_date,
+        direction, sequence, initial_status). initial_status: resident or non_resident, anything else is unknown.
+        Where it is unknown, it is inferred from the first crossing if that lies at least the threshold after
+        observed_from.
+    Gives: a scratch table with crossing_id, status_before, status_after, is_migration (null: undetermined),
+        status_final_date, migration_final_date, present_days_least, present_days_most and observed_days of the window,
+        is_rejected (the person was left unclassified under `reject_person`).
+    Units: dates are local days. Crossings dated observed_to are known, days are counted up to but not including it;
+        default: the day of the last crossing of the table. Later crossings are undetermined.
+    Errors: TableError never: the table has no contract.
+    Source: StatisticsNZ migrbc 2.0.9 and migstat 1.0.6.
+
+    A status that was settled can be unsettled by one kind of news: a later crossing in the same direction as the last
+    one, which shows that one between them is missing.
+    """
+    chain = _find_chain(engine, crossings, observed_to)
+    travellers = _find_travellers(engine, chain, rule, observed_from)
+    settled, counts = settle_chain(engine, chain, travellers, rule, policy)
+    return engine.step(
+        f"residence_classified_{policy}",
+        f"""
+        WITH rejected AS (
+            SELECT DISTINCT person_key FROM chain WHERE gap_day IS NOT NULL AND {policy == "reject_person"}
+        ), results AS (
+            SELECT c.crossing_id, c.day, c.is_observed, r.person_key IS NOT NULL AS is_rejected, t.initial_status,
+                   s.status_before, s.status_after, s.is_migration, s.status_final_day, s.migration_final_day,
+                   d.present_min, d.present_max, d.observed_min
+            FROM chain c JOIN travellers t ON t.person_key = c.person_key
+            LEFT JOIN rejected r ON r.person_key = c.person_key
+            LEFT JOIN settled s ON s.person_key = c.person_key AND s.place = 2 * c.position
+            LEFT JOIN counts d ON d.person_key = c.person_key AND d.place = 2 * c.position
+        )
+        SELECT crossing_id,
+               {status_word("CASE WHEN is_rejected THEN initial_status ELSE status_before END")} AS status_before,
+               {status_word("CASE WHEN is_rejected THEN initial_status ELSE status_after END")} AS status_after,
+               CASE WHEN is_rejected THEN FALSE ELSE is_migration END AS is_migration,
+               {as_date("CASE WHEN is_rejected THEN day ELSE status_final_day END")} AS status_final_date,
+               {as_date("CASE WHEN is_rejected THEN day ELSE migration_final_day END")} AS migration_final_date,
+               CAST(present_min AS INTEGER) AS present_days_least, CAST(present_max AS INTEGER) AS present_days_most,
+               CAST(observed_min AS INTEGER) AS observed_days, is_rejected
+        FROM results
+        """,
+        chain=chain,
+        travellers=travellers,
+        settled=settled,
+        counts=counts,
+    )
+
+
+def settle_chain(
+    engine: Engine, chain: Table, travellers: Table, rule: Rule, policy: MissingCrossings
+) -> tuple[Table, Table]:
+    """Elements, days, statuses of a chain of crossings under one rule and policy; and the days they rest on."""
+    elements = find_elements(engine, chain, policy)
+    counts = count_days(engine, elements, travellers, rule)
+    decisive_days = find_decisive_days(engine, counts, rule)
+    return settle(engine, decisive_days, travellers, rule), counts
+
+
+def status_word(code: str) -> str:
+    """SQL for the word of a state: 1 resident, 0 non_resident, else undetermined."""
+    return f"CASE {code} WHEN 1 THEN 'resident' WHEN 0 THEN 'non_resident' ELSE 'undetermined' END"
+
+
+def _find_chain(engine: Engine, crossings: Table, observed_to: date | None) -> Table:
+    """The crossings by number, each with the next one where that has the same direction, so one is missing between."""
+    end = f"DATE '{observed_to}'" if observed_to else "(SELECT MAX(crossed_date) FROM crossings)"
+    return engine.step(
+        "residence_chain",
+        f"""
+        WITH numbered AS (
+            SELECT person_id, ROW_NUMBER() OVER (ORDER BY person_id) AS person_key
+            FROM (SELECT DISTINCT person_id FROM crossings) AS persons
+        ), known AS (
+            SELECT c.crossing_id, n.person_key, CAST(c.sequence AS BIGINT) AS position,
+                   c.direction = 'arrival' AS is_arrival, {day_number("c.crossed_date")} AS day,
+                   c.crossed_date <= {end} AS is_observed, {day_number(end)} AS observed_day,
+                   CASE c.initial_status WHEN 'resident' THEN 1 WHEN 'non_resident' THEN 0 ELSE -1 END
+                       AS given_status
+            FROM crossings c JOIN numbered n ON n.person_id = c.person_id
+        )
+        SELECT crossing_id, person_key, position, is_arrival, day, is_observed, is_observed AS is_crossing,
+               observed_day, given_status,
+               CASE WHEN is_observed AND LEAD(is_observed) OVER history AND LEAD(is_arrival) OVER history = is_arrival
+                    THEN LEAD(day) OVER history END AS gap_day
+        FROM known
+        WINDOW history AS (PARTITION BY person_key ORDER BY position)
+        """,
+        crossings=crossings,
+    )
+
+
+def _find_travellers(engine: Engine, chain: Table, rule: Rule, observed_from: date | None) -> Table:
+    """One row for each person: the initial status, and until when days are observed."""
+    start = day_number(f"DATE '{observed_from}'") if observed_from else "NULL"
+    return engine.step(
+        "residence_travellers",
+        f"""
+        WITH firsts AS (
+            SELECT person_key, MAX(observed_day) AS observed_day, MAX(given_status) AS given_status,
+                   MIN(CASE WHEN given_status >= 0 THEN given_status END) AS least_status,
+                   MIN(CASE WHEN is_observed THEN 2 * position + CASE WHEN is_arrival THEN 1 ELSE 0 END END)
+                       AS first_code,
+                   MIN(CASE WHEN is_observed THEN day END) AS first_day
+            FROM chain
+            GROUP BY person_key
+        )
+        SELECT person_key, observed_day,
+               CASE WHEN least_status <> given_status THEN -1
+                    WHEN given_status >= 0 THEN given_status
+                    WHEN first_day - {start} >= {rule.threshold.value} THEN 1 - MOD(first_code, 2)
+                    ELSE -1 END AS initial_status,
+               CAST(NULL AS BIGINT) AS death_day, FALSE AS is_window_cut
+        FROM firsts
+        """,
+        chain=chain,
+    )
