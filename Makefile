@@ -26,15 +26,15 @@ test: $(STAMP) ## all tests, on DuckDB
 	$(BIN)/python -m pytest -n auto
 
 check: $(STAMP) ## format, lint, types, floors, house rules
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet tests/test_house.py tests/test_docs.py
 
 lint-fix: $(STAMP) ## format, and repair what lint can repair
-	$(BIN)/ruff format src tests
-	$(BIN)/ruff check --fix src tests
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
 docs: $(STAMP) ## write the generated pages anew
 	$(BIN)/miglink tables --format markdown > docs/tables.md

@@ -1,9 +1,8 @@
 """Stage 7: stocks, flows and accounts of little countries whose numbers are known by hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from miglink.config.stages import EstimatesSettings, Period
-from miglink.engine import Engine, Table, open_engine
+from miglink.engine import Engine, Table
 from miglink.errors import ResultError
 from miglink.stages.estimates import Histories, Observation, cells, estimate
 from miglink.tables import TABLES
@@ -88,13 +87,6 @@ class Country:
         asked = EstimatesSettings(reporting_country=how.get("country", "NZL"))
         tables = estimate(engine, histories, observation, asked)
         return {table.name: pl.read_parquet(table.path) for table in tables}
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    opened = open_engine("duckdb", Path(tmp_path_factory.mktemp("tables")))
-    yield opened
-    opened.close()
 
 
 def account(tables: Tables, year: str, sex: str = "total", group: str = "total") -> list[int]:
@@ -214,8 +206,7 @@ def test_histories_of_nobody_are_found(engine: Engine) -> None:
 def test_groups_have_the_composition_of_their_year(engine: Engine) -> None:
     country = Country()
     country.add("from Leeds", (None, RESIDENT), citizenship="GBR")
-    leaves = date(2020, 11, 1)
-    country.add("from Cardiff", (None, RESIDENT), (leaves, ABROAD), citizenship="GBR")
+    country.add("from Cardiff", (None, RESIDENT), (date(2020, 11, 1), ABROAD), citizenship="GBR")
     tables = country.estimate(engine, country="FRA", to=date(2021, 12, 31))
 
     # The United Kingdom left on 1 February 2020: for the whole account of 2020 it is still a member.
@@ -226,9 +217,8 @@ def test_groups_have_the_composition_of_their_year(engine: Engine) -> None:
     assert account(tables, "2021", group="eu") == [0] * 8
     assert account(tables, "2021", group="other") == [1, 0, 0, 0, 0, 0, 0, 1]
     assert account(tables, "2020")[-1] == account(tables, "2021")[0] == 1
-    assert (
-        figure(tables["flows"].filter(flow="emigration"), "2020-11", citizenship_group="eu")["n_settled"] == 1
-    )
+    november = figure(tables["flows"].filter(flow="emigration"), "2020-11", citizenship_group="eu")
+    assert november["n_settled"] == 1
 
 
 GROUPS = """FRA FRA national, FRA DEU eu, FRA NZL eu, NOR FRA efta, TUR FRA candidate, NZL FRA other,
@@ -241,7 +231,6 @@ def test_citizenship_group(engine: Engine, case: str) -> None:
     little = Country()
     little.add("somebody", (None, RESIDENT), citizenship=None if citizenship == "-" else citizenship)
     stocks = little.estimate(engine, country=country)["stocks"]
-    assert set(stocks["citizenship_group"]) == {group, "total"}
     assert figure(stocks, "2019-01-01", citizenship_group=group)["n_settled"] == 1
 
 
@@ -254,13 +243,22 @@ def test_composition_is_that_of_the_first_of_january(monkeypatch: pytest.MonkeyP
     assert cells.group_citizenships(counts, "FRA")["citizenship_group"].to_list() == ["efta", "eu"]
 
 
-def test_citizenship_that_ended_is_unknown(engine: Engine) -> None:
+def test_several_citizenships_and_none(engine: Engine) -> None:
     country = Country()
-    country.add("stays", (None, RESIDENT))
-    country.person_traits[0]["valid_to"] = date(2019, 6, 1)
+    june = date(2019, 6, 1)
+    country.add("changes", (None, RESIDENT), citizenship="AUS", naturalised=(date(2019, 3, 1), "FRA"))
+    country.person_traits[-1]["valid_to"] = june
+    last = {"valid_from": date(2019, 9, 1), "value": "NZL", "valid_to": None}
+    country.person_traits.append(country.person_traits[-1] | last)
+    country.migrate("changes", date(2019, 4, 1), "emigration", "undetermined")
+    country.add("ends unknown", (None, RESIDENT), citizenship="AUS")
+    country.person_traits[-1]["valid_to"] = june
     tables = country.estimate(engine)
-    assert account(tables, "2019", group="national") == [1, 0, 0, 0, 0, -1, 0, 0]
+    assert account(tables, "2019", group="other") == [2, 0, 0, 0, 0, -2, 0, 0]
+    assert account(tables, "2019", group="national") == [0, 0, 0, 0, 0, 1, 0, 1]
     assert account(tables, "2019", group="unknown") == [0, 0, 0, 0, 0, 1, 0, 1]
+    april = tables["flows"].filter(period="2019-04", flow="emigration", sex="total", n_undetermined=1)
+    assert set(april["citizenship_group"]) == {"eu", "total"}
 
 
 def test_figures_are_final_once_the_window_is_observed(engine: Engine) -> None:
@@ -316,8 +314,7 @@ def test_a_cell_keeps_its_zeros(engine: Engine) -> None:
     country.add("arrives", (None, ABROAD), (date(2019, 3, 10), RESIDENT), sex="male")
     flows = country.estimate(engine)["flows"]
     cell = flows.filter(flow="immigration", sex="male", citizenship_group="national")
-    assert cell.filter(pl.col("n_settled") == 0)["period"].len() == 11
-    assert cell.height == 13
+    assert sorted(cell["n_settled"]) == [0] * 11 + [1, 1]
 
 
 def test_alternative_draws_are_not_counted(engine: Engine) -> None:
@@ -353,8 +350,8 @@ def lives(draw: st.DrawFn) -> dict[str, Any]:
         statuses.append((day, draw(st.sampled_from(others))))
     codes = st.sampled_from((None, "NZL", "AUS", "FRA", "XXX"))
     changed = draw(st.none() | st.tuples(st.sampled_from(DAYS), st.sampled_from(("NZL", "AUS", "FRA"))))
-    sex = draw(st.sampled_from(("male", None)))
-    traits = {"citizenship": draw(codes), "naturalised": changed, "sex": sex}
+    sexes = st.sampled_from(("male", None))
+    traits = {"citizenship": draw(codes), "naturalised": changed, "sex": draw(sexes)}
     return {"statuses": statuses, "facts": traits | {"born": born, "died": died}}
 
 

@@ -1,16 +1,16 @@
 """Stage 9: files that are whole and describe themselves, nothing that identifies, and a readable summary."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pyarrow.parquet  # type: ignore[import-untyped]
+import pyarrow.parquet
 import pytest
 from rich.console import Console
 
-from miglink.engine import Engine, Table, open_engine
+from miglink.engine import Engine, Table
 from miglink.stages.publish import publish, render_summary
 from miglink.tables import IDENTIFYING, TABLES
 
@@ -28,13 +28,6 @@ def make_table(engine: Engine, name: str, rows: Rows) -> Table:
     columns = [(c.name if c.name in given else "NULL", c.type, c.name) for c in TABLES[name].columns]
     select = ", ".join(f"CAST({value} AS {type_}) AS {column}" for value, type_, column in columns)
     return engine.query(name, f"SELECT {select} FROM given", given=engine.frame(f"given_{name}", frame))
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    opened = open_engine("duckdb", tmp_path / "tables")
-    yield opened
-    opened.close()
 
 
 def flows(year: str, status: str, **n_settled: int) -> Rows:
@@ -69,7 +62,7 @@ def little_run() -> dict[str, Rows]:
         "accounts": [
             accounts(**TOTAL),
             accounts(sex="female", citizenship_group="total"),
-            accounts(sex="total", citizenship_group="eu"),
+            accounts(sex="total", citizenship_group="candidate"),
         ],
         "quality": [{"stage": "persons", "measure": "persons", "item": "all", "value": 1.0}],
         "persons": [
@@ -209,9 +202,9 @@ def test_linked_persons_and_crossings(engine: Engine, tmp_path: Path) -> None:
     assert pl.read_parquet(paths["linked/spells"])["state"].to_list() == ["absent"]
 
 
-def summary(engine: Engine, run: Mapping[str, Rows]) -> list[str]:
+def summary(engine: Engine, run: Mapping[str, Rows], width: int = 160) -> list[str]:
     stocks, flow, account = (make_table(engine, name, run[name]) for name in ("stocks", "flows", "accounts"))
-    console = Console(width=160, color_system=None)
+    console = Console(width=width, color_system=None)
     with console.capture() as captured:
         console.print(render_summary(stocks, flow, account))
     return captured.get().splitlines()
@@ -244,9 +237,15 @@ def test_summary_breaks_down_the_last_final_year(engine: Engine) -> None:
     lines = summary(engine, little_run())
     start = next(n for n, line in enumerate(lines) if "Settled residents in 2018" in line)
     rows = [line.replace("│", " ").split() for line in lines[start:]]
-    cells = [row for row in rows if row and row[0] in ("female", "eu", "total")]
-    assert [row[0] for row in cells] == ["female", "eu", "total"]
+    cells = [row for row in rows if row and row[0] in ("female", "candidate", "total")]
+    assert [row[0] for row in cells] == ["female", "candidate", "total"]
     assert cells[0] == ["female", "1,234,567", "0", "0", "1", "0", "0", "0", "1,234,568"]
+
+
+def test_summary_cuts_no_number_in_a_narrow_terminal(engine: Engine) -> None:
+    wide, narrow = ("\n".join(summary(engine, little_run(), width)) for width in (160, 80))
+    assert "…" not in narrow
+    assert narrow.count("1,234,567") == wide.count("1,234,567") == 4
 
 
 def test_summary_without_a_final_year_says_so(engine: Engine) -> None:

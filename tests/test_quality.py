@@ -1,14 +1,12 @@
 """Stage 8: measures of a little run whose numbers are known by hand, and rows that must not vanish."""
 
-from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from miglink.engine import Engine, Table, open_engine
+from miglink.engine import Engine, Table
 from miglink.errors import ResultError
 from miglink.stages.quality import measure
 from miglink.tables import TABLES
@@ -24,13 +22,6 @@ def make_table(engine: Engine, name: str, rows: Rows) -> Table:
     columns = [(c.name if c.name in given else "NULL", c.type, c.name) for c in TABLES[name].columns]
     select = ", ".join(f"CAST({value} AS {type_}) AS {column}" for value, type_, column in columns)
     return engine.query(name, f"SELECT {select} FROM given", given=engine.frame(f"given_{name}", frame))
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    opened = open_engine("duckdb", Path(tmp_path_factory.mktemp("tables")))
-    yield opened
-    opened.close()
 
 
 def spell(person: str, start: date, end: date | None, state: str, sequence: int = 1) -> dict[str, Any]:

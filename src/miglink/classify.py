@@ -31,9 +31,9 @@ class Observed:
 
 
 def classify_file(path: Path, rule_name: str, policy: str | None, observed: Observed, out: Path) -> str:
-    """Classify the crossings of a file, and write the same rows with their statuses; gives a sentence on the result.
+    """Classify the crossings of a file, and write the same rows with their statuses; says what came out.
 
-    Units: dates are local days. Crossings dated observed.to_date are known, days are counted up to but not including it.
+    Units: dates are local days. Crossings dated observed.to_date are known, days are counted up to but not on it.
     Errors: ConfigError for a wrong rule, policy or file to write; SourceError for crossings that cannot be read.
     """
     rule = read_rule(rule_name, Path.cwd())
@@ -43,9 +43,11 @@ def classify_file(path: Path, rule_name: str, policy: str | None, observed: Obse
     _check_out(path, out)
     rows = read_crossings(path)
     crossings = check_crossings(rows, path.name)
-    with TemporaryDirectory(dir=out.parent, prefix=".miglink-") as folder:
-        with closing(open_engine("duckdb", Path(folder))) as engine:
-            results = _classify(engine, crossings, rule, chosen, observed)
+    with (
+        TemporaryDirectory(dir=out.parent, prefix=".miglink-") as folder,
+        closing(open_engine("duckdb", Path(folder))) as engine,
+    ):
+        results = _classify(engine, crossings, rule, chosen, observed)
     classified = pl.concat([rows, results], how="horizontal")
     _write(classified, out)
     n_migrations, n_open = int(results["is_migration"].sum()), results["is_migration"].null_count()
@@ -71,7 +73,9 @@ def read_crossings(path: Path) -> pl.DataFrame:
         raise SourceError(f"{path.name} has no rows")
     taken = [column for column in RESULTS if column in rows.columns]
     if taken:
-        raise SourceError(f"{path.name} already has the columns {', '.join(taken)}; rename or drop them first")
+        raise SourceError(
+            f"{path.name} already has the columns {', '.join(taken)}; rename or drop them first"
+        )
     return rows
 
 
@@ -97,16 +101,20 @@ def check_crossings(rows: pl.DataFrame, name: str) -> pl.DataFrame:
             "initial_status": _text(rows, "initial_status").str.to_lowercase(),
         }
     )
+    is_way = crossings["direction"].is_in(["arrival", "departure"]).fill_null(False)
+    is_status = crossings["initial_status"].is_in(["resident", "non_resident", "unknown", "undetermined"])
+    is_no_time = at.is_null() & _text(rows, "crossed_at").is_not_null()
+    is_no_number = crossings["sequence"].is_null() & _text(rows, "sequence").is_not_null()
     problems = [
         _rows(crossings["person_id"].is_null(), "person_id is blank"),
         _rows(crossings["crossed_date"].is_null(), f"{dates[0]} is blank or no date such as 2019-03-31"),
-        _rows(at.is_null() & _text(rows, "crossed_at").is_not_null(), "crossed_at is no time such as 2019-03-31 14:05"),
-        _rows(~crossings["direction"].is_in(["arrival", "departure"]).fill_null(False),
-              "direction is neither arrival nor departure"),
-        _rows(crossings["sequence"].is_null() & _text(rows, "sequence").is_not_null(), "sequence is no whole number"),
-        _rows(~crossings["initial_status"].is_in(["resident", "non_resident", "unknown", "undetermined"]).fill_null(True),
-              "initial_status is neither resident, non_resident, unknown nor blank"),
-    ]  # fmt: skip
+        _rows(is_no_time, "crossed_at is no time such as 2019-03-31 14:05"),
+        _rows(~is_way, "direction is neither arrival nor departure"),
+        _rows(is_no_number, "sequence is no whole number"),
+        _rows(
+            ~is_status.fill_null(True), "initial_status is neither resident, non_resident, unknown nor blank"
+        ),
+    ]
     found = [problem for problem in problems if problem]
     if found:
         raise SourceError("\n".join(f"{name}: {problem}" for problem in found))
@@ -179,5 +187,7 @@ def _whole_numbers(rows: pl.DataFrame, column: str) -> pl.Series:
 def _rows(is_wrong: pl.Series, reason: str) -> str:
     """The numbers of the wrong rows, the first few of them; empty where there are none."""
     numbers = (is_wrong.arg_true() + 1).to_list()
-    shown = ", ".join(map(str, numbers[:_SHOWN])) + (f" … ({len(numbers)} rows)" if len(numbers) > _SHOWN else "")
+    shown = ", ".join(map(str, numbers[:_SHOWN])) + (
+        f" … ({len(numbers)} rows)" if len(numbers) > _SHOWN else ""
+    )
     return f"row {shown}: {reason}" if numbers else ""

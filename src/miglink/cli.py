@@ -5,6 +5,7 @@ commands, so that --help answers at once.
 """
 
 import sys
+import traceback
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -54,12 +55,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MiglinkError as error:
         _say(str(error), *getattr(error, "__notes__", ()))
         return error.exit_code
+    except BrokenPipeError:  # whoever read the output has seen enough
+        return 1
     except KeyboardInterrupt:
         _say("interrupted")
         return 130
-    except Exception as error:  # the last line of defence: the message of a foreign error may hold personal data
-        notes = "; ".join(getattr(error, "__notes__", ())) or "no log"
-        _say(f"miglink failed: {type(error).__name__} ({notes}). This is a defect of miglink or a lack of memory or disk.")
+    except (
+        Exception
+    ) as error:  # the last line of defence: the message of a foreign error may hold personal data
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}:{frame.lineno}"
+        _say(f"miglink failed: {type(error).__name__} at {where}", *getattr(error, "__notes__", ()))
+        _say(
+            "This is a defect of miglink, or a lack of memory or disk. Its message is left out: it may name persons."
+        )
         return 1
     return 0
 
@@ -87,7 +96,9 @@ def _options(
 @app.command()
 def run(
     config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.")],
-    out: Annotated[Path | None, typer.Option(help="Run folder, new or empty. Default: runs/<name>-<time>.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder, new or empty. Default: runs/<name>-<time>.")
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="A.B=V", help="Set one value of the configuration.")
     ] = None,
@@ -99,7 +110,9 @@ def run(
     settings = read_config(config, overrides or ())
     key = load_key(settings.key)
     if settings.key.demo:
-        _say("Demonstration key: anyone can recompute these pseudonyms. For real data make one with `miglink key`.")
+        _say(
+            "Demonstration key: anyone can recompute these pseudonyms. For real data make one with `miglink key`."
+        )
 
     from rich.console import Console
 
@@ -112,7 +125,9 @@ def run(
     tables = run_pipeline(settings, folder, key, Progress(N_STAGES, log_format.value))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print(render_summary(tables["stocks"], tables["flows"], tables["accounts"]))
-    print(f"Aggregates: {folder / 'outputs'}   Linked, pseudonymous: {folder / 'linked'}   All of it: {folder}")
+    print(
+        f"Aggregates: {folder / 'outputs'}   Linked, pseudonymous: {folder / 'linked'}   All of it: {folder}"
+    )
 
 
 @app.command()
@@ -120,12 +135,18 @@ def classify(
     crossings: Annotated[Path, typer.Argument(metavar="CROSSINGS", help="CSV or Parquet with person_id.")],
     rule: Annotated[str, typer.Option(help="Preset or rule file.")],
     out: Annotated[Path, typer.Option(help="File to write, .csv or .parquet.")],
-    policy: Annotated[str | None, typer.Option(help="Policy for missing crossings. Default: the rule's own.")] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Policy for missing crossings. Default: the rule's own.")
+    ] = None,
     observed_from: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day on which a crossing would be recorded.")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First day on which a crossing would be recorded."),
     ] = None,
     observed_to: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day with recorded crossings; days are counted up to it.")
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="Last day with recorded crossings; days are counted up to it."
+        ),
     ] = None,
 ) -> None:
     """Apply a usual-residence rule to crossings that already carry a person_id."""
@@ -162,7 +183,9 @@ def schema() -> None:
 
 @app.command()
 def key(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="File to make; an existing one is never overwritten.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="File to make; an existing one is never overwritten.")
+    ],
 ) -> None:
     """Make a new secret key for pseudonyms, readable by you alone."""
     import os
@@ -178,4 +201,6 @@ def key(
         raise ConfigError(f"{file} cannot be made: {error.strerror}") from None
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(secrets.token_hex(32) + "\n")
-    print(f"{file}: a new key. Name it in the configuration as key.file, keep a copy safe, and never share it.")
+    print(
+        f"{file}: a new key. Name it in the configuration as key.file, keep a copy safe, and never share it."
+    )

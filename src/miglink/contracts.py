@@ -19,13 +19,17 @@ def contracts_as_text() -> str:
 
 def contracts_as_json() -> str:
     """All contracts as JSON, by name."""
-    return json.dumps({name: dataclasses.asdict(contract) for name, contract in TABLES.items()}, indent=2) + "\n"
+    return (
+        json.dumps({name: dataclasses.asdict(contract) for name, contract in TABLES.items()}, indent=2) + "\n"
+    )
 
 
 def contracts_as_markdown() -> str:
     """The page docs/tables.md."""
     overview = ["| table | stage | key | rows |", "|---|---|---|---|"]
-    overview += [f"| [{c.name}](#{c.name}) | {c.stage} | {', '.join(c.key)} | {c.sentence} |" for c in TABLES.values()]
+    overview += [
+        f"| [{c.name}](#{c.name}) | {c.stage} | {', '.join(c.key)} | {c.sentence} |" for c in TABLES.values()
+    ]
     return "\n".join([_OPENING, *overview, "", *map(_section, TABLES.values())])
 
 
@@ -40,10 +44,17 @@ def _paragraph(contract: Contract) -> str:
 
 
 def _section(contract: Contract) -> str:
-    lines = [f"## {contract.name}", "", f"{contract.sentence} Stage: {contract.stage}. Key: {', '.join(contract.key)}.", ""]
+    lines = [
+        f"## {contract.name}",
+        "",
+        f"{contract.sentence} Stage: {contract.stage}. Key: {', '.join(contract.key)}.",
+        "",
+    ]
     lines += ["| column | type | null | meaning |", "|---|---|---|---|"]
     for column in contract.columns:
-        lines.append(f"| `{column.name}` | {column.type} | {'yes' if column.nullable else 'no'} | {column.meaning} |")
+        lines.append(
+            f"| `{column.name}` | {column.type} | {'yes' if column.nullable else 'no'} | {column.meaning} |"
+        )
     if contract.open_columns:
         lines += ["", "Further columns that the configuration names follow."]
     return "\n".join(lines) + "\n"

@@ -26,6 +26,9 @@ from miglink.engine import Table
 from miglink.errors import ConfigError, MiglinkError
 from miglink.progress import Progress
 
+if sys.platform != "win32":
+    import resource
+
 MANIFEST, LOG = "manifest.json", "log.jsonl"
 _TABLES, _OUTPUTS, _LINKED = "tables", "outputs", "linked"
 _LIBRARIES = (
@@ -73,15 +76,21 @@ class Stage:
     def tables(self, *tables: Table) -> None:
         """Record finished tables; from now on the run has them."""
         for table in tables:
-            rows = sum(pyarrow.parquet.read_metadata(path).num_rows for path in _files(table.path))
-            self.rows += rows
-            self.outputs[table.name] = {"rows": rows, **describe_file(table.path)}
+            self._describe(table.name, table.path)
             self.finished[table.name] = table
 
     def files(self, *paths: Path) -> None:
         """Record finished files that are not tables of the contract, by their path within the run folder."""
         for path in paths:
-            self.outputs[path.relative_to(self.folder).as_posix()] = describe_file(path)
+            self._describe(path.relative_to(self.folder).as_posix(), path)
+
+    def _describe(self, name: str, path: Path) -> None:
+        files = _files(path)
+        self.outputs[name] = describe_file(path)
+        if all(file.suffix == ".parquet" for file in files):
+            rows = sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
+            self.outputs[name]["rows"] = rows
+            self.rows += rows
 
 
 class RunRecord:
@@ -137,7 +146,11 @@ class RunRecord:
             said = str(error) if isinstance(error, MiglinkError) else None
             self._manifest["error"] = {"stage": self._stage, "type": type(error).__name__, "message": said}
             self._log.error("run failed", **self._manifest["error"], where=_frames(trace))
-            error.add_note(f"stage {self._stage}; log: {self.folder / LOG}" if self._stage else f"log: {self.folder / LOG}")
+            error.add_note(
+                f"stage {self._stage}; log: {self.folder / LOG}"
+                if self._stage
+                else f"log: {self.folder / LOG}"
+            )
             self._clear()
         self._manifest["finished_at"] = _now()
         self._manifest["seconds"] = round(time.perf_counter() - self._clock, 3)
@@ -169,7 +182,9 @@ class RunRecord:
                 "outputs": stage.outputs,
             }
             self._manifest["stages"].append(entry)
-            self._log.info("stage finished", seconds=seconds, rows={k: v.get("rows") for k, v in stage.outputs.items()})
+            self._log.info(
+                "stage finished", seconds=seconds, rows={k: v.get("rows") for k, v in stage.outputs.items()}
+            )
         self._progress.end(name, stage.rows, seconds)
         self._stage = ""
         self._write()
@@ -203,8 +218,6 @@ def peak_memory_bytes() -> int | None:
     """The most memory this process has held so far; None where the system does not tell."""
     if sys.platform == "win32":
         return None
-    import resource
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -215,7 +228,9 @@ def _files(path: Path) -> list[Path]:
 
 def _frames(trace: TracebackType | None) -> list[str]:
     """Where an error was raised, as file, line and function, without any value."""
-    return [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)]
+    return [
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(trace)
+    ]
 
 
 def _now() -> str:

@@ -67,7 +67,7 @@ _CELL = (
 )
 _VINTAGE = (
     _required("data_to_date", DATE, "the observation that the figure rests on ends before this day"),
-    _required("status", TEXT, "final: nothing is undetermined and no later crossing can change it; else provisional"),
+    _required("status", TEXT, "final: the whole window of the rule has been observed, no later crossing can change it; else provisional"),
 )
 
 _ALL = (
@@ -282,23 +282,24 @@ _ALL = (
             _required("from_date", DATE, "status in force from the end of this day; the initial status from the day before observation"),
             Column("to_date", DATE, "status in force until the end of this day; null while it lasts"),
             _required("status", TEXT, "resident, non_resident or undetermined"),
-            _required("basis", TEXT, "what the status rests on: crossing, first_crossing, register, permit, mother, …"),
+            _required("basis", TEXT, "crossing, implied_crossing, first_crossing, register, permit, not_registered, mother, birth_abroad, "
+                "rejected_person, none: what the status rests on"),
             Column("status_final_date", DATE, "known at the end of that day; null while undetermined"),
-            Column("end_reason", TEXT, "migration, undetermined, death; null while it lasts"),
+            Column("end_reason", TEXT, "migration, undetermined, settled (no longer undetermined), death; null while it lasts"),
         ),
     ),
     Contract(
         "migrations",
         "residence",
         "Crossings that are, or may become, a migration under a rule and policy.",
-        ("draw", "person_id", "rule", "policy", "event_date", "sequence"),
+        ("draw", "person_id", "rule", "policy", "event_date", "sequence", "is_implied"),
         (
             _DRAW,
             _PERSON,
             _RULE,
             _POLICY,
             _required("event_date", DATE, "day of the crossing (implied crossings: first possible day)"),
-            _required("sequence", "INTEGER", "sequence of the spell that the crossing begins"),
+            _required("sequence", "INTEGER", "sequence of the spell that the crossing begins, or within which the implied one lies"),
             _required("direction", TEXT, "immigration or emigration"),
             _required("outcome", TEXT, "migration or undetermined"),
             Column("p_migration", NUMBER, "probability of becoming a migration; 1 where settled, null where not estimated"),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
@@ -19,12 +20,17 @@ numbers in quotes (`"955"`). `miglink schema` prints the same as JSON Schema, fo
 """
 
 
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", Path: "path"}
+
+
 def config_schema() -> dict[str, Any]:
     """The configuration as JSON Schema, with the sentences of the models as descriptions."""
     schema = Config.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     rules = schema["$defs"]["ResidenceSettings"]["properties"]["rules"]
-    rules["items"] = {"anyOf": [{"type": "string", "description": "Preset or path of a rule file."}, rules["items"]]}
+    rules["items"] = {
+        "anyOf": [{"type": "string", "description": "Preset or path of a rule file."}, rules["items"]]
+    }
     return schema
 
 
@@ -51,20 +57,26 @@ def _found_in(type_: Any, step: str) -> Iterator[tuple[type[Section], str]]:
     if isinstance(type_, type) and issubclass(type_, Section):
         yield type_, step
     for argument in get_args(type_):
-        inner = {dict: ".NAME", tuple: "[]"}.get(get_origin(type_) or object, "")
+        inner = ".NAME" if get_origin(type_) is dict else "[]" if get_origin(type_) is tuple else ""
         yield from _found_in(argument, step + inner)
 
 
 def _table(section: type[Section]) -> str:
     lines = ["| key | value | default | meaning |", "|---|---|---|---|"]
     for name, field in section.model_fields.items():
-        cells = (f"`{field.alias or name}`", _type(field.annotation), _default(field), _sentence(field.description))
+        cells = (
+            f"`{field.alias or name}`",
+            _type(field.annotation),
+            _default(field),
+            _sentence(field.description),
+        )
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
 
 def _type(type_: Any) -> str:
-    origin, arguments = get_origin(type_), [argument for argument in get_args(type_) if argument is not type(None)]
+    origin = get_origin(type_)
+    arguments = [argument for argument in get_args(type_) if argument is not type(None)]
     if isinstance(type_, type) and issubclass(type_, Section):
         return "name of a preset, or file" if type_ is Rule else "section"
     if origin is Annotated:
@@ -77,9 +89,7 @@ def _type(type_: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if arguments:
         return " or ".join(dict.fromkeys(map(_type, arguments)))
-    return {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "Path": "path"}.get(
-        type_.__name__, type_.__name__
-    )
+    return _WORDS.get(type_, str(type_.__name__))
 
 
 def _default(field: FieldInfo) -> str:

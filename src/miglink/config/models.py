@@ -4,6 +4,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
-    """A section of the configuration: frozen, no unknown keys, no silent conversion; its docstring is its documentation."""
+    """A section of the configuration: frozen, no unknown keys, no silent conversion; its docstring documents it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)

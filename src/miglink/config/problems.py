@@ -43,7 +43,10 @@ def find_problems(error: ValidationError, model: type[Section], tree: Node) -> l
             continue
         message = _message(detail, path, node, model)
         if message:
-            is_about_key = detail["type"] in ("missing", "extra_forbidden", "value_error") or detail["loc"][-1] == "[key]"
+            is_about_key = (
+                detail["type"] in ("missing", "extra_forbidden", "value_error")
+                or detail["loc"][-1] == "[key]"
+            )
             problems.append(Problem(node.key_place if is_about_key else node.place, key, message))
     explained = [problem.key for problem in problems]
     for key, (node, shapes) in unmatched.items():
@@ -61,7 +64,9 @@ def unknown_key(word: str, known: Iterable[str]) -> str:
 
 def suggest(word: str, known: Sequence[str]) -> str | None:
     """The known word most like this one, if any is like it."""
-    best = process.extractOne(word.lower(), known, scorer=fuzz.ratio, processor=str.lower, score_cutoff=_SIMILAR)
+    best = process.extractOne(
+        word.lower(), known, scorer=fuzz.ratio, processor=str.lower, score_cutoff=_SIMILAR
+    )
     return best[0] if best else None
 
 
@@ -71,7 +76,9 @@ def fields_at(model: type[Section], path: Sequence[str]) -> dict[str, FieldInfo]
     for name in path:
         types = [inner for type_ in types for inner in _below(type_, name)]
     sections = [section for type_ in types for section in _sections(type_)]
-    return {field.alias or name: field for section in sections for name, field in section.model_fields.items()}
+    return {
+        field.alias or name: field for section in sections for name, field in section.model_fields.items()
+    }
 
 
 def _below(type_: Any, name: str) -> Iterator[Any]:
@@ -113,7 +120,8 @@ def _locate(location: Sequence[str | int], tree: Node) -> tuple[list[str], Node,
         elif step == location[-1] and alternative is None and not _is_alternative(step):
             path.append(str(step))
         elif step != "[key]":
-            alternative = "single" if step == "str" else "list" if str(step).startswith("tuple[") else "section"
+            is_list = str(step).startswith("tuple[")
+            alternative = "single" if step == "str" else "list" if is_list else "section"
             if alternative != node.shape:
                 break
     return path, node, alternative
@@ -136,7 +144,7 @@ def _message(detail: ErrorDetails, path: Sequence[str], node: Node, model: type[
         least, most = context.get("min_length", 0), context.get("max_length", len(node.value))
         if least <= len(node.value) <= most:
             return ""  # the entries are there, but wrong in themselves
-        return f"expected {'at least ' if kind == 'too_short' else 'at most '}{least if kind == 'too_short' else most} entries"
+        return f"expected at {f'least {least}' if kind == 'too_short' else f'most {most}'} entries"
     return f"expected {_expected(detail, context)}{_but_found(kind, path, node, context)}"
 
 
@@ -146,7 +154,9 @@ def _expected(detail: ErrorDetails, context: dict[str, Any]) -> str:
         return str(context["expected"])
     if kind == "string_pattern_mismatch":
         return f"text that matches {context['pattern']}"
-    return _EXPECTED.get(kind) or detail["msg"].replace("Input should be", "a value").replace("String should have", "text of")
+    return _EXPECTED.get(kind) or detail["msg"].replace("Input should be", "a value").replace(
+        "String should have", "text of"
+    )
 
 
 def _but_found(kind: str, path: Sequence[str], node: Node, context: dict[str, Any]) -> str:
@@ -156,6 +166,7 @@ def _but_found(kind: str, path: Sequence[str], node: Node, context: dict[str, An
         return f', found {found(node)}: write it in quotes, "{node.text}"'
     guess = None
     if kind == "literal_error" and isinstance(node.value, str):
-        guess = suggest(node.value, str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", "))
+        guess = suggest(
+            node.value, str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
+        )
     return f", found {found(node)}" + (f"; did you mean '{guess}'?" if guess else "")
-

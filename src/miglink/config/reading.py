@@ -33,7 +33,9 @@ def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         _override(tree, override, problems)
     if not isinstance(tree.value, dict):
-        raise ConfigError(f"{tree.place}: the configuration must be a section with keys; it begins with `name: …`")
+        raise ConfigError(
+            f"{tree.place}: the configuration must be a section with keys; it begins with `name: …`"
+        )
     base = Path(os.path.abspath(path)).parent
     _make_paths_absolute(tree, base)
     wrong_rules = _insert_rules(tree, base)
@@ -83,12 +85,16 @@ def load_key(settings: KeySettings) -> str:
         key = os.environ.get(settings.environment, "").strip()
         where = f"environment variable {settings.environment}"
         if not key:
-            raise ConfigError(f"key.environment: the {where} is not set; set it to the content of a file of `miglink key`")
+            raise ConfigError(
+                f"key.environment: the {where} is not set; set it to the content of a file of `miglink key`"
+            )
     else:
         assert settings.file is not None  # the model admits exactly one of the three
         key, where = _key_of_file(settings.file), f"file {settings.file}"
     if len(key) < _SHORTEST_KEY:
-        raise ConfigError(f"key: the {where} holds fewer than {_SHORTEST_KEY} characters; make a key with `miglink key`")
+        raise ConfigError(
+            f"key: the {where} holds fewer than {_SHORTEST_KEY} characters; make a key with `miglink key`"
+        )
     return key
 
 
@@ -97,7 +103,9 @@ def _key_of_file(path: Path) -> str:
         mode = path.stat().st_mode
         key = path.read_text(encoding="ascii").strip()
     except OSError as error:
-        raise ConfigError(f"key.file: {path} cannot be read: {error.strerror}; make one with `miglink key {path}`") from None
+        raise ConfigError(
+            f"key.file: {path} cannot be read: {error.strerror}; make one with `miglink key {path}`"
+        ) from None
     except UnicodeDecodeError:
         raise ConfigError(f"key.file: {path} is not a key; make one with `miglink key`") from None
     if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
@@ -144,7 +152,11 @@ def _override(tree: Node, override: str, problems: list[Problem]) -> None:
             return
 
 
-_SHAPE = {"list": "a list with fewer entries, or one that is not counted from 0", "single": "one value", "section": ""}
+_SHAPE = {
+    "list": "a list with fewer entries, or one that is not counted from 0",
+    "single": "one value",
+    "section": "",
+}
 
 
 def _make_paths_absolute(tree: Node, base: Path) -> None:
@@ -181,12 +193,21 @@ def _check_columns(tree: Node, problems: list[Problem]) -> None:
     """Each source maps only columns that its kind has; each further column is mapped by a source."""
     identities = tree.child("identities")
     further = identities.child("further_columns") if identities else None
-    names = {str(node.value): node for node in further.value} if further and isinstance(further.value, list) else {}
+    names = (
+        {str(node.value): node for node in further.value}
+        if further and isinstance(further.value, list)
+        else {}
+    )
     sources = tree.child("sources")
     mapped: set[str] = set()
     for name, source in sources.value.items() if sources and isinstance(sources.value, dict) else ():
         kind, columns = source.child("kind"), source.child("columns")
-        if kind is None or str(kind.value) not in KIND_COLUMNS or columns is None or not isinstance(columns.value, dict):
+        if (
+            kind is None
+            or str(kind.value) not in KIND_COLUMNS
+            or columns is None
+            or not isinstance(columns.value, dict)
+        ):
             continue
         own = KIND_COLUMNS[str(kind.value)]
         known = own if kind.value == "judgements" else (*PERSON_COLUMNS, *own, *names)
@@ -197,5 +218,7 @@ def _check_columns(tree: Node, problems: list[Problem]) -> None:
                 problems.append(Problem(node.key_place, f"sources.{name}.columns.{column}", message))
     for column, node in names.items():
         if mapped and column not in mapped:
-            message = f"no source maps '{column}': add it under the `columns` of a source, or leave it out here"
+            message = (
+                f"no source maps '{column}': add it under the `columns` of a source, or leave it out here"
+            )
             problems.append(Problem(node.place, "identities.further_columns", message))

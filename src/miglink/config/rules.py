@@ -56,6 +56,7 @@ class Rule(Section):
         if not self.window.value / 2 < self.threshold.value <= self.window.value:
             raise ValueError(
                 f"threshold ({self.threshold.value} days) must be more than half of the window "
-                f"({self.window.value} days) and at most the whole of it, or a person could live in both places or neither"
+                f"({self.window.value} days) and at most the whole of it, or a person could live in both places or "
+                "neither"
             )
         return self

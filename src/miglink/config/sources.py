@@ -1,4 +1,4 @@
-"""How the files of an agency are read: what they are, which of their columns mean what, and what is expected of them."""
+"""How the files of an agency are read: what they are, which columns mean what, and what is expected of them."""
 
 from datetime import date
 from typing import Literal

@@ -73,7 +73,8 @@ class ComparisonSettings(Section):
     """One comparison of the linkage model."""
 
     field: str
-    """Field compared: name, birth_date, sex, citizenship, birth_country, document, person_number, or a further column."""
+    """Field compared: name, birth_date, sex, citizenship, birth_country, document, person_number or a further
+    column."""
     kind: Severity | None = None
     """How: exact, name, given_name, date, document, number; default: what suits the field."""
 
@@ -119,7 +120,7 @@ class ResidenceSettings(Section):
 
     rules: tuple[Rule, ...] = Field(min_length=1)
     """Names of presets or paths of rule files."""
-    policies: tuple[MissingCrossings, ...] = ("unresolved",)
+    policies: tuple[MissingCrossings, ...] = Field(default=("unresolved",), min_length=1)
     """Policies for missing crossings, run side by side; the first is the main one."""
     initial_status: tuple[InitialEvidence, ...] = ("first_crossing", "register", "permit")
     """Evidence for the status when observation began, tried in this order; none applies: unknown.

@@ -42,7 +42,7 @@ class Problem:
 class Node:
     """A value with its place, the place of its key, and (single values) the text as it was written."""
 
-    value: "str | int | float | bool | None | dict[str, Node] | list[Node]"
+    value: "str | int | float | bool | dict[str, Node] | list[Node] | None"
     place: Place
     key_place: Place
     text: str = ""
@@ -50,7 +50,13 @@ class Node:
     @property
     def shape(self) -> str:
         """section, list or single."""
-        return {dict: "section", list: "list"}.get(type(self.value), "single")
+        return (
+            "section"
+            if isinstance(self.value, dict)
+            else "list"
+            if isinstance(self.value, list)
+            else "single"
+        )
 
     def child(self, key: str | int) -> "Node | None":
         """The value under a key of a section, or at a position of a list."""
@@ -83,7 +89,9 @@ def read_yaml(path: Path, what: str, problems: list[Problem]) -> Node:
 def parse_yaml(text: str, origin: str, problems: list[Problem], place: Place | None = None) -> Node:
     """The tree of a text; with `place`, everything in it stands there (an option of the command line)."""
     if text.lstrip().startswith("%YAML 1.1"):
-        raise ConfigError(f"{place or origin}: YAML 1.1 reads NO (Norway) as false; remove the line %YAML 1.1")
+        raise ConfigError(
+            f"{place or origin}: YAML 1.1 reads NO (Norway) as false; remove the line %YAML 1.1"
+        )
     try:
         node = YAML(typ="safe", pure=True).compose(io.StringIO(text))
     except MarkedYAMLError as error:
@@ -92,7 +100,9 @@ def parse_yaml(text: str, origin: str, problems: list[Problem], place: Place | N
         raise ConfigError(f"{at}: not YAML: {error.problem or error.context}") from None
     except YAMLError as error:
         kind = type(error).__name__
-        raise ConfigError(f"{place or origin}: not YAML: it holds a character YAML does not allow ({kind})") from None
+        raise ConfigError(
+            f"{place or origin}: not YAML: it holds a character YAML does not allow ({kind})"
+        ) from None
     if node is None:
         at = place or Place(1, 1, origin)
         return Node(None, at, at)
@@ -131,10 +141,12 @@ class _Tree:
                     if isinstance(source, yaml_nodes.MappingNode):
                         merged = {**self.section(source, path, (*above, id(source))), **merged}
                     else:
-                        self.problems.append(Problem(place, path, "`<<` must be followed by an alias of a section"))
+                        self.problems.append(
+                            Problem(place, path, "`<<` must be followed by an alias of a section")
+                        )
             else:
                 if key.tag != f"{_TAG}str":
-                    self.problems.append(Problem(place, _join(path, name), _quote_advice("key", name, key.tag)))
+                    self.problems.append(Problem(place, _join(path, name), _quote_advice(name, str(key.tag))))
                 if name in own:
                     message = f"given twice, first in line {own[name].key_place.line}; keep one"
                     self.problems.append(Problem(place, _join(path, name), message))
@@ -152,7 +164,9 @@ class _Tree:
         if kind == "float" and text.lower().lstrip("+-") not in (".inf", ".nan"):
             return float(text.replace("_", ""))
         if kind not in ("str", "timestamp", "float"):
-            self.problems.append(Problem(self.place(node), path, f"the tag {node.tag} has no meaning here; remove it"))
+            self.problems.append(
+                Problem(self.place(node), path, f"the tag {node.tag} has no meaning here; remove it")
+            )
         return text
 
     def place(self, node: Any) -> Place:
@@ -170,9 +184,10 @@ def found(node: Node) -> str:
     return repr(text) if kind is None else f"{kind}{text}"
 
 
-def _quote_advice(what: str, text: str, tag: str) -> str:
-    kind = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
-    return f'YAML reads this {what} as {kind.get(tag.removeprefix(_TAG), "no text")}; write it in quotes: "{text}"'
+def _quote_advice(text: str, tag: str) -> str:
+    kinds = {"int": "a number", "float": "a number", "bool": "true or false", "null": "nothing"}
+    kind = kinds.get(tag.removeprefix(_TAG), "no text")
+    return f'YAML reads this key as {kind}; write it in quotes: "{text}"'
 
 
 def _whole_number(text: str) -> int:

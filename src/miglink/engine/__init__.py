@@ -17,10 +17,14 @@ import polars as pl
 
 @dataclass(frozen=True)
 class Table:
-    """A handle on a finished table: its name and the Parquet file (or folder of files) that holds it."""
+    """A handle on a table: its name and the Parquet file (or folder of files) that holds it.
+
+    A view is a SELECT under a name: it is computed where it is used, and no file holds it.
+    """
 
     name: str
     path: Path
+    is_view: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,10 @@ class Engine(Protocol):
 
     def step(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
         """Run one SELECT and write a scratch table that no contract describes; it goes when the engine closes."""
+        ...
+
+    def view(self, name: str, select: str, **tables: Table) -> Table:
+        """Give one SELECT a name without writing it: for rows that only the next step reads."""
         ...
 
     def collect(self, select: str, **tables: Table | pl.DataFrame) -> pl.DataFrame:

@@ -59,6 +59,14 @@ class DuckDBEngine:
         self._write(select, table.path, tables)
         return table
 
+    def view(self, name: str, select: str, **tables: Table) -> Table:
+        """Give one SELECT a name without writing it: for rows that only the next step reads."""
+        # Inputs are written into the view, for their aliases mean something else in the next call.
+        inputs = ", ".join(f"{identifier(alias)} AS ({_rows_of(table)})" for alias, table in tables.items())
+        with_inputs = f"WITH {inputs} SELECT * FROM ({select})" if inputs else select
+        self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier('view_' + name)} AS {with_inputs}")
+        return Table(name, self._scratch / name, is_view=True)
+
     def collect(self, select: str, **tables: Table | pl.DataFrame) -> pl.DataFrame:
         """Run one SELECT whose result is small whatever the size of the data, and return its rows."""
         self._name(tables)
@@ -66,7 +74,7 @@ class DuckDBEngine:
 
     def count(self, table: Table) -> int:
         """The number of rows of a table."""
-        (count,) = self._fetch_one(f"SELECT count(*) FROM read_parquet({text_literal(str(table.path))})")
+        (count,) = self._fetch_one(f"SELECT count(*) FROM ({_rows_of(table)})")
         return int(count)
 
     def frame(self, name: str, frame: pl.DataFrame) -> Table:
@@ -146,7 +154,7 @@ class DuckDBEngine:
                 f"source {name}: its files cannot be read as CSV in {form.encoding} with separator "
                 f"{form.separator!r} ({type(error).__name__}); check `format.encoding`, `format.separator` and `format.quote`"
             ) from None
-        rows = self.step(
+        rows = self.view(
             f"{name}_rows", "SELECT * EXCLUDE (__is_trailer) FROM lines WHERE NOT __is_trailer", lines=numbered
         )
         return RawRows(rows, *self._unread_lines(name, columns, label, form, numbered), tuple(columns))
@@ -185,10 +193,7 @@ class DuckDBEngine:
             if isinstance(table, pl.DataFrame):
                 self._connection.register(alias, table)
                 continue
-            self._connection.execute(
-                f"CREATE OR REPLACE TEMP VIEW {identifier(alias)} AS "
-                f"SELECT * FROM read_parquet({text_literal(str(table.path))})"
-            )
+            self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(alias)} AS {_rows_of(table)}")
 
     def _write(
         self, select: str, path: Path, tables: Mapping[str, Table | pl.DataFrame], checked: Contract | None = None
@@ -226,6 +231,12 @@ class DuckDBEngine:
         (n_keys,) = self._fetch_one(f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM {source})")
         if n_keys != n:
             raise TableError(f"table {contract.name}: key {contract.key} repeats, {n} rows but {n_keys} keys")
+
+
+def _rows_of(table: Table) -> str:
+    if table.is_view:
+        return f"SELECT * FROM {identifier('view_' + table.name)}"
+    return f"SELECT * FROM read_parquet({text_literal(str(table.path))})"
 
 
 def csv_header(name: str, paths: Sequence[Path], form: CsvFormat) -> list[str]:

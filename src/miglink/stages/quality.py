@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
 import polars as pl
 
@@ -63,7 +64,7 @@ def check_rows(engine: Engine, tables: Tables) -> None:
         rejected=tables["rejected"],
     )
     sources = accounts.join(found, on="source", how="full", coalesce=True).fill_null(0).sort("source")
-    problems = [_source_problem(*row) for row in sources.select(*_ACCOUNTED).iter_rows()]
+    problems = [_source_problem(row) for row in sources.iter_rows(named=True)]
 
     n = {name: engine.count(tables[name]) for name in _COUNTED}
     without_records = int(sources.filter(n_records=0)["n_accepted"].sum())
@@ -92,21 +93,19 @@ _COUNTED = (
     "identity_persons",
     "record_persons",
 )
-_ACCOUNTED = ("source", "n_read", "n_accepted", "n_rejected", "n_records", "n_rows_rejected")
 
 
-def _source_problem(
-    source: str, read: int, accepted: int, rejected: int, records: int, rows_rejected: int
-) -> str:
+def _source_problem(source: Mapping[str, Any]) -> str:
     """What is wrong with the row account of a source, in words; empty where it is right."""
+    read, accepted, rejected = source["n_read"], source["n_accepted"], source["n_rejected"]
     problems = []
     if read != accepted + rejected:
         problems.append(f"{read} rows read, but {accepted} accepted + {rejected} rejected")
-    if rejected != rows_rejected:
-        problems.append(f"{rejected} rows rejected, but {rows_rejected} in rejected")
-    if records and records != accepted:
-        problems.append(f"{accepted} rows accepted, but {records} in records")
-    return f"source {source}: " + ", ".join(problems) if problems else ""
+    if rejected != source["n_rows_rejected"]:
+        problems.append(f"{rejected} rows rejected, but {source['n_rows_rejected']} in rejected")
+    if source["n_records"] not in (0, accepted):
+        problems.append(f"{accepted} rows accepted, but {source['n_records']} in records")
+    return f"source {source['source']}: " + ", ".join(problems) if problems else ""
 
 
 def measure_ingest(engine: Engine, tables: Tables) -> pl.DataFrame:

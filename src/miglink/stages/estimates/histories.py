@@ -103,22 +103,6 @@ def check_histories(engine: Engine, statuses: Table, migrations: Table, persons:
 
     Balanced accounts do not show this where two such errors fall into one cell and year.
     """
-    transitions = engine.step(
-        "estimates_transitions",
-        """
-        SELECT person_id, rule, policy, from_date AS event_date,
-               CASE WHEN status = 'resident' THEN 'immigration' ELSE 'emigration' END AS direction, -1 AS n
-        FROM statuses
-        WHERE (status_before = 'non_resident' AND status = 'resident')
-           OR (status_before = 'resident' AND status = 'non_resident')
-        UNION ALL
-        SELECT person_id, rule, policy, event_date, direction, 1 AS n
-        FROM migrations
-        WHERE draw = 0 AND outcome = 'migration'
-        """,
-        statuses=statuses,
-        migrations=migrations,
-    )
     problems = engine.collect(
         """
         WITH unmatched AS (
@@ -149,7 +133,7 @@ def check_histories(engine: Engine, statuses: Table, migrations: Table, persons:
         SELECT rule, policy, problem, COUNT(*) AS n FROM problems GROUP BY rule, policy, problem
         ORDER BY rule, policy, problem
         """,
-        transitions=transitions,
+        transitions=_find_transitions(engine, statuses, migrations),
         statuses=statuses,
         migrations=migrations,
         persons=persons,
@@ -159,3 +143,23 @@ def check_histories(engine: Engine, statuses: Table, migrations: Table, persons:
             f"rule {rule}, policy {policy}: {n} {what}" for rule, policy, what, n in problems.iter_rows()
         )
         raise ResultError(f"residence and migrations contradict each other: {found}; nothing is published")
+
+
+def _find_transitions(engine: Engine, statuses: Table, migrations: Table) -> Table:
+    """Settled migrations count 1, changes of status between resident and non_resident −1: they must cancel."""
+    return engine.step(
+        "estimates_transitions",
+        """
+        SELECT person_id, rule, policy, from_date AS event_date,
+               CASE WHEN status = 'resident' THEN 'immigration' ELSE 'emigration' END AS direction, -1 AS n
+        FROM statuses
+        WHERE (status_before = 'non_resident' AND status = 'resident')
+           OR (status_before = 'resident' AND status = 'non_resident')
+        UNION ALL
+        SELECT person_id, rule, policy, event_date, direction, 1 AS n
+        FROM migrations
+        WHERE draw = 0 AND outcome = 'migration'
+        """,
+        statuses=statuses,
+        migrations=migrations,
+    )

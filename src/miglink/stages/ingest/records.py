@@ -38,7 +38,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
     full_name = layout.mapping("full_name")
     is_surname_first = "true" if full_name is None or full_name.order == "surname_first" else "false"
     further = "".join(f", {column}" for column in layout.further_columns)
-    return engine.step(
+    return engine.view(
         f"ingest_{layout.name}_typed",
         f"""WITH accepted AS (SELECT * FROM judged WHERE reason_rejected IS NULL),
         named AS (SELECT *, {_name_columns(layout)} FROM accepted),
@@ -107,7 +107,7 @@ def write_records(
     standardise: Callable[[Engine, Table], Table],
 ) -> Table:
     """Give the table records: names split and spelt in two ways, double scans marked."""
-    named = engine.step(
+    named = engine.view(
         "ingest_named",
         """SELECT r.* EXCLUDE (surname, given_names, full_name, is_surname_first),
                coalesce(r.surname, s.surname) AS surname, coalesce(r.given_names, s.given_names) AS given_names

@@ -65,7 +65,7 @@ def read_values(engine: Engine, layout: Layout, raw: RawRows) -> Table:
         for column in columns
     )
     content = ", ".join(f"coalesce({identifier(column)}, '')" for column in raw.columns)
-    return engine.step(
+    return engine.view(
         f"ingest_{layout.name}_values",
         f"""SELECT __file AS file, __row_number AS row_number, sha256(concat_ws(chr(31), {content})) AS content, {values}
         FROM raw_rows""",
@@ -103,7 +103,7 @@ def read_codes(engine: Engine, layout: Layout, values: Table, countries: Table) 
     for column in ("purpose", "reason", "end_reason", "domain", "port", "region", *layout.further_columns):
         mapping = layout.mapping(column)
         coded.append(f"{mapped_sql(f'v_{column}', mapping) if mapping else 'CAST(NULL AS VARCHAR)'} AS {column}")
-    table = engine.step(
+    table = engine.view(
         f"ingest_{layout.name}_codes",
         f"SELECT v.*, {', '.join(coded)} FROM source_values v {' '.join(joins)}",
         source_values=values,
@@ -152,17 +152,20 @@ def check_codes(engine: Engine, layout: Layout, coded: Table) -> None:
 def read_dates(engine: Engine, layout: Layout, coded: Table) -> Table:
     """The dates of a source: DATE, precision and, for crossings, the time; unreadable ones are null."""
     main = MAIN_DATE[layout.source.kind]
-    others = [column for column in DATE_COLUMNS if column != main]
+    others = [column for column in DATE_COLUMNS if column != main and layout.mapping(column) is not None]
+    absent = [column for column in DATE_COLUMNS if column not in (main, *others)]
     end = text_literal(layout.period_end.isoformat())
-    texts = engine.step(
+    texts = engine.view(
         f"ingest_{layout.name}_dates",
         f"""WITH candidates AS (SELECT *, {_candidates(layout, (main, *others))} FROM coded),
         main_read AS (SELECT *, {_resolved(layout, (main,), end)} FROM candidates),
         main_iso AS (SELECT *, {_first_existing(layout, main)} AS iso_{main} FROM main_read),
         anchored AS (SELECT *, coalesce(substring({known_parts_sql(f"iso_{main}")}, 1, 10), {end}) AS anchor FROM main_iso),
-        others_read AS (SELECT *, {_resolved(layout, others, "anchor")} FROM anchored)
-        SELECT c.*, iso_{main}, {", ".join(f"{_first_existing(layout, column)} AS iso_{column}" for column in others)}
-        FROM others_read c""",
+        others_read AS (SELECT * {", " + _resolved(layout, others, "anchor") if others else ""} FROM anchored)
+        SELECT * {_left_out(layout, (main, *others))}
+               {"".join(f", {_first_existing(layout, column)} AS iso_{column}" for column in others)}
+               {"".join(f", CAST(NULL AS VARCHAR) AS iso_{column}" for column in absent)}
+        FROM others_read""",
         coded=coded,
     )
     dates = []
@@ -173,13 +176,24 @@ def read_dates(engine: Engine, layout: Layout, coded: Table) -> Table:
     hour_known = "length(iso_crossed_at) > 10"
     if mapping is not None and mapping.midnight_is_unknown:
         hour_known += " AND substring(iso_crossed_at, 12, 5) <> '00:00'"
-    return engine.step(
+    return engine.view(
         f"ingest_{layout.name}_dated",
         f"""SELECT *, {", ".join(dates)},
                CASE WHEN {hour_known} THEN CAST(iso_crossed_at AS TIMESTAMP) END AS t_crossed_at
         FROM texts""",
         texts=texts,
     )
+
+
+def _left_out(layout: Layout, columns: tuple[str, ...]) -> str:
+    """The texts that were only on the way to a date."""
+    names = [
+        f"{stem}_{column}_{index}"
+        for column in columns
+        for index in range(len(layout.formats(column)))
+        for stem in ("candidate", "resolved")
+    ]
+    return f"EXCLUDE ({', '.join(names)})"
 
 
 def _candidates(layout: Layout, columns: tuple[str, ...]) -> str:

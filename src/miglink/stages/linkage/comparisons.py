@@ -235,12 +235,12 @@ def choose_comparisons(
 
 
 def _once(comparisons: list[Comparison]) -> list[Comparison]:
-    """Where names and dates of birth are both compared, what twins share counts within the name alone."""
+    """Where names are compared, what brothers and sisters of one birth share counts within the name alone."""
     if not any(comparison.columns == _NAME_COLUMNS for comparison in comparisons):
         return comparisons
     return [
         replace(comparison, null=f"{comparison.null} OR {_TWINS}", columns=(*comparison.columns, *_NAME_COLUMNS))
-        if comparison.field == "birth_date"
+        if comparison.field in ("birth_date", "citizenship")
         else comparison
         for comparison in comparisons
     ]

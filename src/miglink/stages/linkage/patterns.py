@@ -21,6 +21,7 @@ _FEWEST_ANCHORED = 200
 class Patterns:
     """Agreement patterns: one column of levels for each comparison, and how many pairs of identities and of records.
 
+    Patterns of blocked pairs and of the pairs outside all blocks stand in rows of their own (is_blocked).
     n_within is the number of pairs of records within one identity, which agree on all they hold. is_anchored marks the
     patterns that agree on an identifier; family says of each comparison which levels relatives reach too.
     """
@@ -29,6 +30,7 @@ class Patterns:
     n_pairs: NDArray[np.float64]
     n_record_pairs: NDArray[np.float64]
     n_within: float
+    is_blocked: NDArray[np.bool_]
     is_anchored: NDArray[np.bool_]
     family: tuple[NDArray[np.bool_], ...]
 
@@ -45,19 +47,19 @@ def count_patterns(
     blocked = engine.step("linkage_blocked_pairs", blocked_pairs_sql(blocks), identities=identities)
     weights = f"least(n_records_l, {_MOST_REPEATS}) * least(n_records_r, {_MOST_REPEATS})"
     in_blocks = _count(engine, identities, blocked, comparisons, (weights, "true"))
-    sampled = engine.step("linkage_random_pairs", _random_pairs_sql(*sample), identities=identities)
+    n = engine.count(identities)
+    sampled = engine.step("linkage_random_pairs", _random_pairs_sql(n, *sample), identities=identities)
     not_blocked = "NOT (" + " OR ".join(block.pair_condition() for block in blocks) + ")"
     outside = _count(engine, identities, sampled, comparisons, ("1", not_blocked))
-    n = engine.count(identities)
     n_all, n_blocked = n * (n - 1) / 2, engine.count(blocked)
     n_outside = float(outside["n_pairs"].sum()) or 1.0
     share = max(n_all - n_blocked, 0.0) / n_outside
     outside = outside.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
     names = [comparison.field for comparison in comparisons]
-    both = pl.concat([in_blocks, outside]).group_by(names).agg(pl.col("n_pairs", "n_record_pairs").sum()).sort(names)
+    both = pl.concat([in_blocks.with_columns(is_blocked=True), outside.with_columns(is_blocked=False)])
     # A pair of which only one field is known cannot tell agreement by chance from a match: it would teach nothing but
     # what it is told.
-    both = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1)
+    both = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1).sort("is_blocked", *names)
     within = engine.collect(
         f"SELECT sum(least(n_records, {_MOST_REPEATS}) * (least(n_records, {_MOST_REPEATS}) - 1) / 2) AS n FROM identities",
         identities=identities,
@@ -69,6 +71,7 @@ def count_patterns(
         both["n_pairs"].to_numpy().astype(np.float64),
         both["n_record_pairs"].to_numpy().astype(np.float64),
         float(within.item() or 0.0),
+        both["is_blocked"].to_numpy(),
         np.any(anchored, axis=0) if anchored else np.zeros(levels.shape[0], dtype=np.bool_),
         tuple(np.array([False, *(level.is_family for level in c.levels[::-1])]) for c in comparisons),
     )
@@ -83,19 +86,16 @@ def blocked_pairs_sql(blocks: Sequence[Block]) -> str:
     )
 
 
-def _random_pairs_sql(n_pairs: int, seed: int) -> str:
-    """Random pairs: every identity with the one that stands a random distance away in a random order."""
+def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
+    """Random pairs: every identity with those that stand certain distances away in a random order."""
+    n_shifts = max(1, min(-(-n_pairs // n), n - 1))
+    # Distances spread over the whole order by the golden ratio: no two alike, whatever n is.
+    shifts = ", ".join(str(1 + int(number * 0.6180339887498949 * (n - 1)) % (n - 1)) for number in range(1, n_shifts + 1))
     return f"""WITH placed AS (
-        SELECT unique_id, row_number() OVER (ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place,
-               count(*) OVER () AS n
-        FROM identities),
-    shifts AS (SELECT CAST(range AS BIGINT) AS number FROM range(1, {n_pairs} + 1)),
-    drawn AS (
-        SELECT p.unique_id, p.place, p.n, s.number,
-               1 + CAST(FLOOR(s.number * 0.6180339887498949 * (p.n - 1)) AS BIGINT) % (p.n - 1) AS shift
-        FROM placed p JOIN shifts s ON s.number <= CAST(CEIL({n_pairs} / p.n) AS BIGINT) WHERE p.n > 1)
+        SELECT unique_id, row_number() OVER (ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place FROM identities),
+    drawn AS (SELECT unique_id, place, unnest([{shifts}]) AS shift FROM placed)
     SELECT least(d.unique_id, q.unique_id) AS unique_id_l, greatest(d.unique_id, q.unique_id) AS unique_id_r
-    FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % d.n"""
+    FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % {n}"""
 
 
 def _count(
@@ -137,6 +137,8 @@ def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tol
     The share of matches and u come from pairs of identities that are not matches, not from all random pairs. m comes
     from pairs of records, those within one identity among them: repeats have been collapsed, and on distinct
     identities alone agreement would look rare. A level never seen keeps half a pair, so that its weight is finite.
+    Pairs outside all blocks count as non-matches: matches are so rare among them that a second class would
+    describe differences among the non-matches instead.
     It has converged when no parameter moves by more than `tolerance` on the log scale.
     Source: Fellegi and Sunter 1969; Winkler 1988 (EM for record linkage).
     """
@@ -149,7 +151,7 @@ def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tol
         log_m, log_u = _log_densities(indicators, current)
         with_prior_m, with_prior_u = log_m + np.log(current.p_match), log_u + np.log1p(-current.p_match)
         total = np.logaddexp(with_prior_m, with_prior_u)
-        is_match = np.exp(with_prior_m - total)
+        is_match = np.where(patterns.is_blocked, np.exp(with_prior_m - total), 0.0)
         record_matches, others = patterns.n_record_pairs * is_match, counts * (1.0 - is_match)
         u = tuple(_shares(others @ known) for known in indicators)
         m = tuple(
@@ -159,7 +161,7 @@ def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tol
         p_match = float(np.clip((counts @ is_match) / counts.sum(), 1e-15, 0.5))
         moved = max(float(np.abs(np.log(new) - np.log(old)).max()) for new, old in zip((*m, *u), (*current.m, *current.u), strict=True))
         moved = max(moved, abs(float(np.log(p_match) - np.log(current.p_match))))
-        current = Mixture(p_match, m, u, float(counts @ total / counts.sum()), n_rounds, moved < tolerance)
+        current = Mixture(p_match, m, u, float(counts @ np.where(patterns.is_blocked, total, with_prior_u) / counts.sum()), n_rounds, moved < tolerance)
         if current.has_converged:
             break
     return current

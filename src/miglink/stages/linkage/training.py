@@ -16,6 +16,10 @@ from miglink.stages.linkage.comparisons import Comparison, splink_comparison
 from miglink.stages.linkage.patterns import Mixture, Patterns, count_patterns, fit_mixture
 
 
+# A field tells who somebody is if two random persons agree on it less often than this.
+_TELLING = 0.01
+
+
 @dataclass(frozen=True)
 class Model:
     """A trained model: Splink's settings with every m and u, and how they came about."""
@@ -107,21 +111,28 @@ def open_linker(
 
 
 def _start(trained: dict[str, Any], comparisons: Sequence[Comparison], patterns: Patterns) -> Mixture:
-    """Splink's m and u, levels lowest first, with plain values where a level was not trained."""
-    m, u = [], []
-    for comparison, entry in zip(comparisons, trained["comparisons"], strict=True):
+    """Where the refit begins: Splink's m, and u from the pairs that no two telling fields join.
+
+    A field tells if random pairs agree on it less than once in a hundred. Splink's own u cannot serve: among random
+    pairs of a large file most levels are never seen, and a level with too small a u would draw every pair that
+    reaches it into the matches.
+    """
+    m, telling = [], np.zeros(patterns.n_pairs.shape)
+    for index, (comparison, entry) in enumerate(zip(comparisons, trained["comparisons"], strict=True)):
         levels = [level for level in entry["comparison_levels"] if not level.get("is_null_level")][::-1]
         n = len(comparison.levels) + 1
-        plain_m = np.array([0.05] + [0.05] * (n - 2) + [0.9])
-        plain_u = np.array([0.9] + [0.09 / max(n - 2, 1)] * (n - 2) + [0.01])
-        m.append(_rounded([level.get("m_probability") for level in levels], plain_m))
-        u.append(_rounded([level.get("u_probability") for level in levels], plain_u))
-    strong = [index for index, comparison in enumerate(comparisons) if comparison.field in ("document", "person_number", "birth_date")]
-    agree = np.zeros(patterns.n_pairs.shape)
-    for index in strong:
-        agree += patterns.levels[:, index] == len(comparisons[index].levels)
-    p_match = patterns.n_pairs[agree >= min(2, max(len(strong), 1))].sum() / patterns.n_pairs.sum()
-    return Mixture(float(np.clip(p_match, 1e-12, 0.2)), tuple(m), tuple(u))
+        plain = np.array([0.05] + [0.05] * (n - 2) + [0.9])
+        m.append(_rounded([level.get("m_probability") for level in levels], plain))
+        if (levels[-1].get("u_probability") or 0.0) < _TELLING:
+            telling += patterns.levels[:, index] == len(comparison.levels)
+    is_match = patterns.is_blocked & (telling >= min(2, telling.max()))
+    others = patterns.n_pairs * ~is_match
+    u = [
+        np.maximum(others @ (patterns.levels[:, [index]] == np.arange(len(comparison.levels) + 1)), 0.5)
+        for index, comparison in enumerate(comparisons)
+    ]
+    p_match = float(patterns.n_pairs[is_match].sum() / patterns.n_pairs.sum())
+    return Mixture(float(np.clip(p_match, 1e-15, 0.2)), tuple(m), tuple(counts / counts.sum() for counts in u))
 
 
 def _rounded(values: list[float | None], plain: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-import pyarrow as pa  # type: ignore[import-untyped]
-import pyarrow.dataset  # type: ignore[import-untyped]
-import pyarrow.parquet  # type: ignore[import-untyped]
+import pyarrow.dataset
+import pyarrow.parquet
 
 from miglink.engine import Engine, Table
 from miglink.stages.publish.linked import LINKED, find_linked
@@ -50,8 +49,9 @@ def write_file(table: Table, target: Path, sentence: str, meanings: Mapping[str,
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     dataset = pyarrow.dataset.dataset(table.path, format="parquet")
-    fields = [field.with_metadata({"description": meanings[field.name]}) for field in dataset.schema]
-    schema = pa.schema(fields, metadata={"description": sentence})
+    schema = dataset.schema.with_metadata({"description": sentence})
+    for position, field in enumerate(dataset.schema):
+        schema = schema.set(position, field.with_metadata({"description": meanings[field.name]}))
     with pyarrow.parquet.ParquetWriter(part, schema, compression="zstd") as writer:
         for batch in dataset.to_batches(batch_size=_ROWS_AT_ONCE):
             writer.write_batch(batch)

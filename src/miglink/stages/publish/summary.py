@@ -1,6 +1,7 @@
 """The summary of a run for the terminal: tables of rich, made from the published tables alone."""
 
 import polars as pl
+from rich.box import SIMPLE
 from rich.console import Group
 from rich.table import Table as Grid
 from rich.text import Text
@@ -12,15 +13,16 @@ _COVERAGE = {
     "population": "usual residents",
     "travellers_only": "travellers only: residents who never crossed the border are missing",
 }
+# Headings of two lines: in a terminal of 80 columns a number must not be cut.
 _TERMS = {
-    "opening": "1 January",
-    "immigration": "immigration",
-    "emigration": "emigration",
-    "births": "births",
-    "deaths": "deaths",
-    "moves": "moves",
-    "net_undetermined": "newly settled",
-    "closing": "31 December",
+    "opening": "1\nJanuary",
+    "immigration": "immi-\ngration",
+    "emigration": "emi-\ngration",
+    "births": "\nbirths",
+    "deaths": "\ndeaths",
+    "moves": "\nmoves",
+    "net_undetermined": "newly\nsettled",
+    "closing": "31\nDecember",
 }
 
 
@@ -72,14 +74,17 @@ def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -
         f"crossings can change it. Stock: {coverage}.",
         title_justify="left",
         caption_justify="left",
+        box=SIMPLE,
+        pad_edge=False,
+        collapse_padding=True,
     )
-    grid.add_column("year")
+    grid.add_column("\nyear")
     grid.add_column("")
     for name in ("immigration", "emigration", "net"):
-        grid.add_column(name, justify="right")
-        grid.add_column("+?", justify="right", style="dim")
-    grid.add_column("stock, 1 January", justify="right")
-    grid.add_column("+?", justify="right", style="dim")
+        grid.add_column(_TERMS.get(name, f"\n{name}"), justify="right", overflow="fold")
+        grid.add_column("\n+?", justify="right", overflow="fold", style="dim")
+    grid.add_column("stock at\n1 January", justify="right", overflow="fold")
+    grid.add_column("\n+?", justify="right", overflow="fold", style="dim")
     grid.add_column("")
     for row in wide.iter_rows(named=True):
         flows = [
@@ -105,10 +110,12 @@ def _by_cell(rule: str, policy: str, year: str, accounts: pl.DataFrame) -> Grid:
         caption="Newly settled: residents whose status became known, less those whose status no longer is.",
         title_justify="left",
         caption_justify="left",
+        box=SIMPLE,
+        padding=0,
     )
     grid.add_column("")
     for heading in _TERMS.values():
-        grid.add_column(heading, justify="right")
+        grid.add_column(heading, justify="right", overflow="fold")
     total = pl.lit("total")
     by_sex = accounts.filter(pl.col("citizenship_group") == total, pl.col("sex") != total).sort("sex")
     by_group = accounts.filter(pl.col("sex") == total, pl.col("citizenship_group") != total).sort(

@@ -1,4 +1,105 @@
-"""Stage 6."""
-from miglink.stages.residence.classification import classify
+"""Stage 6: decides who is a usual resident, from when, and which crossings are migrations."""
 
-__all__ = ["classify"]
+from miglink.config.rules import MissingCrossings, Rule
+from miglink.config.stages import Period, ResidenceSettings
+from miglink.engine import Engine, Table
+from miglink.stages.residence.classification import classify, settle_chain
+from miglink.stages.residence.days import day_number
+from miglink.stages.residence.histories import (
+    find_changes,
+    find_events,
+    find_statuses,
+    write_migrations,
+    write_residence,
+)
+from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
+
+__all__ = ["Evidence", "classify", "find_residence"]
+
+
+def find_residence(
+    engine: Engine, evidence: Evidence, period: Period, settings: ResidenceSettings
+) -> tuple[Table, Table]:
+    """Decide each person's status under every rule and policy, and the crossings that are migrations or may be.
+
+    Reads: spells (draw 0), records (register and permits as evidence; country and purpose of crossings),
+        record_persons, persons (births, deaths, mothers).
+    Gives: residence (every person who lives in the period, also without crossings) and migrations (settled ones, and
+        those that are undetermined). A change between two known statuses has one settled migration, and the reverse.
+    Units: a status holds from the end of from_date. Days are observed up to and including period.to_date, so a window
+        is cut at the day after. A missing crossing is dated on its first possible day.
+    Errors: TableError if a contract is broken.
+    Source: StatisticsNZ migrbc 2.0.9 and migstat 1.0.6; methods of miglink, sections 1 and 2.
+
+    A child born here has the mother's status at the end of that day. With no mother known: resident if registered
+    within the rule's threshold of days from birth, else undetermined. A person born in the period but not here is
+    non_resident from birth. Under `reject_person` whoever has a missing crossing keeps the first status, with the basis
+    `rejected_person`, by which they can be counted.
+    """
+    people = find_people(engine, evidence, period, settings)
+    chain = _find_chain(engine, evidence.spells, people)
+    histories: dict[tuple[str, str], list[Table]] = {}
+    changes: dict[tuple[str, str], list[Table]] = {}
+    for rule in settings.rules:
+        starters = find_starters(engine, people, rule, period, settings.initial_status)
+        for policy in settings.policies:
+            name = f"residence_{rule.name}_{policy}"
+            statuses, moves = _follow(engine, name, chain, starters, rule, policy)
+            newborns = find_newborns(engine, people, statuses, rule, period)
+            child_statuses, child_moves = _follow(engine, f"{name}_newborns", chain, newborns, rule, policy)
+            histories[rule.name, policy] = [statuses, child_statuses]
+            changes[rule.name, policy] = [moves, child_moves]
+    residence = write_residence(engine, people, histories)
+    return residence, write_migrations(engine, people, evidence, changes)
+
+
+def _follow(
+    engine: Engine, name: str, chain: Table, travellers: Table, rule: Rule, policy: MissingCrossings
+) -> tuple[Table, Table]:
+    """The statuses and changes of some persons under one rule and policy."""
+    rejected = "has_gap" if policy == "reject_person" else "FALSE"
+    followed = engine.step(
+        "residence_followed",
+        f"""SELECT person_key, from_day, death_day, observed_day, is_window_cut, initial_status, initial_final_day,
+                   CASE WHEN {rejected} THEN 'rejected_person' ELSE initial_basis END AS initial_basis
+        FROM travellers""",
+        travellers=travellers,
+    )
+    own = engine.step(
+        "residence_own_chain",
+        "SELECT c.* FROM chain c WHERE c.person_key IN (SELECT person_key FROM travellers)",
+        chain=chain,
+        travellers=travellers,
+    )
+    settled, _ = settle_chain(engine, own, followed, rule, policy)
+    events = find_events(engine, settled, followed)
+    return (
+        find_statuses(engine, f"{name}_statuses", events, followed),
+        find_changes(engine, f"{name}_changes", events),
+    )
+
+
+def _find_chain(engine: Engine, spells: Table, people: Table) -> Table:
+    """The crossings that begin spells, by number; gap_day: until when the one that is missing after it may lie.
+
+    Who is born here and first arrives has a missing departure between, as if birth were an arrival.
+    """
+    return engine.step(
+        "residence_chain",
+        f"""
+        WITH starts AS (
+            SELECT p.person_key, s.sequence AS position, {day_number("s.start_date")} AS day,
+                   s.start_basis = 'crossing' AS is_crossing,
+                   CASE WHEN s.start_basis = 'crossing' THEN s.start_direction
+                        ELSE LEAD(s.start_direction) OVER (PARTITION BY s.person_id ORDER BY s.sequence) END
+                       = 'arrival' AS is_arrival,
+                   CASE WHEN s.state = 'unresolved' THEN {day_number("s.end_date")} END AS gap_day
+            FROM spells s JOIN people p ON p.person_id = s.person_id
+            WHERE s.draw = 0
+        )
+        SELECT person_key, CAST(position AS BIGINT) AS position, day, is_arrival, is_crossing, gap_day
+        FROM starts WHERE is_crossing OR gap_day IS NOT NULL
+        """,
+        spells=spells,
+        people=people,
+    )

@@ -19,20 +19,19 @@ def classify(
 ) -> Table:
     """Decide for each crossing whether it is a migration, and the status before and after it.
 
-    Reads: ordered crossings as `order_crossings` of stage spells gives them (crossing_id, person_id, crossed_date,
-        direction, sequence, initial_status). initial_status: resident or non_resident, anything else is unknown.
-        Where it is unknown, it is inferred from the first crossing if that lies at least the threshold after
-        observed_from.
+    Reads: crossings as `order_crossings` of stage spells gives them (crossing_id, person_key, crossed_date,
+        direction, sequence, initial_status). initial_status: resident or non_resident; anything else is unknown,
+        and then inferred from the first crossing if that lies at least the threshold after observed_from.
     Gives: a scratch table with crossing_id, status_before, status_after, is_migration (null: undetermined),
-        status_final_date, migration_final_date, present_days_least, present_days_most and observed_days of the window,
-        is_rejected (the person was left unclassified under `reject_person`).
-    Units: dates are local days. Crossings dated observed_to are known, days are counted up to but not including it;
-        default: the day of the last crossing of the table. Later crossings are undetermined.
-    Errors: TableError never: the table has no contract.
+        status_final_date, migration_final_date; present_days_least, present_days_most and observed_days of the
+        window; is_rejected (the person is left unclassified under `reject_person`).
+    Units: dates are local days. Crossings dated observed_to are known, days are counted up to but not including
+        it; default: the day of the last crossing of the table. Later crossings are undetermined.
+    Errors: none.
     Source: StatisticsNZ migrbc 2.0.9 and migstat 1.0.6.
 
-    A status that was settled can be unsettled by one kind of news: a later crossing in the same direction as the last
-    one, which shows that one between them is missing.
+    One kind of news can unsettle a settled status: a later crossing in the same direction as the last one, which
+    shows that one between them is missing.
     """
     chain = _find_chain(engine, crossings, observed_to)
     travellers = _find_travellers(engine, chain, rule, observed_from)
@@ -43,7 +42,7 @@ def classify(
         WITH rejected AS (
             SELECT DISTINCT person_key FROM chain WHERE gap_day IS NOT NULL AND {policy == "reject_person"}
         ), results AS (
-            SELECT c.crossing_id, c.day, c.is_observed, r.person_key IS NOT NULL AS is_rejected, t.initial_status,
+            SELECT c.crossing_id, c.day, r.person_key IS NOT NULL AS is_rejected, t.initial_status,
                    s.status_before, s.status_after, s.is_migration, s.status_final_day, s.migration_final_day,
                    d.present_min, d.present_max, d.observed_min
             FROM chain c JOIN travellers t ON t.person_key = c.person_key
@@ -52,12 +51,13 @@ def classify(
             LEFT JOIN counts d ON d.person_key = c.person_key AND d.place = 2 * c.position
         )
         SELECT crossing_id,
-               {status_word("CASE WHEN is_rejected THEN initial_status ELSE status_before END")} AS status_before,
-               {status_word("CASE WHEN is_rejected THEN initial_status ELSE status_after END")} AS status_after,
-               CASE WHEN is_rejected THEN FALSE ELSE is_migration END AS is_migration,
-               {as_date("CASE WHEN is_rejected THEN day ELSE status_final_day END")} AS status_final_date,
-               {as_date("CASE WHEN is_rejected THEN day ELSE migration_final_day END")} AS migration_final_date,
-               CAST(present_min AS INTEGER) AS present_days_least, CAST(present_max AS INTEGER) AS present_days_most,
+               {status_word(_unless_rejected("status_before", "initial_status"))} AS status_before,
+               {status_word(_unless_rejected("status_after", "initial_status"))} AS status_after,
+               {_unless_rejected("is_migration", "FALSE")} AS is_migration,
+               {as_date(_unless_rejected("status_final_day", "day"))} AS status_final_date,
+               {as_date(_unless_rejected("migration_final_day", "day"))} AS migration_final_date,
+               CAST(present_min AS INTEGER) AS present_days_least,
+               CAST(present_max AS INTEGER) AS present_days_most,
                CAST(observed_min AS INTEGER) AS observed_days, is_rejected
         FROM results
         """,
@@ -71,7 +71,7 @@ def classify(
 def settle_chain(
     engine: Engine, chain: Table, travellers: Table, rule: Rule, policy: MissingCrossings
 ) -> tuple[Table, Table]:
-    """Elements, days, statuses of a chain of crossings under one rule and policy; and the days they rest on."""
+    """Statuses of a chain of crossings under one rule and policy, and the counts of days they rest on."""
     elements = find_elements(engine, chain, policy)
     counts = count_days(engine, elements, travellers, rule)
     decisive_days = find_decisive_days(engine, counts, rule)
@@ -84,25 +84,22 @@ def status_word(code: str) -> str:
 
 
 def _find_chain(engine: Engine, crossings: Table, observed_to: date | None) -> Table:
-    """The crossings by number, each with the next one where that has the same direction, so one is missing between."""
+    """The crossings, each with the day of the next where that has the same direction: one between is missing."""
     end = f"DATE '{observed_to}'" if observed_to else "(SELECT MAX(crossed_date) FROM crossings)"
     return engine.step(
         "residence_chain",
         f"""
-        WITH numbered AS (
-            SELECT person_id, ROW_NUMBER() OVER (ORDER BY person_id) AS person_key
-            FROM (SELECT DISTINCT person_id FROM crossings) AS persons
-        ), known AS (
-            SELECT c.crossing_id, n.person_key, CAST(c.sequence AS BIGINT) AS position,
-                   c.direction = 'arrival' AS is_arrival, {day_number("c.crossed_date")} AS day,
-                   c.crossed_date <= {end} AS is_observed, {day_number(end)} AS observed_day,
-                   CASE c.initial_status WHEN 'resident' THEN 1 WHEN 'non_resident' THEN 0 ELSE -1 END
+        WITH known AS (
+            SELECT crossing_id, person_key, CAST(sequence AS BIGINT) AS position,
+                   direction = 'arrival' AS is_arrival, {day_number("crossed_date")} AS day,
+                   crossed_date <= {end} AS is_observed, {day_number(end)} AS observed_day,
+                   CASE initial_status WHEN 'resident' THEN 1 WHEN 'non_resident' THEN 0 ELSE -1 END
                        AS given_status
-            FROM crossings c JOIN numbered n ON n.person_id = c.person_id
+            FROM crossings
         )
         SELECT crossing_id, person_key, position, is_arrival, day, is_observed, is_observed AS is_crossing,
                observed_day, given_status,
-               CASE WHEN is_observed AND LEAD(is_observed) OVER history AND LEAD(is_arrival) OVER history = is_arrival
+               CASE WHEN LEAD(is_observed) OVER history AND LEAD(is_arrival) OVER history = is_arrival
                     THEN LEAD(day) OVER history END AS gap_day
         FROM known
         WINDOW history AS (PARTITION BY person_key ORDER BY position)
@@ -136,3 +133,8 @@ def _find_travellers(engine: Engine, chain: Table, rule: Rule, observed_from: da
         """,
         chain=chain,
     )
+
+
+def _unless_rejected(value: str, otherwise: str) -> str:
+    """SQL for a result, or for what migrbc gives to persons it rejects."""
+    return f"CASE WHEN is_rejected THEN {otherwise} ELSE {value} END"

@@ -1,7 +1,7 @@
-"""Days of presence around every element, counted on two timelines: with the least and the most presence possible.
+"""Days of presence around every element, counted on two timelines: with the least and the most presence.
 
-Presence up to day t is t × (1 if present before + Σ sign) − Σ sign × day over the elements up to t, with sign +1 for
-an arrival and −1 for a departure: two running sums answer any number of days without joining days or spells.
+Presence before day t is t × (b + Σ sign) − Σ sign × day over the elements up to t, with b = 1 for whoever is present
+at first, sign +1 for an arrival and −1 for a departure: running sums answer any count of days, without a join.
 """
 
 from miglink.config.rules import Rule
@@ -24,27 +24,29 @@ def as_date(day: str) -> str:
 def count_days(engine: Engine, elements: Table, travellers: Table, rule: Rule) -> Table:
     """Count for each element the days present before it and in the window from it, on both timelines.
 
-    `presence_*` and `absence_*` are running totals at the element (only differences mean anything), `observed_*`
-    the days of the window that are observed, `present_*` those of them spent in the country.
+    `presence_*` and `absence_*` are running totals at the element (only differences mean anything), `observed_*` the
+    days of the window that are observed, `present_*` those of them spent in the country.
     """
+    window = rule.window.value
     return engine.step(
         "residence_days",
         f"""
         WITH sums AS (
-            SELECT e.*, t.observed_day,
+            SELECT e.*, LEAST(e.day_min + {window}, t.observed_day) AS end_min,
+                   LEAST(e.day_max + {window}, t.observed_day) AS end_max,
                    CASE WHEN FIRST_VALUE(e.is_arrival) OVER (PARTITION BY e.person_key ORDER BY e.place)
                         THEN 0 ELSE 1 END AS n_before,
-                   {_sums("min", "here")}, {_sums("min", "ahead")}, {_sums("max", "here")}, {_sums("max", "ahead")}
+                   {_sums("min", "here")}, {_sums("min", "ahead")},
+                   {_sums("max", "here")}, {_sums("max", "ahead")}
             FROM elements e JOIN travellers t ON t.person_key = e.person_key
             WINDOW {_frames("min", rule)}, {_frames("max", rule)}
         ), totals AS (
             SELECT person_key, position, place, is_arrival, is_implied, is_in_chain, day_min, day_max,
-                   LEAST(day_min + {rule.window.value}, observed_day) AS end_min,
-                   LEAST(day_max + {rule.window.value}, observed_day) AS end_max,
+                   end_min, end_max,
                    {_presence("day_min", "min", "here")} AS presence_min,
                    {_presence("day_max", "max", "here")} AS presence_max,
-                   {_presence(f"LEAST(day_min + {rule.window.value}, observed_day)", "min", "ahead")} AS ahead_min,
-                   {_presence(f"LEAST(day_max + {rule.window.value}, observed_day)", "max", "ahead")} AS ahead_max
+                   {_presence("end_min", "min", "ahead")} AS ahead_min,
+                   {_presence("end_max", "max", "ahead")} AS ahead_max
             FROM sums
         )
         SELECT person_key, position, place, is_arrival, is_implied, is_in_chain, day_min, day_max,
@@ -62,12 +64,12 @@ def count_days(engine: Engine, elements: Table, travellers: Table, rule: Rule) -
 def find_decisive_days(engine: Engine, counts: Table, rule: Rule) -> Table:
     """The elements of the state chain, each with the days on which it is decided at the latest.
 
-    The k-th day of presence after an element is k − 1 + presence_min + the most absence_min among the elements with at
-    most k − 1 + presence_min days of presence before them: both totals only ever grow. Likewise for absence. A decision
-    is sure when it holds in the least favourable case, so presence is looked up where it is least, absence where
-    presence is most. `migrated_day`: the new state reaches the threshold at the end of the day before.
-    `stayed_day`: the first day of the old state that leaves too few for the threshold. They mean something only
-    where the counts say that the decision has been reached.
+    The k-th day of presence from an element on is q = presence_min + k − 1 days of presence away from the start of
+    counting, plus the most absence_min among the elements with at most q days of presence before them, for both
+    totals only ever grow. Likewise for absence. A decision is sure when it holds in the least favourable case, so
+    presence is looked up where it is least, absence where presence is most.
+    `migrated_day`: the days in the new state before this one reach the threshold. `stayed_day`: the day in the old
+    state that leaves too few for the threshold. They mean something only where the counts say that it comes to that.
     """
     threshold, spare = rule.threshold.value, rule.window.value - rule.threshold.value
     return engine.step(

@@ -1,10 +1,10 @@
-"""The elements of a history: crossings on record, and between two of the same direction the one that is missing."""
+"""The elements of a history: crossings on record, and between two of one direction the one that is missing."""
 
 from miglink.config.rules import MissingCrossings
 from miglink.engine import Engine, Table
 
-# Where the missing crossing lies on the timeline of least and of most presence. `day` and `gap_day` are the crossings
-# around it; the crossing before it was an arrival (so a departure is missing) or a departure.
+# Where the missing crossing lies on the timelines of least and of most presence, between the crossings on `day` and
+# `gap_day`. After an arrival it is a departure that is missing.
 _PLACES: dict[MissingCrossings, tuple[str, str]] = {
     "unresolved": (
         "CASE WHEN is_arrival THEN day ELSE gap_day END",
@@ -16,13 +16,14 @@ _PLACES: dict[MissingCrossings, tuple[str, str]] = {
 
 
 def find_elements(engine: Engine, chain: Table, policy: MissingCrossings) -> Table:
-    """Turn each person's crossings into elements with their day on the timelines of least and of most presence.
+    """Turn each person's crossings into elements with their days on the timelines of least and most presence.
 
-    Only under `unresolved` may a missing crossing itself be a migration (`is_in_chain`); the other policies use it to
-    count days. Under `reject_person` persons with a missing crossing have no elements.
+    Only under `unresolved` may a missing crossing itself be a migration (`is_in_chain`); the other policies use it
+    to count days. Under `reject_person` persons with a missing crossing have no elements.
     """
-    recorded = """SELECT person_key, position, 2 * position AS place, is_arrival, day AS day_min, day AS day_max,
-                         FALSE AS is_implied, TRUE AS is_in_chain
+    recorded = """
+        SELECT person_key, position, 2 * position AS place, is_arrival, day AS day_min, day AS day_max,
+               FALSE AS is_implied, TRUE AS is_in_chain
         FROM chain WHERE is_crossing"""
     if policy == "reject_person":
         return engine.step(
@@ -37,7 +38,8 @@ def find_elements(engine: Engine, chain: Table, policy: MissingCrossings) -> Tab
         {recorded}
         UNION ALL
         SELECT person_key, position, 2 * position + 1 AS place, NOT is_arrival AS is_arrival,
-               {least} AS day_min, {most} AS day_max, TRUE AS is_implied, {policy == "unresolved"} AS is_in_chain
+               {least} AS day_min, {most} AS day_max,
+               TRUE AS is_implied, {policy == "unresolved"} AS is_in_chain
         FROM chain WHERE gap_day IS NOT NULL
         """,
         chain=chain,

@@ -1,8 +1,8 @@
 """From days to statuses: which crossings are migrations, which state holds after each, and when that is final.
 
-Each element is a function on sets of states. A migration gives one state whatever came before; an element that is
-sure not to be one changes nothing; an undecided one adds the other state if it fits. So the set after an element is the
-state of the last migration-like element, and both states once an undecided element has fitted since: no recursion.
+Each element is a function on sets of states. One that has what makes a migration gives one state whatever came before
+(a reset); one that is sure to lack it changes nothing; an undecided one adds the other state where it fits. So the
+set after an element is the state of the last reset, or both once an undecided element has fitted since: no recursion.
 
 In SQL a state is 1 (resident), 0 (non-resident) or −1 (both are possible).
 """
@@ -40,7 +40,7 @@ def _decide(engine: Engine, decisive_days: Table, travellers: Table, rule: Rule)
                    CASE WHEN is_arrival THEN observed_max - present_max ELSE present_min END AS old_least
             FROM decisive_days d JOIN travellers t ON t.person_key = d.person_key
         ), possible AS (
-            -- Where death ends the window nothing more can come: the threshold is reached by then or never.
+            -- Where death ends the window, the threshold is reached by then or never.
             SELECT *, new_least < {threshold} AS can_stay,
                    CASE WHEN is_window_cut THEN new_most >= {threshold} ELSE old_least <= {spare} END AS can_flip,
                    CASE WHEN is_window_cut AND old_least <= {spare} THEN death_day ELSE stayed_day END AS sure_day

@@ -1,0 +1,124 @@
+"""Repeat the agency files with other names and documents, for a run of realistic shape at any size.
+
+    python -m benchmarks.repeat_agency 20 --out DIR      writes DIR/agency/… and DIR/repeated.yml
+
+Each repetition exchanges letters of names (vowels for vowels, consonants for consonants; N and X stay, for the
+machine-readable zone writes Ñ as NXX), the characters of document numbers, and the digits of person numbers.
+Errors stay errors: a misread character is misread in every repetition.
+"""
+
+import argparse
+import gzip
+import random
+from pathlib import Path
+
+import polars as pl
+
+AGENCY = Path(__file__).parent.parent / "tests" / "data" / "agency"
+CONFIG = Path(__file__).parent.parent / "configs" / "demo.yml"
+
+
+def exchange(rng: random.Random, *groups: str) -> dict[str, str]:
+    """A permutation of the characters within each group."""
+    pairs: dict[str, str] = {}
+    for group in groups:
+        shuffled = list(group)
+        rng.shuffle(shuffled)
+        pairs |= dict(zip(group, shuffled, strict=True))
+    return pairs
+
+
+class Repetition:
+    """The exchanges of one repetition; repetition 0 leaves everything as it is."""
+
+    def __init__(self, number: int) -> None:
+        rng = random.Random(number)
+        upper = exchange(rng, "AEIOU", "BCDFGHJKLMPQRSTVWYZ")
+        accented = dict(zip("ÁÉÍÓÚ", "AEIOU", strict=True))
+        back = {plain: letter for letter, plain in accented.items()}
+        letters = upper | {letter: back[upper[plain]] for letter, plain in accented.items()}
+        letters |= {letter.lower(): other.lower() for letter, other in letters.items()}
+        # Characters that are misread for one another stay, so that misreadings stay recognisable.
+        documents = exchange(rng, "ACDEFGHJKLMNPRTUVWXYZ", "234679") | exchange(rng, "acdefghjklmnprtuvwxyz")
+        digits = exchange(rng, "123456789")
+        same = number == 0
+        self.number = number
+        self.letters = {} if same else letters
+        self.documents = {} if same else documents
+        self.digits = {} if same else digits
+
+    def name(self, column: str) -> pl.Expr:
+        """Names with their letters exchanged."""
+        return self._exchanged(column, self.letters)
+
+    def document(self, column: str) -> pl.Expr:
+        """Document numbers with their characters exchanged; a leading `No` is not part of them."""
+        return self._exchanged(column, {k: v for k, v in self.documents.items() if k not in "No"})
+
+    def person_number(self, column: str) -> pl.Expr:
+        """Person numbers with their digits exchanged (the check letter is not read by miglink)."""
+        return self._exchanged(column, self.digits)
+
+    def key(self, column: str) -> pl.Expr:
+        """Keys of the agency, told apart by the repetition."""
+        return pl.when(pl.col(column).is_not_null()).then(pl.format("{}#{}", column, pl.lit(self.number))).alias(column)
+
+    def _exchanged(self, column: str, pairs: dict[str, str]) -> pl.Expr:
+        if not pairs:
+            return pl.col(column)
+        # Through private-use characters, so that no letter is exchanged twice.
+        marks = {letter: chr(0xE000 + index) for index, letter in enumerate(pairs)}
+        first = pl.col(column).str.replace_many(list(marks), list(marks.values()))
+        return first.str.replace_many([marks[k] for k in pairs], [pairs[k] for k in pairs])
+
+
+def repeated(frame: pl.DataFrame, n: int, change: dict[str, str]) -> pl.DataFrame:
+    """n repetitions of a frame, each with the named columns changed."""
+    parts = []
+    for number in range(n):
+        repetition = Repetition(number)
+        parts.append(frame.with_columns(getattr(repetition, how)(column).alias(column) for column, how in change.items()))
+    return pl.concat(parts)
+
+
+def write_repeated(n: int, out: Path) -> None:
+    """Write every file of the agencies n times over, in its own format, and a configuration that reads them."""
+    (out / "agency" / "border").mkdir(parents=True, exist_ok=True)
+    for path in sorted((AGENCY / "border").glob("*.csv")):
+        lines = path.read_text(encoding="latin-1").splitlines()
+        rows = [line for line in lines[1:] if line and not line.startswith("TOTAL REGISTROS")]
+        header = lines[0].split(";")
+        frame = pl.DataFrame({name: values for name, values in zip(header, zip(*(row.split(";") for row in rows), strict=True), strict=True)})
+        larger = repeated(frame, n, {"APE_NOM": "name", "NRO_DOCUM": "document"})
+        body = larger.write_csv(separator=";", include_header=False, quote_style="never", line_terminator="\r\n")
+        trailer = f"TOTAL REGISTROS;{larger.height};{path.stem[:4]}" + ";" * (len(header) - 3) + "\r\n"
+        (out / "agency" / "border" / path.name).write_bytes((lines[0] + "\r\n" + body + trailer).encode("latin-1"))
+    _csv("visas.csv", out, n, ",", {"APPL_FAM_NM": "name", "APPL_GIV_NM": "name", "PPT_NO": "document", "VSA_NO": "key"})
+    _csv("deaths.csv", out, n, "\t", {"apellidos": "name", "nombres": "name", "pasaporte": "document", "num_id": "person_number", "acta": "key"})
+    _csv("births.csv", out, n, ";", {"apellidos": "name", "nombres": "name", "id_nacido": "person_number", "madre_id": "person_number", "acta": "key"})
+    register = pl.read_csv(gzip.decompress((AGENCY / "register.csv.gz").read_bytes()), separator="|", infer_schema=False)
+    changes = {"AP1": "name", "AP2": "name", "NOMB": "name", "PASAP": "document", "PIN": "person_number"}
+    text = repeated(register, n, changes).write_csv(separator="|")
+    (out / "agency" / "register.csv.gz").write_bytes(gzip.compress(text.encode()))
+    for name, column, change in (
+        ("permits.parquet", "pin", {"apenom": "name", "nro_pas": "document", "nro_permiso": "key"}),
+        ("activity.parquet", "id_pers", {"apenom": "name"}),
+    ):
+        frame = pl.read_parquet(AGENCY / name).with_columns(pl.col(column).cast(pl.String))
+        larger = repeated(frame, n, {**change, column: "person_number"}).with_columns(pl.col(column).cast(pl.Int64))
+        larger.write_parquet(out / "agency" / name)
+    config = CONFIG.read_text(encoding="utf-8").replace("../tests/data/agency", "agency").replace("name: quevara", f"name: quevara_x{n}")
+    (out / "repeated.yml").write_text(config, encoding="utf-8")
+
+
+def _csv(name: str, out: Path, n: int, separator: str, change: dict[str, str]) -> None:
+    frame = pl.read_csv(AGENCY / name, separator=separator, infer_schema=False)
+    repeated(frame, n, change).write_csv(out / "agency" / name, separator=separator)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("n", type=int, help="number of repetitions")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    arguments = parser.parse_args()
+    write_repeated(arguments.n, arguments.out)

@@ -1,0 +1,149 @@
+"""Histories: the status of each person day by day, and the crossings that change it or may."""
+
+from miglink.engine import Engine, Table
+from miglink.stages.residence.classification import status_word
+from miglink.stages.residence.days import as_date
+from miglink.stages.residence.initial_status import Evidence
+
+
+def find_events(engine: Engine, settled: Table, travellers: Table) -> Table:
+    """The elements with the day on which they are booked, and the status at the end of that day.
+
+    A crossing on the day of birth is booked on the next day, for the first status holds from the end of the birth
+    day. Of several changes on one day only their outcome counts.
+    """
+    return engine.step(
+        "residence_events",
+        """
+        WITH booked AS (
+            SELECT s.*, GREATEST(s.day, t.from_day + 1) AS event_day
+            FROM settled s JOIN travellers t ON t.person_key = s.person_key
+            WHERE GREATEST(s.day, t.from_day + 1) <= COALESCE(t.death_day, GREATEST(s.day, t.from_day + 1))
+        )
+        SELECT *,
+               FIRST_VALUE(status_before) OVER whole_day AS day_status_before,
+               LAST_VALUE(status_after) OVER whole_day AS day_status_after
+        FROM booked
+        WINDOW whole_day AS (PARTITION BY person_key, event_day ORDER BY place
+                             ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+        """,
+        settled=settled,
+        travellers=travellers,
+    )
+
+
+def find_statuses(engine: Engine, name: str, events: Table, travellers: Table) -> Table:
+    """The status of each person from the end of one day to the end of another; equal neighbours are one row."""
+    return engine.step(
+        name,
+        """
+        WITH days AS (
+            SELECT person_key, event_day AS from_day, MIN(day_status_after) AS status,
+                   MIN(CASE WHEN status_after = day_status_after THEN status_final_day END) AS status_final_day,
+                   CASE MOD(MIN(CASE WHEN status_after = day_status_after THEN place END), 2)
+                        WHEN 1 THEN 'implied_crossing' ELSE 'crossing' END AS basis
+            FROM events
+            GROUP BY person_key, event_day
+            UNION ALL
+            SELECT person_key, from_day, initial_status AS status, initial_final_day AS status_final_day,
+                   initial_basis AS basis
+            FROM travellers
+        ), neighbours AS (
+            SELECT *, LAG(status) OVER (PARTITION BY person_key ORDER BY from_day) AS status_before FROM days
+        ), changes AS (
+            SELECT *, LEAD(from_day) OVER history AS next_day, LEAD(status) OVER history AS next_status
+            FROM neighbours
+            WHERE status_before IS NULL OR status_before <> status
+            WINDOW history AS (PARTITION BY person_key ORDER BY from_day)
+        )
+        SELECT c.person_key, c.from_day, COALESCE(c.next_day, t.death_day) AS to_day, c.status, c.basis,
+               CASE WHEN c.status >= 0 THEN c.status_final_day END AS status_final_day,
+               CASE WHEN c.next_day IS NULL THEN CASE WHEN t.death_day IS NOT NULL THEN 'death' END
+                    WHEN c.next_status = -1 THEN 'undetermined'
+                    WHEN c.status = -1 THEN 'settled'
+                    ELSE 'migration' END AS end_reason
+        FROM changes c JOIN travellers t ON t.person_key = c.person_key
+        """,
+        events=events,
+        travellers=travellers,
+    )
+
+
+def find_changes(engine: Engine, name: str, events: Table) -> Table:
+    """The elements that are migrations or may become one.
+
+    A day that leads from one known status to the other holds exactly one migration: the element that settled it. So
+    migrations and changes of status agree, also where an undecided crossing and the decisive one share a day.
+    """
+    return engine.step(
+        name,
+        """
+        WITH days AS (
+            SELECT *, day_status_before + day_status_after = 1 AND day_status_before * day_status_after = 0
+                      AND day_status_before >= 0 AND day_status_after >= 0 AS is_change,
+                   MAX(CASE WHEN is_reset AND is_arrival = (day_status_after = 1) THEN place END)
+                       OVER (PARTITION BY person_key, event_day) AS decisive_place
+            FROM events
+        )
+        SELECT person_key, position, event_day, is_arrival, is_implied, status_final_day,
+               CASE WHEN is_change THEN 'migration' ELSE 'undetermined' END AS outcome,
+               CASE WHEN is_change THEN status_final_day ELSE migration_final_day END AS migration_final_day
+        FROM days
+        WHERE (is_change AND place = decisive_place) OR (NOT is_change AND (is_migration IS NULL OR is_migration))
+        """,
+        events=events,
+    )
+
+
+def write_residence(engine: Engine, people: Table, histories: dict[tuple[str, str], list[Table]]) -> Table:
+    """The table residence from the statuses of every rule and policy."""
+    parts, tables = _union(histories)
+    return engine.query(
+        "residence",
+        f"""
+        SELECT CAST(0 AS INTEGER) AS draw, p.person_id, s.rule, s.policy, {as_date("s.from_day")} AS from_date,
+               {as_date("s.to_day")} AS to_date, {status_word("s.status")} AS status, s.basis,
+               {as_date("s.status_final_day")} AS status_final_date, s.end_reason
+        FROM ({parts}) AS s JOIN people p ON p.person_key = s.person_key
+        """,
+        people=people,
+        **tables,
+    )
+
+
+def write_migrations(
+    engine: Engine, people: Table, evidence: Evidence, changes: dict[tuple[str, str], list[Table]]
+) -> Table:
+    """The table migrations from the changes under every rule and policy, with what the crossing's record says."""
+    parts, tables = _union(changes)
+    return engine.query(
+        "migrations",
+        f"""
+        SELECT CAST(0 AS INTEGER) AS draw, p.person_id, c.rule, c.policy, {as_date("c.event_day")} AS event_date,
+               CAST(c.position AS INTEGER) AS sequence,
+               CASE WHEN c.is_arrival THEN 'immigration' ELSE 'emigration' END AS direction, c.outcome,
+               CASE WHEN c.outcome = 'migration' THEN CAST(1 AS DOUBLE) END AS p_migration, c.is_implied,
+               {as_date("c.status_final_day")} AS status_final_date,
+               {as_date("c.migration_final_day")} AS migration_final_date,
+               r.country_from_to AS other_country, r.purpose
+        FROM ({parts}) AS c
+        JOIN people p ON p.person_key = c.person_key
+        JOIN spells s ON s.draw = 0 AND s.person_id = p.person_id AND s.sequence = c.position
+        LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id AND NOT c.is_implied
+        """,
+        people=people,
+        spells=evidence.spells,
+        records=evidence.records,
+        **tables,
+    )
+
+
+def _union(parts: dict[tuple[str, str], list[Table]]) -> tuple[str, dict[str, Table]]:
+    """SQL that stacks tables, each under its rule and policy, and the tables by name."""
+    tables = {table.name: table for several in parts.values() for table in several}
+    selects = [
+        f"SELECT '{rule}' AS rule, '{policy}' AS policy, * FROM {table.name}"
+        for (rule, policy), several in parts.items()
+        for table in several
+    ]
+    return " UNION ALL ".join(selects), tables

@@ -1,0 +1,139 @@
+"""Persons: constrained clusters against a slow oracle, ids that persist."""
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from miglink.engine import Table
+from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.stages.persons.clusters import connected_components, constrained_clusters
+from miglink.stages.persons.ids import give_ids
+
+N = 9
+Edge = tuple[int, int, int, bool]
+
+
+def kruskal(edges: list[Edge], exclusive: dict[int, int], apart: set[tuple[int, int]]) -> dict[int, int]:
+    """The sequential procedure: bound edges first, then by descending weight, never against a constraint."""
+    cluster = {node: {node} for node in range(1, N + 1)}
+
+    def join(a: int, b: int) -> None:
+        merged = cluster[a] | cluster[b]
+        for node in merged:
+            cluster[node] = merged
+
+    def permitted(a: set[int], b: set[int]) -> bool:
+        values_a = {exclusive[node] for node in a if node in exclusive}
+        values_b = {exclusive[node] for node in b if node in exclusive}
+        if values_a and values_b and not values_a & values_b:
+            return False
+        return not any((min(x, y), max(x, y)) in apart for x in a for y in b)
+
+    for a, b, _, is_bound in edges:
+        if is_bound:
+            join(a, b)
+    for a, b, _, _ in sorted(edges, key=lambda edge: (-edge[2], edge[0], edge[1])):
+        if cluster[a] is not cluster[b] and permitted(cluster[a], cluster[b]):
+            join(a, b)
+    return {node: min(members) for node, members in cluster.items()}
+
+
+def frames(edges: list[Edge], exclusive: dict[int, int], apart: set[tuple[int, int]]) -> dict[str, pl.DataFrame]:
+    return {
+        "nodes": pl.DataFrame({"unique_id": list(range(1, N + 1))}, schema={"unique_id": pl.Int64}),
+        "edges": pl.DataFrame(
+            [(a, b, float(w), bound) for a, b, w, bound in edges],
+            schema={"a": pl.Int64, "b": pl.Int64, "weight": pl.Float64, "is_bound": pl.Boolean},
+            orient="row",
+        ),
+        "exclusive": pl.DataFrame(
+            [(node, "kind", str(value)) for node, value in exclusive.items()],
+            schema={"unique_id": pl.Int64, "kind": pl.String, "value": pl.String},
+            orient="row",
+        ),
+        "apart": pl.DataFrame(sorted(apart), schema={"a": pl.Int64, "b": pl.Int64}, orient="row"),
+    }
+
+
+pairs = st.tuples(st.integers(1, N), st.integers(1, N)).filter(lambda p: p[0] < p[1])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    chosen=st.dictionaries(pairs, st.tuples(st.integers(1, 4), st.integers(0, 9)), max_size=18),
+    exclusive=st.dictionaries(st.integers(1, N), st.integers(1, 3), max_size=5),
+    apart=st.sets(pairs, max_size=3),
+    order=st.randoms(use_true_random=False),
+)
+def test_clusters_are_those_of_the_sequential_procedure(
+    chosen: dict[tuple[int, int], tuple[int, int]],
+    exclusive: dict[int, int],
+    apart: set[tuple[int, int]],
+    order: object,
+) -> None:
+    edges = [(a, b, w, luck == 9) for (a, b), (w, luck) in chosen.items()]
+    expected = kruskal(edges, exclusive, apart)
+    shuffled = edges.copy()
+    order.shuffle(shuffled)  # type: ignore[attr-defined]
+    with tempfile.TemporaryDirectory() as folder:
+        engine = DuckDBEngine(Path(folder))
+        tables = {name: engine.frame(name, frame) for name, frame in frames(shuffled, exclusive, apart).items()}
+        found = engine.collect("SELECT * FROM t", t=constrained_clusters(engine, **tables))
+        engine.close()
+    assert dict(found.iter_rows()) == expected
+
+
+def test_components_of_a_long_chain(engine: DuckDBEngine) -> None:
+    n = 300
+    nodes = engine.frame("nodes", pl.DataFrame({"unique_id": range(1, n + 1)}))
+    edges = engine.frame("edges", pl.DataFrame({"a": range(1, n), "b": range(2, n + 1)}).sample(fraction=1, shuffle=True, seed=1))
+    found = engine.collect("SELECT * FROM t", t=connected_components(engine, nodes, "SELECT a, b FROM edges", edges, "chain"))
+    assert set(found["cluster"]) == {1}
+
+
+def clusters(engine: DuckDBEngine, name: str, members: dict[str, int]) -> Table:
+    return engine.frame(name, pl.DataFrame({"identity_id": list(members), "cluster": list(members.values())}))
+
+
+def ids_of(engine: DuckDBEngine, table: Table) -> dict[int, tuple[str, dt.date]]:
+    found = engine.collect("SELECT cluster, person_id, id_since_date FROM t", t=table)
+    return {cluster: (person_id, since) for cluster, person_id, since in found.iter_rows()}
+
+
+def test_ids_depend_on_the_key_and_the_smallest_identity_only(engine: DuckDBEngine) -> None:
+    none = engine.frame("r", pl.DataFrame({"source": [""], "record_id": [""], "identity_id": [""]}))
+    day = dt.date(2024, 1, 1)
+    first = ids_of(engine, give_ids(engine, clusters(engine, "c", {"a": 1, "b": 1, "c": 2}), none, "k", None, day))
+    grown = ids_of(engine, give_ids(engine, clusters(engine, "c", {"a": 7, "b": 7, "d": 7, "c": 9}), none, "k", None, day))
+    other = ids_of(engine, give_ids(engine, clusters(engine, "c", {"a": 1, "b": 1, "c": 2}), none, "K", None, day))
+    assert first[1] == grown[7]
+    assert first[2] == grown[9]
+    assert first[1] != other[1]
+    assert all(len(person_id) == 64 for person_id, _ in first.values())
+
+
+def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(engine: DuckDBEngine, tmp_path: Path) -> None:
+    before = tmp_path / "before" / "tables"
+    before.mkdir(parents=True)
+    records = {"1": "old", "2": "old", "3": "young", "4": "young", "5": "third", "6": "third", "7": "third"}
+    pl.DataFrame(
+        {"source": ["s"] * 7, "record_id": list(records), "person_id": list(records.values())}
+    ).write_parquet(before / "record_persons.parquet")
+    pl.DataFrame(
+        {"person_id": ["old", "young", "third"], "id_since_date": [dt.date(2020, 1, 1), dt.date(2022, 1, 1), dt.date(2021, 1, 1)]}
+    ).write_parquet(before / "persons.parquet")
+    # Persons old and young are one now; third is split into two, the larger part keeps its id.
+    now = {"1": "i1", "2": "i1", "3": "i2", "4": "i2", "5": "i3", "6": "i3", "7": "i4"}
+    identities = engine.frame(
+        "r", pl.DataFrame({"source": ["s"] * 7, "record_id": list(now), "identity_id": list(now.values())})
+    )
+    members = clusters(engine, "c", {"i1": 1, "i2": 1, "i3": 2, "i4": 3})
+    found = ids_of(engine, give_ids(engine, members, identities, "k", before.parent, dt.date(2024, 1, 1)))
+    assert found[1] == ("old", dt.date(2020, 1, 1))
+    assert found[2] == ("third", dt.date(2021, 1, 1))
+    assert len(found[3][0]) == 64
+    assert found[3][1] == dt.date(2024, 1, 1)
