@@ -2,6 +2,8 @@
 
 import ast
 import re
+import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -203,13 +205,32 @@ def test_modules_are_named_by_what_they_produce(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_only_the_public_side_of_splink_is_used(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        modules = []
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        assert not [module for module in modules if module.startswith("splink.internals")]
+    modules = [module for node in ast.walk(ast.parse(path.read_text("utf-8"))) for module in imports(node)]
+    assert not [module for module in modules if module.startswith("splink.internals")]
+
+
+def test_every_library_that_is_imported_is_a_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = {re.split(r"[<>=.\[]", dependency)[0].strip() for dependency in project["dependencies"]}
+    imported = {
+        module.split(".")[0]: name_of(path)
+        for path in OURS
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for module in imports(node)
+    }
+    ours = {*sys.stdlib_module_names, "miglink", "pydantic_core"}  # pydantic brings its core
+    undeclared = {module: place for module, place in imported.items() if module not in declared | ours}
+    assert not undeclared
+    assert declared <= set(imported)
+
+
+def imports(node: ast.AST) -> list[str]:
+    """The modules that a statement imports, or imports names from."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return []
 
 
 def test_no_path_of_somebodys_machine_is_in_the_tree() -> None:

@@ -34,6 +34,7 @@ _TABLES, _OUTPUTS, _LINKED = "tables", "outputs", "linked"
 _LIBRARIES = (
     "anyascii",
     "duckdb",
+    "numpy",
     "polars",
     "pyarrow",
     "pydantic",

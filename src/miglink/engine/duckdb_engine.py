@@ -243,11 +243,11 @@ def csv_header(name: str, paths: Sequence[Path], form: CsvFormat) -> list[str]:
     """The columns named in the first line of each file; all files of a source must have the same."""
     headers: dict[str, list[str]] = {}
     for path in paths:
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
         encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
         try:
-            with opened as stream:
-                line = io.TextIOWrapper(stream, encoding=encoding, newline="").readline(1_000_000)
+            with (gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")) as stream:
+                with io.TextIOWrapper(stream, encoding=encoding, newline="") as text:
+                    line = text.readline(1_000_000)
         except (UnicodeError, gzip.BadGzipFile, EOFError) as error:
             raise SourceError(
                 f"source {name}: {path.name}: the first line cannot be read in {form.encoding} "

@@ -8,7 +8,7 @@ from miglink.config.sources import Source
 from miglink.config.stages import Period
 from miglink.engine import CsvFormat, Engine, ParquetFormat, RawRows, Table, text_literal
 from miglink.errors import SourceError
-from miglink.stages.ingest.accounts import account_rows, check_accounts, check_trailers
+from miglink.stages.ingest.accounts import account_rows, check_accounts, check_record_ids, check_trailers
 from miglink.stages.ingest.countries import country_table
 from miglink.stages.ingest.judgements import read_judgements
 from miglink.stages.ingest.names import split_names, standardise_names
@@ -53,6 +53,7 @@ def ingest(
         values = read_values(engine, layout, raw[name])
         codes = read_codes(engine, layout, values, lookup)
         judged[name] = reject_rows(engine, layout, read_dates(engine, layout, codes))
+        check_record_ids(engine, name, judged[name])
         typed.append(type_rows(engine, layout, judged[name]))
     rows = engine.step(
         "ingest_rows",

@@ -31,8 +31,6 @@ def account_rows(
     engine: Engine, sources: dict[str, Source], raw: dict[str, RawRows], judged: dict[str, Table], records: Table
 ) -> tuple[Table, Table]:
     """Give the tables rejected and row_accounts."""
-    for name, table in judged.items():
-        _check_record_ids(engine, name, table)
     parts, tables = [], {}
     for index, (name, table) in enumerate(judged.items()):
         tables |= {f"judged_{index}": table, f"malformed_{index}": raw[name].malformed}
@@ -57,7 +55,7 @@ def account_rows(
     return rejected, engine.query("row_accounts", " UNION ALL ".join(counts), **tables)
 
 
-def _check_record_ids(engine: Engine, name: str, judged: Table) -> None:
+def check_record_ids(engine: Engine, name: str, judged: Table) -> None:
     """A key that the configuration maps must not repeat."""
     repeated = engine.collect(
         """SELECT count(*) AS n, min(concat(file, ', row ', row_number)) AS place FROM (

@@ -27,13 +27,17 @@ class Level:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one field: the columns it reads, when it says nothing, and its levels, strongest first."""
+    """The comparison of one field: the columns it reads, when it says nothing, and its levels, strongest first.
+
+    sampled_within: columns whose equality is rare among random pairs, so that training samples pairs within them.
+    """
 
     field: str
     columns: tuple[str, ...]
     null: str
     levels: tuple[Level, ...]
     is_identifier: bool = False
+    sampled_within: tuple[str, ...] = ()
 
 
 def prepare_identities(engine: Engine, identities: Table) -> Table:
@@ -114,6 +118,7 @@ def _name(field: str) -> Comparison:
             Level("same surname and day of birth, other given names", _TWINS, is_family=True),
             Level("same surname, other given names", _SAME_SURNAME, is_family=True),
         ),
+        sampled_within=("name_words", "surname_key", "given_names_key"),
     )
 
 
@@ -132,6 +137,7 @@ def _date(field: str) -> Comparison:
             Level("one digit", "levenshtein(birth_iso_l, birth_iso_r) <= 1"),
             Level("same year, or same day and month", "birth_year_l = birth_year_r OR birth_month_day_l = birth_month_day_r"),
         ),
+        sampled_within=("birth_day_iso",),
     )
 
 
@@ -169,11 +175,19 @@ def _number(field: str) -> Comparison:
     )
 
 
+# Fields with so few values that random pairs often agree on them.
+_FEW_VALUES = ("sex", "citizenship", "citizenship_2", "birth_country", "document_country", "birth_date_precision")
+
+
 def _exact(field: str) -> Comparison:
     """Equal or not; rare values say more."""
     frequency = None if field == "sex" else field
     return Comparison(
-        field, (field,), f"{field}_l IS NULL OR {field}_r IS NULL", (Level("same", f"{field}_l = {field}_r", frequency),)
+        field,
+        (field,),
+        f"{field}_l IS NULL OR {field}_r IS NULL",
+        (Level("same", f"{field}_l = {field}_r", frequency),),
+        sampled_within=() if field in _FEW_VALUES else (field,),
     )
 
 

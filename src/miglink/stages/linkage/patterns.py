@@ -41,20 +41,28 @@ def count_patterns(
     """Count the patterns of all pairs: blocked pairs in full, the others from a random sample that is weighted up.
 
     `sample` is the number of random pairs and the seed. Nearly all matches are among the blocked pairs and nearly all
-    other pairs are not, so that neither m nor u carries the selection of a block. Pairs of records are counted beside
-    pairs of identities: n_l × n_r, at most 5 each.
+    other pairs are not, so that neither m nor u carries the selection of a block. Pairs outside the blocks that share a
+    name or a date are too rare for a random sample of a large file, so they are sampled within that name or date
+    (strata), and the random sample stands for the pairs that share none. Pairs of records are counted beside pairs of
+    identities: n_l × n_r, at most 5 each.
     """
+    n_pairs, seed = sample
     blocked = engine.step("linkage_blocked_pairs", blocked_pairs_sql(blocks), identities=identities)
     weights = f"least(n_records_l, {_MOST_REPEATS}) * least(n_records_r, {_MOST_REPEATS})"
-    in_blocks = _count(engine, identities, blocked, comparisons, (weights, "true"))
+    in_blocks = _count(engine, identities, blocked, comparisons, ("1", weights, "true"))
+    seen = [f"NOT {block.pair_condition()}" for block in blocks]
+    strata = []
+    for key in dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within):
+        pairs = engine.step(f"linkage_pairs_within_{key}", _pairs_within_sql(key, seed), identities=identities)
+        strata.append(_count(engine, identities, pairs, comparisons, ("p.weight", "weight", " AND ".join(seen))))
+        seen.append(f"NOT coalesce({key}_l = {key}_r, false)")
     n = engine.count(identities)
-    sampled = engine.step("linkage_random_pairs", _random_pairs_sql(n, *sample), identities=identities)
-    not_blocked = "NOT (" + " OR ".join(block.pair_condition() for block in blocks) + ")"
-    outside = _count(engine, identities, sampled, comparisons, ("1", not_blocked))
-    n_all, n_blocked = n * (n - 1) / 2, engine.count(blocked)
-    n_outside = float(outside["n_pairs"].sum()) or 1.0
-    share = max(n_all - n_blocked, 0.0) / n_outside
-    outside = outside.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
+    sampled = engine.step("linkage_random_pairs", _random_pairs_sql(n, n_pairs, seed), identities=identities)
+    rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)))
+    n_known = engine.count(blocked) + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
+    share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
+    rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
+    outside = pl.concat([*strata, rest])
     names = [comparison.field for comparison in comparisons]
     both = pl.concat([in_blocks.with_columns(is_blocked=True), outside.with_columns(is_blocked=False)])
     # A pair of which only one field is known cannot tell agreement by chance from a match: it would teach nothing but
@@ -98,10 +106,24 @@ def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
     FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % {n}"""
 
 
+def _pairs_within_sql(key: str, seed: int) -> str:
+    """Pairs that share a value, each identity with the next in a random order; weight: pairs of the value for each drawn."""
+    return f"""WITH grouped AS (
+        SELECT unique_id, {key} AS value,
+               row_number() OVER (PARTITION BY {key} ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place,
+               count(*) OVER (PARTITION BY {key}) AS size
+        FROM identities WHERE {key} IS NOT NULL)
+    SELECT least(a.unique_id, b.unique_id) AS unique_id_l, greatest(a.unique_id, b.unique_id) AS unique_id_r,
+           CASE WHEN a.size = 2 THEN 1.0 ELSE (a.size - 1) / 2.0 END AS weight
+    FROM grouped a JOIN grouped b ON b.value = a.value AND b.place = (a.place + 1) % a.size
+    WHERE a.size > 2 OR (a.size = 2 AND a.place = 0)"""
+
+
 def _count(
-    engine: Engine, identities: Table, pairs: Table, comparisons: Sequence[Comparison], weighting: tuple[str, str]
+    engine: Engine, identities: Table, pairs: Table, comparisons: Sequence[Comparison], counting: tuple[str, str, str]
 ) -> pl.DataFrame:
-    weight, condition = weighting
+    """Patterns of these pairs; `counting` is the weight of a pair, of its pairs of records, and which pairs count."""
+    weight, record_weight, condition = counting
     # All prepared columns stand on both sides, for any of them may be part of a blocking rule.
     described = engine.collect("SELECT * FROM identities LIMIT 0", identities=identities)
     both = both_sides_sql(described.columns)
@@ -109,10 +131,10 @@ def _count(
     names = ", ".join(comparison.field for comparison in comparisons)
     return engine.collect(
         f"""WITH both_sides AS (
-            SELECT {both} FROM pairs p JOIN identities l ON l.unique_id = p.unique_id_l
+            SELECT {both}, {weight} AS weight FROM pairs p JOIN identities l ON l.unique_id = p.unique_id_l
             JOIN identities r ON r.unique_id = p.unique_id_r),
-        levels AS (SELECT {gammas}, {weight} AS weight FROM both_sides WHERE {condition})
-        SELECT {names}, CAST(count(*) AS DOUBLE) AS n_pairs, CAST(sum(weight) AS DOUBLE) AS n_record_pairs
+        levels AS (SELECT {gammas}, weight, {record_weight} AS record_weight FROM both_sides WHERE {condition})
+        SELECT {names}, CAST(sum(weight) AS DOUBLE) AS n_pairs, CAST(sum(record_weight) AS DOUBLE) AS n_record_pairs
         FROM levels GROUP BY {names}""",
         identities=identities,
         pairs=pairs,

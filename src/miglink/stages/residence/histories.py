@@ -79,8 +79,8 @@ def find_changes(engine: Engine, name: str, events: Table) -> Table:
         name,
         """
         WITH days AS (
-            SELECT *, day_status_before + day_status_after = 1 AND day_status_before * day_status_after = 0
-                      AND day_status_before >= 0 AND day_status_after >= 0 AS is_change,
+            SELECT *, day_status_before >= 0 AND day_status_after >= 0
+                      AND day_status_before <> day_status_after AS is_change,
                    MAX(CASE WHEN is_reset AND is_arrival = (day_status_after = 1) THEN place END)
                        OVER (PARTITION BY person_key, event_day) AS decisive_place
             FROM events

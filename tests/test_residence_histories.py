@@ -1,0 +1,318 @@
+"""Stage 6 within the pipeline: statuses and migrations of persons with registers, permits, births and deaths."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from miglink.config.rules import Rule
+from miglink.config.stages import Period, ResidenceSettings, SpellsSettings
+from miglink.engine import Engine, Table
+from miglink.stages.residence import Evidence, find_residence
+from miglink.stages.spells import find_spells
+from miglink.tables import TABLES
+
+NZ = YAML(typ="safe").load(
+    (Path(__file__).parents[1] / "configs" / "rules" / "nz_12_16.yml").read_text("utf-8")
+)
+POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
+TYPES = {
+    "VARCHAR": pl.String,
+    "DATE": pl.Date,
+    "INTEGER": pl.Int32,
+    "BIGINT": pl.Int64,
+    "BOOLEAN": pl.Boolean,
+}
+TYPES |= {"TIMESTAMP": pl.Datetime("us"), "DOUBLE": pl.Float64}
+IN, OUT = "arrival", "departure"
+RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
+PERIOD = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
+BEFORE = date(2011, 12, 31)
+Found = tuple[pl.DataFrame, pl.DataFrame]
+
+
+def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> Rule:
+    numbers = {
+        "threshold": NZ["threshold"] | {"value": threshold},
+        "window": NZ["window"] | {"value": window},
+    }
+    return Rule.model_validate(NZ | numbers | changes)
+
+
+def make_table(engine: Engine, name: str, rows: Sequence[dict[str, Any]]) -> Table:
+    """A table of the contract; columns that the rows leave out are null."""
+    schema = {column.name: TYPES[column.type] for column in TABLES[name].columns}
+    whole = [{column: row.get(column) for column in schema} for row in rows]
+    frame = engine.frame(f"given_{name}", pl.DataFrame(whole, schema=schema))
+    return engine.query(name, "SELECT * FROM given", given=frame)
+
+
+class Country:
+    """Persons, their crossings and what else is on record of them."""
+
+    def __init__(self) -> None:
+        self.persons: list[dict[str, Any]] = []
+        self.records: list[dict[str, Any]] = []
+        self.owners: list[dict[str, Any]] = []
+
+    def add(self, person: str, *crossings: tuple[date, str], **facts: Any) -> "Country":
+        """A person with crossings; facts are columns of persons."""
+        fixed = {"n_identities": 1, "n_records": 1, "is_doubtful": False, "id_since_date": date(2020, 1, 1)}
+        born = {"birth_date": date(1980, 1, 1), "birth_date_precision": "day", "is_born_here": False}
+        self.persons.append(fixed | born | {"person_id": person} | facts)
+        for day, direction in crossings:
+            self.record(person, "crossings", crossed_date=day, direction=direction, purpose="work")
+        return self
+
+    def record(self, person: str, kind: str, **fields: Any) -> "Country":
+        """A record of any kind."""
+        key = {"source": kind, "record_id": f"{len(self.records):06}"}
+        self.records.append(key | {"kind": kind, "is_repeat": False} | fields)
+        self.owners.append(key | {"person_id": person})
+        return self
+
+    def follow(self, engine: Engine, rules: Iterable[Rule], period: Period = PERIOD, **choices: Any) -> Found:
+        """The tables residence and migrations."""
+        records = make_table(engine, "records", self.records)
+        owners = make_table(engine, "record_persons", self.owners)
+        persons = make_table(engine, "persons", self.persons)
+        spells = find_spells(engine, records, owners, persons, period, SpellsSettings())
+        chosen = ResidenceSettings(rules=tuple(rules), **choices)
+        found = find_residence(engine, Evidence(spells, records, owners, persons), period, chosen)
+        return pl.read_parquet(found[0].path), pl.read_parquet(found[1].path)
+
+
+def statuses_of(residence: pl.DataFrame, person: str) -> list[tuple[Any, ...]]:
+    rows = residence.filter(person_id=person).sort("from_date")
+    return list(rows.select("from_date", "to_date", "status", "basis", "end_reason").iter_rows())
+
+
+def test_an_immigrant_who_leaves_again(engine: Engine) -> None:
+    country = Country().add(
+        "a", (date(2014, 3, 1), IN), (date(2014, 6, 1), OUT), (date(2014, 6, 8), IN), (date(2017, 5, 1), OUT)
+    )
+    residence, migrations = country.follow(engine, [make_rule()])
+    assert statuses_of(residence, "a") == [
+        (BEFORE, date(2014, 3, 1), ABROAD, "first_crossing", "migration"),
+        (date(2014, 3, 1), date(2017, 5, 1), RESIDENT, "crossing", "migration"),
+        (date(2017, 5, 1), None, ABROAD, "crossing", None),
+    ]
+    columns = (
+        "event_date",
+        "sequence",
+        "direction",
+        "outcome",
+        "p_migration",
+        "is_implied",
+        "migration_final_date",
+    )
+    assert list(migrations.select(columns).iter_rows()) == [
+        (date(2014, 3, 1), 2, "immigration", "migration", 1.0, False, date(2015, 3, 8)),
+        (date(2017, 5, 1), 5, "emigration", "migration", 1.0, False, date(2018, 5, 1)),
+    ]
+    assert migrations["purpose"].to_list() == ["work", "work"]
+    assert residence["status_final_date"].to_list() == [date(2014, 3, 1), date(2015, 3, 8), date(2018, 5, 1)]
+
+
+def test_the_last_day_of_the_period_is_observed(engine: Engine) -> None:
+    country = Country().add("a", (date(2018, 1, 1), IN)).add("b", (date(2018, 1, 2), IN))
+    period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2018, 12, 31)})
+    residence, migrations = country.follow(engine, [make_rule()], period)
+    assert statuses_of(residence, "a")[-1][2:4] == (RESIDENT, "crossing")
+    assert statuses_of(residence, "b")[-1][2:4] == (UNKNOWN, "crossing")
+    assert migrations.select("person_id", "outcome").rows() == [("a", "migration"), ("b", "undetermined")]
+
+
+def test_the_evidence_for_the_initial_status_is_tried_in_order(engine: Engine) -> None:
+    country, first = Country(), PERIOD.from_date
+    for name in ("nothing", "registered", "removed", "permit", "holiday permit", "expired", "traveller"):
+        country.add(name, *([(date(2014, 1, 1), IN)] if name == "traveller" else []))
+    country.record("registered", "register", valid_from=first)
+    country.record("removed", "register", valid_from=date(2010, 1, 1), ended_date=first)
+    country.record("permit", "permits", valid_from=date(2010, 1, 1), valid_to=first, purpose="work")
+    country.record("holiday permit", "permits", valid_from=date(2010, 1, 1), purpose="holiday")
+    country.record("expired", "permits", valid_from=date(2010, 1, 1), valid_to=BEFORE, purpose="work")
+    country.record("traveller", "register", valid_from=date(2010, 1, 1))
+    chosen = {"initial_status": ("first_crossing", "register", "permit"), "resident_permits": ("work",)}
+    residence, _ = country.follow(engine, [make_rule()], **chosen)
+    firsts = residence.filter(from_date=BEFORE)
+    assert dict(firsts.select("person_id", pl.concat_str("status", "basis", separator=" ")).iter_rows()) == {
+        "nothing": "undetermined none",
+        "registered": "resident register",
+        "removed": "undetermined none",
+        "permit": "resident permit",
+        "holiday permit": "undetermined none",
+        "expired": "undetermined none",
+        "traveller": "non_resident first_crossing",
+    }
+    chosen = {"initial_status": ("register", "first_crossing", "not_registered")}
+    residence, _ = country.follow(engine, [make_rule()], **chosen)
+    found = dict(residence.filter(from_date=BEFORE).select("person_id", "basis").iter_rows())
+    assert (found["traveller"], found["nothing"], found["permit"]) == (
+        "register",
+        "not_registered",
+        "not_registered",
+    )
+
+
+def test_children_have_their_mothers_status(engine: Engine) -> None:
+    born = {"birth_date": date(2015, 6, 1), "is_born_here": True}
+    country = Country()
+    country.add("mother", (date(2015, 6, 1), IN)).add(
+        "visitor", (date(2015, 5, 1), IN), (date(2015, 7, 1), OUT)
+    )
+    country.add("unclear mother").add("dead mother", death_date=date(2015, 6, 1))
+    country.add("a", mother_person_id="mother", **born).add("b", mother_person_id="visitor", **born)
+    country.add("c", mother_person_id="unclear mother", **born).add("d", **born).add("e", **born)
+    country.add("f", (date(2015, 7, 1), OUT), mother_person_id="mother", **born)
+    country.add("g", (date(2016, 7, 1), IN), birth_date=date(2015, 6, 1))
+    country.add("h", mother_person_id="dead mother", **born)
+    country.record("d", "register", valid_from=date(2015, 6, 20)).record(
+        "e", "register", valid_from=date(2018, 1, 1)
+    )
+    country.record("dead mother", "register", valid_from=date(2000, 1, 1))
+    residence, _ = country.follow(engine, [make_rule()])
+    birth = date(2015, 6, 1)
+    assert statuses_of(residence, "a") == [(birth, None, RESIDENT, "mother", None)]
+    assert statuses_of(residence, "b") == [(birth, None, ABROAD, "mother", None)]
+    assert statuses_of(residence, "c") == [(birth, None, UNKNOWN, "none", None)]
+    assert statuses_of(residence, "d") == [(birth, None, RESIDENT, "register", None)]
+    assert statuses_of(residence, "e") == [(birth, None, UNKNOWN, "none", None)]
+    assert statuses_of(residence, "f") == [
+        (birth, date(2015, 7, 1), RESIDENT, "mother", "migration"),
+        (date(2015, 7, 1), None, ABROAD, "crossing", None),
+    ]
+    assert statuses_of(residence, "g")[0] == (birth, date(2016, 7, 1), ABROAD, "birth_abroad", "migration")
+    assert statuses_of(residence, "h") == [(birth, None, RESIDENT, "mother", None)]
+
+
+@pytest.mark.parametrize(("death", "status"), [("hold", RESIDENT), ("actual", ABROAD)])
+def test_death_within_the_window(engine: Engine, death: str, status: str) -> None:
+    died = date(2015, 1, 1)
+    country = Country().add("a", (date(2014, 6, 1), IN), (date(2015, 2, 1), OUT), death_date=died)
+    country.add("b", death_date=died).record("b", "register", valid_from=date(2000, 1, 1))
+    country.add("c", death_date=date(2011, 1, 1)).add("d", birth_date=date(2020, 1, 1))
+    residence, migrations = country.follow(engine, [make_rule(death_in_window=death)])
+    assert statuses_of(residence, "a")[-1][1:] == (
+        died,
+        status,
+        "crossing" if death == "hold" else "first_crossing",
+        "death",
+    )
+    assert statuses_of(residence, "b") == [(BEFORE, died, RESIDENT, "register", "death")]
+    assert set(residence["person_id"]) == {"a", "b"}, (
+        "who lived before or after the period has no status in it"
+    )
+    assert migrations["migration_final_date"].to_list() == ([died] if death == "hold" else [])
+
+
+def test_missing_crossings_are_dated_on_their_first_possible_day(engine: Engine) -> None:
+    country = Country().add("a", (date(2014, 1, 1), IN), (date(2018, 1, 1), IN))
+    rules = [make_rule()]
+    residence, migrations = country.follow(engine, rules, policies=POLICIES)
+    unresolved = residence.filter(policy="unresolved")
+    assert statuses_of(unresolved, "a") == [
+        (BEFORE, date(2014, 1, 1), ABROAD, "first_crossing", "undetermined"),
+        (date(2014, 1, 1), date(2018, 1, 1), UNKNOWN, "crossing", "settled"),
+        (date(2018, 1, 1), None, RESIDENT, "crossing", None),
+    ]
+    found = migrations.filter(policy="unresolved").select(
+        "event_date", "sequence", "is_implied", "direction", "outcome"
+    )
+    assert found.rows() == [
+        (date(2014, 1, 1), 2, False, "immigration", "undetermined"),
+        (date(2014, 1, 1), 2, True, "emigration", "undetermined"),
+        (date(2018, 1, 1), 3, False, "immigration", "undetermined"),
+    ]
+    assert statuses_of(residence.filter(policy="reject_person"), "a") == [
+        (BEFORE, None, ABROAD, "rejected_person", None)
+    ]
+    assert statuses_of(residence.filter(policy="midpoint"), "a")[-1][:3] == (date(2014, 1, 1), None, RESIDENT)
+
+
+def test_one_day_from_known_to_known_is_one_migration(engine: Engine) -> None:
+    """The departure of the day is undecided; the missing departure after the arrival settles the matter."""
+    country = Country().add("a").record("a", "register", valid_from=date(2000, 1, 1))
+    moves = [(datetime(2014, 1, 1, 8), OUT), (datetime(2014, 1, 1, 9), IN)]
+    moves += [(datetime(2014, 7, 20, 8), IN), (datetime(2014, 7, 20, 9), OUT)]
+    for at, direction in moves:
+        country.record("a", "crossings", crossed_date=at.date(), crossed_at=at, direction=direction)
+    residence, migrations = country.follow(engine, [make_rule()], initial_status=("register",))
+    assert statuses_of(residence, "a") == [
+        (BEFORE, date(2014, 1, 1), RESIDENT, "register", "migration"),
+        (date(2014, 1, 1), None, ABROAD, "implied_crossing", None),
+    ]
+    found = migrations.select("event_date", "is_implied", "direction", "outcome", "p_migration").rows()
+    assert found == [(date(2014, 1, 1), True, "emigration", "migration", 1.0)]
+
+
+def check_books(residence: pl.DataFrame, migrations: pl.DataFrame, n_persons: int, n_strata: int) -> None:
+    """Statuses follow one another without gap, and changes between known statuses are the settled migrations."""
+    stratum = ["person_id", "rule", "policy"]
+    rows = residence.sort(*stratum, "from_date").with_columns(
+        next_date=pl.col("from_date").shift(-1).over(stratum),
+        before=pl.col("status").shift(1).over(stratum),
+    )
+    assert rows.group_by(stratum).len().height == n_persons * n_strata
+    inner = rows.drop_nulls("next_date")
+    assert inner["to_date"].to_list() == inner["next_date"].to_list()
+    assert (inner["from_date"] < inner["to_date"]).all()
+    assert not rows.filter(pl.col("status") == pl.col("before")).height
+    known = rows.filter(
+        pl.col("before").is_in([RESIDENT, ABROAD]) & pl.col("status").is_in([RESIDENT, ABROAD])
+    )
+    changes = known.select(
+        *stratum,
+        "from_date",
+        pl.when(status=RESIDENT).then(pl.lit("immigration")).otherwise(pl.lit("emigration")),
+    )
+    settled = migrations.filter(outcome="migration").select(*stratum, "event_date", "direction")
+    assert sorted(changes.rows()) == sorted(settled.rows())
+    finals = residence.filter(pl.col("status_final_date").is_null() != (pl.col("status") == UNKNOWN))
+    assert finals.is_empty()
+
+
+DAYS = st.integers(0, 90)
+
+
+@st.composite
+def drawn_person(draw: st.DrawFn) -> dict[str, Any]:
+    """A life of ninety days: crossings in any order, perhaps a birth, a mother, a death, a registration."""
+    return {
+        "crossings": draw(st.lists(st.tuples(DAYS, st.sampled_from([IN, OUT])), max_size=7)),
+        "born": draw(st.one_of(st.none(), DAYS)),
+        "died": draw(st.one_of(st.none(), st.none(), DAYS)),
+        "is_born_here": draw(st.booleans()),
+        "mother": draw(st.one_of(st.none(), st.integers(0, 14))),
+        "registered": draw(st.one_of(st.none(), st.integers(-5, 60))),
+    }
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(people=st.lists(drawn_person(), min_size=15, max_size=15))
+def test_statuses_and_migrations_balance(engine: Engine, people: list[dict[str, Any]]) -> None:
+    start = date(2012, 1, 1)
+    period = Period.model_validate({"from": start, "to": start + timedelta(80)})
+    country = Country()
+    for number, person in enumerate(people):
+        birth = date(1980, 1, 1) if person["born"] is None else start + timedelta(person["born"])
+        country.add(
+            f"p{number:02}",
+            *((start + timedelta(day), direction) for day, direction in person["crossings"]),
+            birth_date=birth,
+            death_date=None if person["died"] is None else start + timedelta(person["died"]),
+            is_born_here=person["is_born_here"] and person["born"] is not None,
+            mother_person_id=None if person["mother"] in (None, number) else f"p{person['mother']:02}",
+        )
+        if person["registered"] is not None:
+            country.record(f"p{number:02}", "register", valid_from=start + timedelta(person["registered"]))
+    living = [person for person in people if person["born"] is None or person["born"] <= 80]
+    rules = [make_rule(7, 10, name="hold"), make_rule(7, 10, name="actual", death_in_window="actual")]
+    residence, migrations = country.follow(engine, rules, period, policies=POLICIES)
+    check_books(residence, migrations, len(living), 8)
