@@ -61,7 +61,11 @@ class Repetition:
 
     def key(self, column: str) -> pl.Expr:
         """Keys of the agency, told apart by the repetition."""
-        return pl.when(pl.col(column).is_not_null()).then(pl.format("{}#{}", column, pl.lit(self.number))).alias(column)
+        return (
+            pl.when(pl.col(column).is_not_null())
+            .then(pl.format("{}#{}", column, pl.lit(self.number)))
+            .alias(column)
+        )
 
     def _exchanged(self, column: str, pairs: dict[str, str]) -> pl.Expr:
         if not pairs:
@@ -77,7 +81,11 @@ def repeated(frame: pl.DataFrame, n: int, change: dict[str, str]) -> pl.DataFram
     parts = []
     for number in range(n):
         repetition = Repetition(number)
-        parts.append(frame.with_columns(getattr(repetition, how)(column).alias(column) for column, how in change.items()))
+        parts.append(
+            frame.with_columns(
+                getattr(repetition, how)(column).alias(column) for column, how in change.items()
+            )
+        )
     return pl.concat(parts)
 
 
@@ -88,15 +96,58 @@ def write_repeated(n: int, out: Path) -> None:
         lines = path.read_text(encoding="latin-1").splitlines()
         rows = [line for line in lines[1:] if line and not line.startswith("TOTAL REGISTROS")]
         header = lines[0].split(";")
-        frame = pl.DataFrame({name: values for name, values in zip(header, zip(*(row.split(";") for row in rows), strict=True), strict=True)})
+        frame = pl.DataFrame(
+            {
+                name: values
+                for name, values in zip(
+                    header, zip(*(row.split(";") for row in rows), strict=True), strict=True
+                )
+            }
+        )
         larger = repeated(frame, n, {"APE_NOM": "name", "NRO_DOCUM": "document"})
-        body = larger.write_csv(separator=";", include_header=False, quote_style="never", line_terminator="\r\n")
+        body = larger.write_csv(
+            separator=";", include_header=False, quote_style="never", line_terminator="\r\n"
+        )
         trailer = f"TOTAL REGISTROS;{larger.height};{path.stem[:4]}" + ";" * (len(header) - 3) + "\r\n"
-        (out / "agency" / "border" / path.name).write_bytes((lines[0] + "\r\n" + body + trailer).encode("latin-1"))
-    _csv("visas.csv", out, n, ",", {"APPL_FAM_NM": "name", "APPL_GIV_NM": "name", "PPT_NO": "document", "VSA_NO": "key"})
-    _csv("deaths.csv", out, n, "\t", {"apellidos": "name", "nombres": "name", "pasaporte": "document", "num_id": "person_number", "acta": "key"})
-    _csv("births.csv", out, n, ";", {"apellidos": "name", "nombres": "name", "id_nacido": "person_number", "madre_id": "person_number", "acta": "key"})
-    register = pl.read_csv(gzip.decompress((AGENCY / "register.csv.gz").read_bytes()), separator="|", infer_schema=False)
+        (out / "agency" / "border" / path.name).write_bytes(
+            (lines[0] + "\r\n" + body + trailer).encode("latin-1")
+        )
+    _csv(
+        "visas.csv",
+        out,
+        n,
+        ",",
+        {"APPL_FAM_NM": "name", "APPL_GIV_NM": "name", "PPT_NO": "document", "VSA_NO": "key"},
+    )
+    _csv(
+        "deaths.csv",
+        out,
+        n,
+        "\t",
+        {
+            "apellidos": "name",
+            "nombres": "name",
+            "pasaporte": "document",
+            "num_id": "person_number",
+            "acta": "key",
+        },
+    )
+    _csv(
+        "births.csv",
+        out,
+        n,
+        ";",
+        {
+            "apellidos": "name",
+            "nombres": "name",
+            "id_nacido": "person_number",
+            "madre_id": "person_number",
+            "acta": "key",
+        },
+    )
+    register = pl.read_csv(
+        gzip.decompress((AGENCY / "register.csv.gz").read_bytes()), separator="|", infer_schema=False
+    )
     changes = {"AP1": "name", "AP2": "name", "NOMB": "name", "PASAP": "document", "PIN": "person_number"}
     text = repeated(register, n, changes).write_csv(separator="|")
     (out / "agency" / "register.csv.gz").write_bytes(gzip.compress(text.encode()))
@@ -105,9 +156,15 @@ def write_repeated(n: int, out: Path) -> None:
         ("activity.parquet", "id_pers", {"apenom": "name"}),
     ):
         frame = pl.read_parquet(AGENCY / name).with_columns(pl.col(column).cast(pl.String))
-        larger = repeated(frame, n, {**change, column: "person_number"}).with_columns(pl.col(column).cast(pl.Int64))
+        larger = repeated(frame, n, {**change, column: "person_number"}).with_columns(
+            pl.col(column).cast(pl.Int64)
+        )
         larger.write_parquet(out / "agency" / name)
-    config = CONFIG.read_text(encoding="utf-8").replace("../tests/data/agency", "agency").replace("name: quevara", f"name: quevara_x{n}")
+    config = (
+        CONFIG.read_text(encoding="utf-8")
+        .replace("../tests/data/agency", "agency")
+        .replace("name: quevara", f"name: quevara_x{n}")
+    )
     (out / "repeated.yml").write_text(config, encoding="utf-8")
 
 
@@ -117,7 +174,9 @@ def _csv(name: str, out: Path, n: int, separator: str, change: dict[str, str]) -
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("n", type=int, help="number of repetitions")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     arguments = parser.parse_args()

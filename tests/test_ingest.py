@@ -61,7 +61,12 @@ def crossing(**values: str) -> str:
     [
         ("800719", "05/03/2013 10:20", dt.date(1980, 7, 19), "day"),
         ("120101", "05/03/2013 10:20", dt.date(2012, 1, 1), "day"),
-        ("140101", "05/03/2013 10:20", dt.date(1914, 1, 1), "day"),  # a child not yet born: born a century before
+        (
+            "140101",
+            "05/03/2013 10:20",
+            dt.date(1914, 1, 1),
+            "day",
+        ),  # a child not yet born: born a century before
         ("130305", "05/03/2013 10:20", dt.date(2013, 3, 5), "day"),  # born on the day of the crossing
         ("94<<<<", "05/03/2013 10:20", dt.date(1994, 1, 1), "year"),
         ("19/07/1980", "05/03/2013 10:20", dt.date(1980, 7, 19), "day"),
@@ -72,7 +77,12 @@ def crossing(**values: str) -> str:
     ],
 )
 def test_birth_date(
-    engine: DuckDBEngine, tmp_path: Path, born: str, when: str, expected: dt.date | None, precision: str | None
+    engine: DuckDBEngine,
+    tmp_path: Path,
+    born: str,
+    when: str,
+    expected: dt.date | None,
+    precision: str | None,
 ) -> None:
     (row,) = rows(engine, read(engine, tmp_path, [crossing(BORN=born, WHEN=when)]).records)
     assert (row["birth_date"], row["birth_date_precision"]) == (expected, precision)
@@ -99,7 +109,9 @@ def test_names(
     assert (row["surname_ascii"], row["given_names_ascii"]) == (surname, given_names)
 
 
-def test_names_without_separator_are_split_by_the_names_of_others(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_names_without_separator_are_split_by_the_names_of_others(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
     others = ["GARCIA<LOPEZ<<ANA", "LOPEZ<RUIZ<<MARIA<ANA", "TAYLOR<<KAREN", "RUIZ<<KAREN<MARIA"]
     lines = [crossing(NAME=name) for name in [*others, "TAYLOR MARIA", "LOPEZ GARCIA KAREN ANA"]]
     found = rows(engine, read(engine, tmp_path, lines).records, "surname, given_names")
@@ -138,7 +150,9 @@ def test_rejected_rows_have_a_reason(
 
 
 def test_lines_that_do_not_fit_the_header_are_rejected(engine: DuckDBEngine, tmp_path: Path) -> None:
-    result = read(engine, tmp_path, [crossing(), "05/03/2013 10:20;E", "", crossing(DOC="X1") + ";more;fields"])
+    result = read(
+        engine, tmp_path, [crossing(), "05/03/2013 10:20;E", "", crossing(DOC="X1") + ";more;fields"]
+    )
     assert sorted(row["reason"] for row in rows(engine, result.rejected)) == ["malformed_line"] * 2
     (account,) = rows(engine, result.row_accounts, "n_read, n_accepted, n_rejected")
     assert account == {"n_read": 3, "n_accepted": 1, "n_rejected": 2}
@@ -153,10 +167,14 @@ def test_control_total(engine: DuckDBEngine, tmp_path: Path) -> None:
 
 def test_double_scan_is_kept_and_marked(engine: DuckDBEngine, tmp_path: Path) -> None:
     times = ["10:20", "10:28", "10:55", "11:30"]
-    lines = [crossing(WHEN=f"05/03/2013 {time}") for time in times] + [crossing(WHEN="05/03/2013 10:21", MOVE="S")]
+    lines = [crossing(WHEN=f"05/03/2013 {time}") for time in times] + [
+        crossing(WHEN="05/03/2013 10:21", MOVE="S")
+    ]
     found = rows(engine, read(engine, tmp_path, lines).records, "crossed_at, direction, is_repeat")
     repeats = [row for row in found if row["is_repeat"]]
-    assert [(row["crossed_at"].strftime("%H:%M"), row["direction"]) for row in repeats] == [("10:28", "arrival")]
+    assert [(row["crossed_at"].strftime("%H:%M"), row["direction"]) for row in repeats] == [
+        ("10:28", "arrival")
+    ]
 
 
 def test_midnight_is_an_unknown_hour(engine: DuckDBEngine, tmp_path: Path) -> None:
@@ -166,7 +184,16 @@ def test_midnight_is_an_unknown_hour(engine: DuckDBEngine, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("code", "country"),
-    [("D", "DEU"), ("D<<", "DEU"), ("ROM", "ROU"), ("NO", "NOR"), ("XXA", "XXA"), ("RKS", "RKS"), ("GBD", "GBR"), ("?", None)],
+    [
+        ("D", "DEU"),
+        ("D<<", "DEU"),
+        ("ROM", "ROU"),
+        ("NO", "NOR"),
+        ("XXA", "XXA"),
+        ("RKS", "RKS"),
+        ("GBD", "GBR"),
+        ("?", None),
+    ],
 )
 def test_country_codes(engine: DuckDBEngine, tmp_path: Path, code: str, country: str | None) -> None:
     (row,) = rows(engine, read(engine, tmp_path, [crossing(NAT=code)]).records)
@@ -215,9 +242,7 @@ def test_what_stops_a_run(
 def test_unreadable_file(engine: DuckDBEngine, tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
-    source = Source.model_validate(
-        {**BORDER, "files": str(path), "format": {"separator": ";"}}, strict=False
-    )
+    source = Source.model_validate({**BORDER, "files": str(path), "format": {"separator": ";"}}, strict=False)
     with pytest.raises(SourceError, match=message):
         ingest(engine, {"bad": source}, {}, PERIOD)
 
@@ -252,9 +277,16 @@ def test_register_with_gzip_joined_names_and_numeric_countries(engine: DuckDBEng
         strict=False,
     )
     (row,) = rows(engine, ingest(engine, {"register": source}, {}, PERIOD).records)
-    assert (row["surname"], row["surname_ascii"]) == ("MARTÍNEZ", "MARTINEZ")  # decomposed accents are composed
+    assert (row["surname"], row["surname_ascii"]) == (
+        "MARTÍNEZ",
+        "MARTINEZ",
+    )  # decomposed accents are composed
     assert (row["person_number"], row["given_person"]) == ("12345678", "register:12345678")
-    assert (row["citizenship"], row["birth_date"], row["birth_date_precision"]) == ("AUT", dt.date(1971, 1, 1), "year")
+    assert (row["citizenship"], row["birth_date"], row["birth_date_precision"]) == (
+        "AUT",
+        dt.date(1971, 1, 1),
+        "year",
+    )
     assert (row["valid_from"], row["ended_date"]) == (dt.date(1990, 1, 1), None)
 
 
@@ -289,7 +321,9 @@ def test_parquet_months_in_words_and_activity_of_a_year(engine: DuckDBEngine, tm
     assert (death["birth_date"], death["birth_date_precision"]) == (dt.date(1937, 1, 1), "year")
 
 
-def test_identical_rows_get_ids_of_their_own_whatever_their_order(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_identical_rows_get_ids_of_their_own_whatever_their_order(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
     lines = [crossing(), crossing(DOC="X1"), crossing(), crossing(DOC="X2")]
     first = rows(engine, read(engine, tmp_path, lines).records)
     second = rows(engine, read(engine, tmp_path, lines[::-1]).records)
@@ -301,7 +335,14 @@ def test_judgements_bind_on_one_side_and_the_latest_counts(engine: DuckDBEngine,
     (tmp_path / "j.csv").write_text(
         "sl,l,sr,r,v,at\nb,2,b,1,match,2020-01-01\nb,1,b,2,non_match,2021-01-01\nb,3,b,4,unsure,\n"
     )
-    columns = {"source_l": "sl", "record_id_l": "l", "source_r": "sr", "record_id_r": "r", "verdict": "v", "decided_at": "at"}
+    columns = {
+        "source_l": "sl",
+        "record_id_l": "l",
+        "source_r": "sr",
+        "record_id_r": "r",
+        "verdict": "v",
+        "decided_at": "at",
+    }
     source = {"kind": "judgements", "files": str(tmp_path / "j.csv"), "columns": columns}
     path = tmp_path / "border.csv"
     path.write_text(HEADER + "\n" + crossing() + "\n")

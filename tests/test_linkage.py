@@ -14,11 +14,35 @@ from miglink.engine import Table
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.errors import ConfigError
 from miglink.stages.identities import find_identities
-from miglink.stages.linkage import link
+from miglink.stages.linkage import Identified, link
 from miglink.tables import IDENTIFYING, TABLES
 
-SURNAMES = ["GARCIA", "LOPEZ", "MUELLER", "AL AHMAD", "NGUYEN", "SMITH", "KOWALSKI", "IVANOVA", "DE LA CRUZ", "OKAFOR"]
-GIVEN = ["ANA", "MARIA JOSE", "KLAUS", "FATIMA", "MINH", "JOHN", "EWA", "OLGA", "LUIS", "NGOZI", "PETRA", "HUGO"]
+SURNAMES = [
+    "GARCIA",
+    "LOPEZ",
+    "MUELLER",
+    "AL AHMAD",
+    "NGUYEN",
+    "SMITH",
+    "KOWALSKI",
+    "IVANOVA",
+    "DE LA CRUZ",
+    "OKAFOR",
+]
+GIVEN = [
+    "ANA",
+    "MARIA JOSE",
+    "KLAUS",
+    "FATIMA",
+    "MINH",
+    "JOHN",
+    "EWA",
+    "OLGA",
+    "LUIS",
+    "NGOZI",
+    "PETRA",
+    "HUGO",
+]
 COUNTRIES = ["ESP", "DEU", "JOR", "VNM", "USA", "POL", "RUS", "PER", "NGA"]
 
 
@@ -70,9 +94,13 @@ def records_of(rows: list[dict[str, Any]], engine: DuckDBEngine) -> Table:
         source = column.name.removesuffix("_ascii").removesuffix("_icao")
         value = f"CAST({source} AS {column.type})" if source in given else f"CAST(NULL AS {column.type})"
         value = {
-            "source": "'s'", "kind": "'people'", "is_repeat": "false", "record_id": "lpad(CAST(record_id AS VARCHAR), 9, '0')",
-            "birth_date_precision": "CASE WHEN birth_date IS NOT NULL THEN 'day' END", "record_date": "DATE '2020-01-01'",
-        }.get(column.name, value)  # fmt: skip
+            "source": "'s'",
+            "kind": "'people'",
+            "is_repeat": "false",
+            "record_id": "lpad(CAST(record_id AS VARCHAR), 9, '0')",
+            "birth_date_precision": "CASE WHEN birth_date IS NOT NULL THEN 'day' END",
+            "record_date": "DATE '2020-01-01'",
+        }.get(column.name, value)
         columns.append(f"{value} AS {column.name}")
     return engine.query("records", f"SELECT {', '.join(columns)} FROM given", given=frame)
 
@@ -87,9 +115,8 @@ def linked(
         """SELECT '' AS source_l, '' AS record_id_l, '' AS source_r, '' AS record_id_r, '' AS verdict, '' AS reviewer,
         CAST(NULL AS TIMESTAMP) AS decided_at WHERE false""",
     )
-    links = link(
-        engine, identities, record_identities, judgements, settings or LinkageSettings(), (), folder / "model.json"
-    )
+    identified = Identified(identities, record_identities, judgements)
+    links = link(engine, identified, settings or LinkageSettings(), (), folder / "model.json")
     pairs = engine.collect(
         """SELECT CAST(a.record_id AS INTEGER) AS l, CAST(b.record_id AS INTEGER) AS r, k.* FROM links k
         JOIN ids a ON a.identity_id = k.identity_id_l JOIN ids b ON b.identity_id = k.identity_id_r""",
@@ -116,14 +143,15 @@ def test_links_join_the_same_persons(engine: DuckDBEngine, tmp_path: Path, seed:
     rows, owners = population(1500, seed)
     pairs, _ = linked(engine, rows, tmp_path)
     accepted = pairs.filter(pl.col("p_match") >= 0.9)
-    right = sum(owners[l] == owners[r] for l, r in accepted.select("l", "r").iter_rows())
+    n_right = sum(owners[a] == owners[b] for a, b in accepted.select("l", "r").iter_rows())
     distinct: dict[int, set[str]] = {}
     for row, owner in zip(rows, owners, strict=True):
         distinct.setdefault(owner, set()).add(json.dumps(row, sort_keys=True))
     possible = sum(len(kinds) * (len(kinds) - 1) // 2 for kinds in distinct.values())
-    found = {frozenset((json.dumps(rows[l], sort_keys=True), json.dumps(rows[r], sort_keys=True)))
-             for l, r in accepted.select("l", "r").iter_rows() if owners[l] == owners[r]}  # fmt: skip
-    assert right / accepted.height > 0.995
+    texts = [json.dumps(row, sort_keys=True) for row in rows]
+    joined = [(a, b) for a, b in accepted.select("l", "r").iter_rows() if owners[a] == owners[b]]
+    found = {frozenset((texts[a], texts[b])) for a, b in joined}
+    assert n_right / accepted.height > 0.995
     assert len(found) / possible > 0.97
 
 
@@ -137,7 +165,9 @@ def test_a_rare_document_alone_is_enough(engine: DuckDBEngine, tmp_path: Path) -
     same = alone.filter(pl.col("level_document") == "same number")
     assert same.height > 0
     assert same["p_match"].min() > 0.99  # type: ignore[operator]
-    (document_levels,) = [c for c in model["settings"]["comparisons"] if c["output_column_name"] == "document"]
+    (document_levels,) = [
+        c for c in model["settings"]["comparisons"] if c["output_column_name"] == "document"
+    ]
     assert document_levels["comparison_levels"][1]["u_probability"] < 1e-6
 
 
@@ -156,7 +186,9 @@ def test_twins_are_two_persons(engine: DuckDBEngine, tmp_path: Path) -> None:
     assert wrong.height <= 3
 
 
-def test_two_runs_give_the_same_links_whatever_the_order_of_rows(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_two_runs_give_the_same_links_whatever_the_order_of_rows(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
     rows, _ = population(400, 5)
     first, _ = linked(engine, rows, tmp_path)
     random.Random(1).shuffle(rows)
@@ -166,7 +198,9 @@ def test_two_runs_give_the_same_links_whatever_the_order_of_rows(engine: DuckDBE
     assert first.drop(drop).unique().sort(keys).equals(second.drop(drop).unique().sort(keys))
 
 
-def test_every_parameter_is_a_probability_and_the_history_is_kept(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_every_parameter_is_a_probability_and_the_history_is_kept(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
     rows, _ = population(600, 6)
     _, model = linked(engine, rows, tmp_path)
     for comparison in model["settings"]["comparisons"]:
@@ -205,5 +239,6 @@ def test_hardly_any_records(engine: DuckDBEngine, tmp_path: Path, n: int) -> Non
         "none_j",
         """SELECT '' AS source_l, '' AS record_id_l, '' AS source_r, '' AS record_id_r, '' AS verdict WHERE false""",
     )
-    links = link(engine, identities, record_identities, judgements, LinkageSettings(), (), tmp_path / "model.json")
+    identified = Identified(identities, record_identities, judgements)
+    links = link(engine, identified, LinkageSettings(), (), tmp_path / "model.json")
     assert engine.count(links) <= 1

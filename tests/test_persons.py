@@ -42,7 +42,9 @@ def kruskal(edges: list[Edge], exclusive: dict[int, int], apart: set[tuple[int, 
     return {node: min(members) for node, members in cluster.items()}
 
 
-def frames(edges: list[Edge], exclusive: dict[int, int], apart: set[tuple[int, int]]) -> dict[str, pl.DataFrame]:
+def frames(
+    edges: list[Edge], exclusive: dict[int, int], apart: set[tuple[int, int]]
+) -> dict[str, pl.DataFrame]:
     return {
         "nodes": pl.DataFrame({"unique_id": list(range(1, N + 1))}, schema={"unique_id": pl.Int64}),
         "edges": pl.DataFrame(
@@ -81,7 +83,9 @@ def test_clusters_are_those_of_the_sequential_procedure(
     order.shuffle(shuffled)  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder:
         engine = DuckDBEngine(Path(folder))
-        tables = {name: engine.frame(name, frame) for name, frame in frames(shuffled, exclusive, apart).items()}
+        tables = {
+            name: engine.frame(name, frame) for name, frame in frames(shuffled, exclusive, apart).items()
+        }
         found = engine.collect("SELECT * FROM t", t=constrained_clusters(engine, **tables))
         engine.close()
     assert dict(found.iter_rows()) == expected
@@ -90,8 +94,13 @@ def test_clusters_are_those_of_the_sequential_procedure(
 def test_components_of_a_long_chain(engine: DuckDBEngine) -> None:
     n = 300
     nodes = engine.frame("nodes", pl.DataFrame({"unique_id": range(1, n + 1)}))
-    edges = engine.frame("edges", pl.DataFrame({"a": range(1, n), "b": range(2, n + 1)}).sample(fraction=1, shuffle=True, seed=1))
-    found = engine.collect("SELECT * FROM t", t=connected_components(engine, nodes, "SELECT a, b FROM edges", edges, "chain"))
+    edges = engine.frame(
+        "edges",
+        pl.DataFrame({"a": range(1, n), "b": range(2, n + 1)}).sample(fraction=1, shuffle=True, seed=1),
+    )
+    found = engine.collect(
+        "SELECT * FROM t", t=connected_components(engine, nodes, "SELECT a, b FROM edges", edges, "chain")
+    )
     assert set(found["cluster"]) == {1}
 
 
@@ -107,16 +116,25 @@ def ids_of(engine: DuckDBEngine, table: Table) -> dict[int, tuple[str, dt.date]]
 def test_ids_depend_on_the_key_and_the_smallest_identity_only(engine: DuckDBEngine) -> None:
     none = engine.frame("r", pl.DataFrame({"source": [""], "record_id": [""], "identity_id": [""]}))
     day = dt.date(2024, 1, 1)
-    first = ids_of(engine, give_ids(engine, clusters(engine, "c", {"a": 1, "b": 1, "c": 2}), none, "k", None, day))
-    grown = ids_of(engine, give_ids(engine, clusters(engine, "c", {"a": 7, "b": 7, "d": 7, "c": 9}), none, "k", None, day))
-    other = ids_of(engine, give_ids(engine, clusters(engine, "c", {"a": 1, "b": 1, "c": 2}), none, "K", None, day))
+    first = ids_of(
+        engine, give_ids(engine, clusters(engine, "c", {"a": 1, "b": 1, "c": 2}), none, "k", None, day)
+    )
+    grown = ids_of(
+        engine,
+        give_ids(engine, clusters(engine, "c", {"a": 7, "b": 7, "d": 7, "c": 9}), none, "k", None, day),
+    )
+    other = ids_of(
+        engine, give_ids(engine, clusters(engine, "c", {"a": 1, "b": 1, "c": 2}), none, "K", None, day)
+    )
     assert first[1] == grown[7]
     assert first[2] == grown[9]
     assert first[1] != other[1]
     assert all(len(person_id) == 64 for person_id, _ in first.values())
 
 
-def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
     before = tmp_path / "before" / "tables"
     before.mkdir(parents=True)
     records = {"1": "old", "2": "old", "3": "young", "4": "young", "5": "third", "6": "third", "7": "third"}
@@ -124,7 +142,10 @@ def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(engine: Duck
         {"source": ["s"] * 7, "record_id": list(records), "person_id": list(records.values())}
     ).write_parquet(before / "record_persons.parquet")
     pl.DataFrame(
-        {"person_id": ["old", "young", "third"], "id_since_date": [dt.date(2020, 1, 1), dt.date(2022, 1, 1), dt.date(2021, 1, 1)]}
+        {
+            "person_id": ["old", "young", "third"],
+            "id_since_date": [dt.date(2020, 1, 1), dt.date(2022, 1, 1), dt.date(2021, 1, 1)],
+        }
     ).write_parquet(before / "persons.parquet")
     # Persons old and young are one now; third is split into two, the larger part keeps its id.
     now = {"1": "i1", "2": "i1", "3": "i2", "4": "i2", "5": "i3", "6": "i3", "7": "i4"}

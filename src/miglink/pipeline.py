@@ -54,16 +54,15 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
 
     with record.stage("linkage") as stage:
         model = record.folder / "model.json"
-        links = linkage.link(
-            engine, known, record_identities, read.judgements, config.linkage, further, model
-        )
+        identified = linkage.Identified(known, record_identities, read.judgements)
+        links = linkage.link(engine, identified, config.linkage, further, model)
         stage.tables(links)
         stage.files(model)
 
     with record.stage("persons") as stage:
         linked = persons.Linked(read.records, known, record_identities, links, read.judgements)
         found = persons.find_persons(
-            engine, linked, config.persons, current, period, key=key, reporting_country=country
+            engine, linked, persons.Country(country, period, current), config.persons, key
         )
         stage.tables(found.persons, found.person_traits, found.identity_persons, found.record_persons)
         stage.tables(found.person_draws, found.conflicts)

@@ -57,7 +57,10 @@ _DRAW = _required("draw", "INTEGER", "0 = best linkage; 1..D = alternative linka
 _PERSON = _required("person_id", TEXT, "keyed pseudonym of the person, 64 hexadecimal digits")
 _RULE = _required("rule", TEXT, "name of the usual-residence rule")
 _POLICY = _required("policy", TEXT, "policy for missing crossings: unresolved, midpoint, reject_person, …")
-_RECORD = (_required("source", TEXT, "name of the source"), _required("record_id", TEXT, "key of the record within it"))
+_RECORD = (
+    _required("source", TEXT, "name of the source"),
+    _required("record_id", TEXT, "key of the record within it"),
+)
 _CELL = (
     _RULE,
     _POLICY,
@@ -67,7 +70,11 @@ _CELL = (
 )
 _VINTAGE = (
     _required("data_to_date", DATE, "the observation that the figure rests on ends before this day"),
-    _required("status", TEXT, "final: the whole window of the rule has been observed, no later crossing can change it; else provisional"),
+    _required(
+        "status",
+        TEXT,
+        "final: the whole window of the rule has been observed, no later crossing can change it; else provisional",
+    ),
 )
 
 _ALL = (
@@ -78,15 +85,27 @@ _ALL = (
         ("source", "record_id"),
         (
             *_RECORD,
-            _required("kind", TEXT, "kind of the source: crossings, visas, permits, register, activity, people, vital"),
-            _required("is_repeat", FLAG, "a double scan: same content within the source's repeat window as another record"),
+            _required(
+                "kind",
+                TEXT,
+                "kind of the source: crossings, visas, permits, register, activity, people, vital",
+            ),
+            _required(
+                "is_repeat",
+                FLAG,
+                "a double scan: same content within the source's repeat window as another record",
+            ),
             Column("record_date", DATE, "the day the record speaks of (crossing, issue, registration …)"),
             Column("surname", TEXT, "surname as given (after splitting)"),
             Column("given_names", TEXT, "given names as given (after splitting)"),
             *IDENTIFYING,
             Column("region", TEXT, "region of residence, as coded by the source"),
             Column("crossed_date", DATE, "crossings: local calendar day of the crossing"),
-            Column("crossed_at", "TIMESTAMP", "crossings: local time of the crossing; null where the hour is not known"),
+            Column(
+                "crossed_at",
+                "TIMESTAMP",
+                "crossings: local time of the crossing; null where the hour is not known",
+            ),
             Column("direction", TEXT, "crossings: arrival or departure"),
             Column("port", TEXT, "crossings: place of crossing"),
             Column("purpose", TEXT, "stated purpose of the crossing, visa or permit"),
@@ -99,7 +118,9 @@ _ALL = (
             Column("event_date", DATE, "vital: date of birth or death"),
             Column("mother_person_number", TEXT, "births: person number of the mother"),
             Column("domain", TEXT, "activity: tax, school, health …"),
-            Column("notes", TEXT, "values that could not be used: birth_date_unreadable, birth_date_after_record"),
+            Column(
+                "notes", TEXT, "values that could not be used: birth_date_unreadable, birth_date_after_record"
+            ),
         ),
         open_columns=True,
     ),
@@ -111,7 +132,9 @@ _ALL = (
         (
             _required("source", TEXT, "name of the source"),
             _required("file", TEXT, "file name without folder"),
-            _required("row_number", COUNT, "data row within the file: header and blank lines are not counted"),
+            _required(
+                "row_number", COUNT, "data row within the file: header and blank lines are not counted"
+            ),
             _required("reason", TEXT, "what was wrong, such as crossed_date_unreadable"),
         ),
     ),
@@ -174,8 +197,14 @@ _ALL = (
         (
             _required("identity_id_l", TEXT, "smaller identity_id of the pair"),
             _required("identity_id_r", TEXT, "larger identity_id of the pair"),
-            _required("blocking_rule", TEXT, "first rule that proposed the pair; judgement or given_person for bound pairs"),
-            _required("match_weight", NUMBER, "log2 of the Bayes factor with the prior, rounded to 6 decimals"),
+            _required(
+                "blocking_rule",
+                TEXT,
+                "first rule that proposed the pair; judgement or given_person for bound pairs",
+            ),
+            _required(
+                "match_weight", NUMBER, "log2 of the Bayes factor with the prior, rounded to 6 decimals"
+            ),
             _required("p_match", NUMBER, "probability of a match under the model, rounded to 6 decimals"),
         ),
         open_columns=True,
@@ -193,10 +222,16 @@ _ALL = (
             Column("birth_country", TEXT, "country of birth, alpha-3"),
             Column("death_date", DATE, "date of death, from vital records"),
             Column("mother_person_id", TEXT, "person_id of the mother, where a birth record names her"),
-            _required("is_born_here", FLAG, "a birth record or registration by birth in the observed period exists"),
+            _required(
+                "is_born_here", FLAG, "a birth record or registration by birth in the observed period exists"
+            ),
             _required("n_identities", COUNT, "identities of the person"),
             _required("n_records", COUNT, "records of the person"),
-            _required("is_doubtful", FLAG, "the component holds a link below the configured probability of certainty"),
+            _required(
+                "is_doubtful",
+                FLAG,
+                "the component holds a link below the configured probability of certainty",
+            ),
             _required("id_since_date", DATE, "data_to_date of the run in which the id was first given"),
         ),
     ),
@@ -208,7 +243,11 @@ _ALL = (
         (
             _PERSON,
             _required("trait", TEXT, "citizenship, region, …"),
-            _required("valid_from", DATE, "first day the value holds; the first value of a person holds from 0001-01-01"),
+            _required(
+                "valid_from",
+                DATE,
+                "first day the value holds; the first value of a person holds from 0001-01-01",
+            ),
             _required("value", TEXT, "the value"),
             Column("valid_to", DATE, "first day the value no longer holds; null while it does"),
             _required("source", TEXT, "source of the value"),
@@ -242,7 +281,11 @@ _ALL = (
         ("person_id", "kind", "detail_l", "detail_r"),
         (
             _PERSON,
-            _required("kind", TEXT, "one_record_per_person, given_person, non_match, match_overruled, dead_twice, id_merged …"),
+            _required(
+                "kind",
+                TEXT,
+                "one_record_per_person, given_person, non_match, match_overruled, dead_twice, id_merged …",
+            ),
             _required("detail_l", TEXT, "identity, person or date on one side"),
             _required("detail_r", TEXT, "identity, person or date on the other side"),
             _required("winner", TEXT, "what was kept, in words"),
@@ -257,10 +300,18 @@ _ALL = (
             _DRAW,
             _PERSON,
             _required("start_date", DATE, "first day of the spell"),
-            _required("sequence", "INTEGER", "order of the spells of a person, from 1; spells of one day may have no length"),
+            _required(
+                "sequence",
+                "INTEGER",
+                "order of the spells of a person, from 1; spells of one day may have no length",
+            ),
             Column("end_date", DATE, "first day after the spell; null while it lasts"),
             _required("state", TEXT, "present, absent, or unresolved (a crossing is missing within)"),
-            _required("start_direction", TEXT, "arrival or departure: the crossing the spell begins with; start: none, observation or birth"),
+            _required(
+                "start_direction",
+                TEXT,
+                "arrival or departure: the crossing the spell begins with; start: none, observation or birth",
+            ),
             _required("start_basis", TEXT, "crossing, birth, observation_start"),
             Column("start_source", TEXT, "source of the record that began it"),
             Column("start_record_id", TEXT, "record that began it"),
@@ -279,13 +330,25 @@ _ALL = (
             _PERSON,
             _RULE,
             _POLICY,
-            _required("from_date", DATE, "status in force from the end of this day; the initial status from the day before observation"),
+            _required(
+                "from_date",
+                DATE,
+                "status in force from the end of this day; the initial status from the day before observation",
+            ),
             Column("to_date", DATE, "status in force until the end of this day; null while it lasts"),
             _required("status", TEXT, "resident, non_resident or undetermined"),
-            _required("basis", TEXT, "crossing, implied_crossing, first_crossing, register, permit, not_registered, mother, birth_abroad, "
-                "rejected_person, none: what the status rests on"),
+            _required(
+                "basis",
+                TEXT,
+                "crossing, implied_crossing, first_crossing, register, permit, not_registered, mother, birth_abroad, "
+                "rejected_person, none: what the status rests on",
+            ),
             Column("status_final_date", DATE, "known at the end of that day; null while undetermined"),
-            Column("end_reason", TEXT, "migration, undetermined, settled (no longer undetermined), death; null while it lasts"),
+            Column(
+                "end_reason",
+                TEXT,
+                "migration, undetermined, settled (no longer undetermined), death; null while it lasts",
+            ),
         ),
     ),
     Contract(
@@ -299,10 +362,18 @@ _ALL = (
             _RULE,
             _POLICY,
             _required("event_date", DATE, "day of the crossing (implied crossings: first possible day)"),
-            _required("sequence", "INTEGER", "sequence of the spell that the crossing begins, or within which the implied one lies"),
+            _required(
+                "sequence",
+                "INTEGER",
+                "sequence of the spell that the crossing begins, or within which the implied one lies",
+            ),
             _required("direction", TEXT, "immigration or emigration"),
             _required("outcome", TEXT, "migration or undetermined"),
-            Column("p_migration", NUMBER, "probability of becoming a migration; 1 where settled, null where not estimated"),
+            Column(
+                "p_migration",
+                NUMBER,
+                "probability of becoming a migration; 1 where settled, null where not estimated",
+            ),
             _required("is_implied", FLAG, "the crossing itself is missing from the records"),
             Column("status_final_date", DATE, "day at whose end the status after it is known"),
             Column("migration_final_date", DATE, "day at whose end it is known whether it is a migration"),
@@ -317,10 +388,16 @@ _ALL = (
         ("rule", "policy", "period", "sex", "citizenship_group"),
         (
             *_CELL,
-            _required("coverage", TEXT, "population, or travellers_only where no source lists residents who never travel"),
+            _required(
+                "coverage",
+                TEXT,
+                "population, or travellers_only where no source lists residents who never travel",
+            ),
             _required("n_settled", COUNT, "persons whose status is resident"),
             _required("n_undetermined", COUNT, "persons whose status is undetermined"),
-            Column("n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"),
+            Column(
+                "n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"
+            ),
             Column("lower", NUMBER, "lower bound of the interval"),
             Column("upper", NUMBER, "upper bound of the interval"),
             *_VINTAGE,
@@ -335,8 +412,12 @@ _ALL = (
             *_CELL,
             _required("flow", TEXT, "immigration, emigration or net"),
             _required("n_settled", COUNT, "settled migrations (net: immigration − emigration)"),
-            _required("n_undetermined", COUNT, "crossings that may become migrations (net: sum of both directions)"),
-            Column("n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"),
+            _required(
+                "n_undetermined", COUNT, "crossings that may become migrations (net: sum of both directions)"
+            ),
+            Column(
+                "n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"
+            ),
             Column("lower", NUMBER, "lower bound of the interval"),
             Column("upper", NUMBER, "upper bound of the interval"),
             *_VINTAGE,
@@ -355,7 +436,11 @@ _ALL = (
             _required("births", COUNT, "children born resident"),
             _required("deaths", COUNT, "residents who died"),
             _required("moves", COUNT, "net moves into the cell by a change of trait while resident"),
-            _required("net_undetermined", COUNT, "residents whose status was settled minus those whose status became undetermined"),
+            _required(
+                "net_undetermined",
+                COUNT,
+                "residents whose status was settled minus those whose status became undetermined",
+            ),
             _required("closing", COUNT, "settled residents at the next 1 January"),
             _required("discrepancy", COUNT, "closing minus the sum of the terms; always 0, or the run fails"),
         ),

@@ -118,4 +118,6 @@ def open_engine(
     from miglink.engine.duckdb_engine import DuckDBEngine
 
     assert kind == "duckdb", kind  # the configuration admits no other kind
-    return DuckDBEngine(tables_folder, memory_limit=memory_limit, threads=threads, temp_directory=temp_directory)
+    return DuckDBEngine(
+        tables_folder, memory_limit=memory_limit, threads=threads, temp_directory=temp_directory
+    )

@@ -70,7 +70,8 @@ class DuckDBEngine:
     def collect(self, select: str, **tables: Table | pl.DataFrame) -> pl.DataFrame:
         """Run one SELECT whose result is small whatever the size of the data, and return its rows."""
         self._name(tables)
-        return self._connection.sql(select).pl()
+        rows: pl.DataFrame = self._connection.sql(select).pl()
+        return rows
 
     def count(self, table: Table) -> int:
         """The number of rows of a table."""
@@ -111,7 +112,8 @@ class DuckDBEngine:
             described = self._connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
             columns = [str(row[0]) for row in described if row[0] not in ("origin", "file_row_number")]
             texts = ", ".join(
-                f"nfc_normalize(CAST({identifier(column)} AS VARCHAR)) AS {identifier(column)}" for column in columns
+                f"nfc_normalize(CAST({identifier(column)} AS VARCHAR)) AS {identifier(column)}"
+                for column in columns
             )
             rows = self.step(
                 f"{name}_rows",
@@ -122,8 +124,12 @@ class DuckDBEngine:
                 f"source {name}: its files cannot be read as Parquet ({type(error).__name__}); "
                 "check `format.type` and whether they were copied whole"
             ) from None
-        malformed = self.step(f"{name}_malformed", "SELECT '' AS file, CAST(0 AS BIGINT) AS row_number WHERE false")
-        trailers = self.step(f"{name}_trailers", "SELECT '' AS file, CAST(0 AS BIGINT) AS stated_rows WHERE false")
+        malformed = self.step(
+            f"{name}_malformed", "SELECT '' AS file, CAST(0 AS BIGINT) AS row_number WHERE false"
+        )
+        trailers = self.step(
+            f"{name}_trailers", "SELECT '' AS file, CAST(0 AS BIGINT) AS stated_rows WHERE false"
+        )
         return RawRows(rows, malformed, trailers, tuple(columns))
 
     def _read_csv(self, name: str, paths: Sequence[Path], label: str, form: CsvFormat) -> RawRows:
@@ -138,9 +144,15 @@ class DuckDBEngine:
             "filename = 'origin', null_padding = false, strict_mode = true, ignore_errors = true, "
             "store_rejects = true, rejects_table = 'csv_errors', rejects_scan = 'csv_scans', rejects_limit = 0)"
         )
-        texts = ", ".join(f"nfc_normalize({identifier(column)}) AS {identifier(column)}" for column in columns)
+        texts = ", ".join(
+            f"nfc_normalize({identifier(column)}) AS {identifier(column)}" for column in columns
+        )
         first = identifier(columns[0])
-        is_trailer = f"coalesce(starts_with({first}, {text_literal(form.trailer)}), false)" if form.trailer else "false"
+        is_trailer = (
+            f"coalesce(starts_with({first}, {text_literal(form.trailer)}), false)"
+            if form.trailer
+            else "false"
+        )
         try:
             numbered = self.step(
                 f"{name}_lines",
@@ -152,10 +164,13 @@ class DuckDBEngine:
         except duckdb.Error as error:
             raise SourceError(
                 f"source {name}: its files cannot be read as CSV in {form.encoding} with separator "
-                f"{form.separator!r} ({type(error).__name__}); check `format.encoding`, `format.separator` and `format.quote`"
+                f"{form.separator!r} ({type(error).__name__}); "
+                "check `format.encoding`, `format.separator` and `format.quote`"
             ) from None
         rows = self.view(
-            f"{name}_rows", "SELECT * EXCLUDE (__is_trailer) FROM lines WHERE NOT __is_trailer", lines=numbered
+            f"{name}_rows",
+            "SELECT * EXCLUDE (__is_trailer) FROM lines WHERE NOT __is_trailer",
+            lines=numbered,
         )
         return RawRows(rows, *self._unread_lines(name, columns, label, form, numbered), tuple(columns))
 
@@ -196,12 +211,18 @@ class DuckDBEngine:
             self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(alias)} AS {_rows_of(table)}")
 
     def _write(
-        self, select: str, path: Path, tables: Mapping[str, Table | pl.DataFrame], checked: Contract | None = None
+        self,
+        select: str,
+        path: Path,
+        tables: Mapping[str, Table | pl.DataFrame],
+        checked: Contract | None = None,
     ) -> None:
         """Write under a name of its own first: a table appears under its final name only when whole and checked."""
         self._name(tables)
         part = path.with_name(path.name + ".part")
-        self._connection.execute(f"COPY ({select}) TO {text_literal(str(part))} (FORMAT parquet, COMPRESSION zstd)")
+        self._connection.execute(
+            f"COPY ({select}) TO {text_literal(str(part))} (FORMAT parquet, COMPRESSION zstd)"
+        )
         if checked is not None:
             self._check(part, checked)
         os.replace(part, path)
@@ -245,9 +266,11 @@ def csv_header(name: str, paths: Sequence[Path], form: CsvFormat) -> list[str]:
     for path in paths:
         encoding = "utf-8-sig" if form.encoding == "utf-8" else form.encoding
         try:
-            with (gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")) as stream:
-                with io.TextIOWrapper(stream, encoding=encoding, newline="") as text:
-                    line = text.readline(1_000_000)
+            with (
+                gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream,
+                io.TextIOWrapper(stream, encoding=encoding, newline="") as text,
+            ):
+                line = text.readline(1_000_000)
         except (UnicodeError, gzip.BadGzipFile, EOFError) as error:
             raise SourceError(
                 f"source {name}: {path.name}: the first line cannot be read in {form.encoding} "
@@ -255,11 +278,20 @@ def csv_header(name: str, paths: Sequence[Path], form: CsvFormat) -> list[str]:
             ) from None
         if not line.strip():
             raise SourceError(f"source {name}: {path.name} is empty; a file needs at least its header line")
-        fields = next(csv.reader([line], delimiter=form.separator, quotechar=form.quote or None, quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE))
+        fields = next(
+            csv.reader(
+                [line],
+                delimiter=form.separator,
+                quotechar=form.quote or None,
+                quoting=csv.QUOTE_MINIMAL if form.quote else csv.QUOTE_NONE,
+            )
+        )
         headers[path.name] = [field.strip() for field in fields]
     first_name, first = next(iter(headers.items()))
     if len(set(first)) != len(first) or "" in first:
-        raise SourceError(f"source {name}: {first_name}: the header repeats a column or leaves one without a name")
+        raise SourceError(
+            f"source {name}: {first_name}: the header repeats a column or leaves one without a name"
+        )
     for file_name, header in headers.items():
         if header != first:
             missing, further = sorted(set(first) - set(header)), sorted(set(header) - set(first))

@@ -4,7 +4,9 @@ from miglink.engine import Engine, Table, identifier
 from miglink.tables import IDENTIFYING
 
 
-def find_identities(engine: Engine, records: Table, further_columns: tuple[str, ...] = ()) -> tuple[Table, Table]:
+def find_identities(
+    engine: Engine, records: Table, further_columns: tuple[str, ...] = ()
+) -> tuple[Table, Table]:
     """Collapse records with the same identifying fields into one identity.
 
     Reads: records.
@@ -21,7 +23,9 @@ def find_identities(engine: Engine, records: Table, further_columns: tuple[str, 
         f"SELECT *, sha256(concat_ws(chr(31), {content})) AS identity_id FROM records",
         records=records,
     )
-    columns = ", ".join(f"min({identifier(field)}) AS {identifier(field)}" for field in (c.name for c in IDENTIFYING))
+    columns = ", ".join(
+        f"min({identifier(field)}) AS {identifier(field)}" for field in (c.name for c in IDENTIFYING)
+    )
     further = "".join(f", min({identifier(field)}) AS {identifier(field)}" for field in further_columns)
     identities = engine.query(
         "identities",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from miglink.config.sources import Source
 from miglink.config.stages import Period
-from miglink.engine import CsvFormat, Engine, ParquetFormat, RawRows, Table, text_literal
+from miglink.engine import CsvFormat, Engine, ParquetFormat, RawRows, Table
 from miglink.errors import SourceError
 from miglink.stages.ingest.accounts import account_rows, check_accounts, check_record_ids, check_trailers
 from miglink.stages.ingest.countries import country_table
@@ -65,7 +65,9 @@ def ingest(
     )
     rejected, row_accounts = account_rows(engine, sources, raw, judged, records)
     check_accounts(engine, sources, row_accounts)
-    judgements = read_judgements(engine, {name: raw[name] for name in names if sources[name].kind == "judgements"}, sources)
+    judgements = read_judgements(
+        engine, {name: raw[name] for name in names if sources[name].kind == "judgements"}, sources
+    )
     return Ingested(records, rejected, row_accounts, judgements)
 
 
@@ -76,7 +78,9 @@ def source_files(name: str, source: Source) -> list[Path]:
     found: set[Path] = set()
     for pattern in patterns:
         path = Path(pattern)
-        matches = sorted(path.glob(ending)) if path.is_dir() else [Path(match) for match in glob.glob(pattern)]
+        matches = (
+            sorted(path.glob(ending)) if path.is_dir() else [Path(match) for match in glob.glob(pattern)]
+        )
         if not matches:
             raise SourceError(
                 f"source {name}: no file matches {pattern}; paths are relative to the configuration file"

@@ -28,14 +28,20 @@ def check_trailers(engine: Engine, raw: dict[str, RawRows]) -> None:
 
 
 def account_rows(
-    engine: Engine, sources: dict[str, Source], raw: dict[str, RawRows], judged: dict[str, Table], records: Table
+    engine: Engine,
+    sources: dict[str, Source],
+    raw: dict[str, RawRows],
+    judged: dict[str, Table],
+    records: Table,
 ) -> tuple[Table, Table]:
     """Give the tables rejected and row_accounts."""
-    parts, tables = [], {}
+    parts: list[str] = []
+    tables: dict[str, Table] = {}
     for index, (name, table) in enumerate(judged.items()):
         tables |= {f"judged_{index}": table, f"malformed_{index}": raw[name].malformed}
         parts.append(
-            f"""SELECT {text_literal(name)} AS source, file, CAST(row_number AS BIGINT) AS row_number, reason_rejected AS reason
+            f"""SELECT {text_literal(name)} AS source, file, CAST(row_number AS BIGINT) AS row_number,
+                   reason_rejected AS reason
             FROM judged_{index} WHERE reason_rejected IS NOT NULL
             UNION ALL SELECT {text_literal(name)}, file, row_number, 'malformed_line' FROM malformed_{index}"""
         )
@@ -43,7 +49,11 @@ def account_rows(
     counts, tables = [], {"records": records, "rejected": rejected}
     for index, name in enumerate(sorted(judged)):
         source = text_literal(name)
-        tables |= {f"rows_{index}": raw[name].rows, f"lost_{index}": raw[name].malformed, f"ends_{index}": raw[name].trailers}
+        tables |= {
+            f"rows_{index}": raw[name].rows,
+            f"lost_{index}": raw[name].malformed,
+            f"ends_{index}": raw[name].trailers,
+        }
         counts.append(
             f"""SELECT {source} AS source, (SELECT count(DISTINCT __file) FROM rows_{index}) AS n_files,
                 (SELECT count(*) FROM rows_{index}) + (SELECT count(*) FROM lost_{index}) AS n_read,
@@ -74,11 +84,15 @@ def check_record_ids(engine: Engine, name: str, judged: Table) -> None:
 def check_accounts(engine: Engine, sources: dict[str, Source], row_accounts: Table) -> None:
     """Rows read must be rows accepted plus rows rejected, and within the bounds of each source."""
     problems = []
-    for row in engine.collect("SELECT * FROM row_accounts ORDER BY source", row_accounts=row_accounts).to_dicts():
+    for row in engine.collect(
+        "SELECT * FROM row_accounts ORDER BY source", row_accounts=row_accounts
+    ).to_dicts():
         name, n, rejected = row["source"], row["n_read"], row["n_rejected"]
         bounds = sources[name].bounds
         if n != row["n_accepted"] + rejected:
-            problems.append(f"source {name}: {n} rows read, but {row['n_accepted']} accepted and {rejected} rejected")
+            problems.append(
+                f"source {name}: {n} rows read, but {row['n_accepted']} accepted and {rejected} rejected"
+            )
         if n < bounds.min_rows:
             problems.append(f"source {name}: {n} rows, fewer than bounds.min_rows ({bounds.min_rows})")
         if bounds.max_rows is not None and n > bounds.max_rows:
@@ -95,7 +109,8 @@ def check_accounts(engine: Engine, sources: dict[str, Source], row_accounts: Tab
 def _reasons(engine: Engine, name: str, row_accounts: Table) -> str:
     rejected = Table("rejected", row_accounts.path.with_name("rejected.parquet"))
     counts = engine.collect(
-        f"SELECT reason, count(*) AS n FROM rejected WHERE source = {text_literal(name)} GROUP BY reason ORDER BY n DESC, reason",
+        f"""SELECT reason, count(*) AS n FROM rejected WHERE source = {text_literal(name)}
+        GROUP BY reason ORDER BY n DESC, reason""",
         rejected=rejected,
     )
     return ", ".join(f"{reason} {n}" for reason, n in counts.iter_rows())

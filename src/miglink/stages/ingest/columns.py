@@ -26,7 +26,11 @@ def value_sql(mapping: Mapping) -> str:
     assert mapping.from_ is not None
     columns = (mapping.from_,) if isinstance(mapping.from_, str) else mapping.from_
     cleaned = [f"nullif(trim({identifier(column)}), '')" for column in columns]
-    value = cleaned[0] if len(cleaned) == 1 else f"nullif(concat_ws({text_literal(mapping.join)}, {', '.join(cleaned)}), '')"
+    value = (
+        cleaned[0]
+        if len(cleaned) == 1
+        else f"nullif(concat_ws({text_literal(mapping.join)}, {', '.join(cleaned)}), '')"
+    )
     if mapping.extract is not None:
         value = f"nullif(trim(regexp_extract({value}, {text_literal(mapping.extract)}, 1)), '')"
     if mapping.keep == "digits":
@@ -42,7 +46,8 @@ def mapped_sql(value: str, mapping: Mapping) -> str:
     if mapping.map is None:
         return value
     cases = " ".join(
-        f"WHEN {text_literal(code.strip().upper())} THEN {text_literal(word)}" for code, word in mapping.map.items()
+        f"WHEN {text_literal(code.strip().upper())} THEN {text_literal(word)}"
+        for code, word in mapping.map.items()
     )
     kept = value if mapping.unmapped == "keep" else "NULL"
     return f"(CASE upper({value}) {cases} ELSE {kept} END)"
@@ -64,7 +69,8 @@ def date_format(text: str, unknown_parts: tuple[str, ...]) -> DateFormat:
     """The regular expression of a format such as `%d/%m/%Y %H:%M`."""
     pieces = re.findall(r"%[A-Za-z]|[^%]|%", text)
     unknown = "|".join(re.escape(part) for part in unknown_parts) or "(?!)"
-    pattern, positions = "^", {}
+    pattern = "^"
+    positions: dict[str, int] = {}
     for index, piece in enumerate(pieces):
         if len(piece) == 2:
             positions[piece[1]] = len(positions) + 1
@@ -87,7 +93,11 @@ def iso_sql(value: str, format_text: str, mapping: Mapping) -> str:
     """
     form = date_format(format_text, mapping.unknown_parts)
     year = form.part(value, "Y") if "Y" in form.positions else f"('~~' || {form.part(value, 'y')})"
-    month = _two_digits(form, value, "m", mapping) if "m" in form.positions else _named_month(form, value, mapping)
+    month = (
+        _two_digits(form, value, "m", mapping)
+        if "m" in form.positions
+        else _named_month(form, value, mapping)
+    )
     day = _two_digits(form, value, "d", mapping) if "d" in form.positions else "'00'"
     time = ""
     if "H" in form.positions:
@@ -111,14 +121,15 @@ def _named_month(form: DateFormat, value: str, mapping: Mapping) -> str:
         return "'00'"
     assert mapping.months is not None
     cases = " ".join(
-        f"WHEN {text_literal(name.upper())} THEN '{number:02d}'" for number, name in enumerate(mapping.months, 1)
+        f"WHEN {text_literal(name.upper())} THEN '{number:02d}'"
+        for number, name in enumerate(mapping.months, 1)
     )
     unknown = " ".join(f"WHEN {text_literal(word)} THEN '00'" for word in mapping.unknown_parts)
     return f"(CASE upper({form.part(value, 'b')}) {cases} {unknown} ELSE '99' END)"
 
 
 def resolved_sql(iso: str, anchor: str) -> str:
-    """The text of iso_sql with years of two digits resolved: the latest century not after the anchor date (ISO text)."""
+    """The text of iso_sql with two-digit years resolved: the latest century not after the anchor date (ISO text)."""
     century = f"CAST(FLOOR(CAST(substring({anchor}, 1, 4) AS INTEGER) / 100) AS INTEGER)"
     rest = f"substring({iso}, 3)"
     later = f"(lpad(CAST({century} AS VARCHAR), 2, '0') || {rest})"
@@ -133,14 +144,17 @@ def exists_sql(iso: str) -> str:
     """Whether the day (and time) of an ISO text exists, in the years 1800 to 2199; unknown parts taken as the first."""
     known = known_parts_sql(iso)
     return (
-        f"(substring({iso}, 1, 4) BETWEEN '1800' AND '2199' AND TRY_CAST(substring({known}, 1, 10) AS DATE) IS NOT NULL "
+        f"(substring({iso}, 1, 4) BETWEEN '1800' AND '2199' "
+        f"AND TRY_CAST(substring({known}, 1, 10) AS DATE) IS NOT NULL "
         f"AND (length({iso}) = 10 OR TRY_CAST({known} AS TIMESTAMP) IS NOT NULL))"
     )
 
 
 def known_parts_sql(iso: str) -> str:
     """An ISO text with unknown month and day as 01."""
-    return f"(substring({iso}, 1, 4) || replace(substring({iso}, 5, 6), '-00', '-01') || substring({iso}, 11))"
+    return (
+        f"(substring({iso}, 1, 4) || replace(substring({iso}, 5, 6), '-00', '-01') || substring({iso}, 11))"
+    )
 
 
 def precision_sql(iso: str) -> str:

@@ -15,7 +15,15 @@ def read_judgements(engine: Engine, raw: dict[str, RawRows], sources: dict[str, 
     for index, (name, rows) in enumerate(raw.items()):
         source = sources[name]
         values = {}
-        for column in ("source_l", "record_id_l", "source_r", "record_id_r", "verdict", "reviewer", "decided_at"):
+        for column in (
+            "source_l",
+            "record_id_l",
+            "source_r",
+            "record_id_r",
+            "verdict",
+            "reviewer",
+            "decided_at",
+        ):
             mapping = source.mapping(column)
             value = value_sql(mapping) if mapping else "CAST(NULL AS VARCHAR)"
             values[column] = mapped_sql(value, mapping) if mapping and mapping.map else value
@@ -38,14 +46,17 @@ def read_judgements(engine: Engine, raw: dict[str, RawRows], sources: dict[str, 
         ranked AS (SELECT *, row_number() OVER (
             PARTITION BY source_l, record_id_l, source_r, record_id_r
             ORDER BY decided_at DESC NULLS LAST, verdict, reviewer) AS rank FROM decisions)
-        SELECT source_l, record_id_l, source_r, record_id_r, verdict, reviewer, decided_at FROM ranked WHERE rank = 1""",
+        SELECT source_l, record_id_l, source_r, record_id_r, verdict, reviewer, decided_at
+        FROM ranked WHERE rank = 1""",
         **tables,
     )
 
 
 def _check(engine: Engine, name: str, values: dict[str, str], rows: Table) -> None:
     """A decision that cannot be read would silently not bind: stop instead."""
-    needed = " OR ".join(f"{values[column]} IS NULL" for column in ("source_l", "record_id_l", "source_r", "record_id_r"))
+    needed = " OR ".join(
+        f"{values[column]} IS NULL" for column in ("source_l", "record_id_l", "source_r", "record_id_r")
+    )
     verdict = f"coalesce(lower({values['verdict']}), '') NOT IN ('match', 'non_match', 'unsure')"
     wrong = engine.collect(
         f"SELECT count(*) AS n, min(__row_number) AS first FROM rows WHERE {needed} OR {verdict}", rows=rows

@@ -14,7 +14,9 @@ def split_names(engine: Engine, rows: Table) -> Table:
     """
     words = engine.step(
         "ingest_name_words",
-        """WITH known AS (SELECT DISTINCT surname, given_names FROM rows WHERE surname IS NOT NULL AND given_names IS NOT NULL),
+        """WITH known AS (
+            SELECT DISTINCT surname, given_names FROM rows
+            WHERE surname IS NOT NULL AND given_names IS NOT NULL),
         words AS (
             SELECT unnest(string_split(upper(surname), ' ')) AS word, 1 AS is_surname FROM known
             UNION ALL
@@ -93,7 +95,9 @@ def _replaced(value: str, letters: dict[str, str]) -> str:
     """Each letter by its Latin spelling: one call for the letters that become one, one call each for the others."""
     single = {letter: latin for letter, latin in letters.items() if len(latin) == 1}
     if single:
-        value = f"translate({value}, {text_literal(''.join(single))}, {text_literal(''.join(single.values()))})"
+        value = (
+            f"translate({value}, {text_literal(''.join(single))}, {text_literal(''.join(single.values()))})"
+        )
     for letter, latin in letters.items():
         if len(latin) != 1:
             value = f"replace({value}, {text_literal(letter)}, {text_literal(latin)})"

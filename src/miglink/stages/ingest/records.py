@@ -24,7 +24,9 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
     if kind == "vital":
         # A birth record need not repeat its event date as the child's date of birth.
         birth_date = "coalesce(d_birth_date, CASE WHEN event = 'birth' THEN d_event_date END)"
-        birth_precision = f"(CASE WHEN d_birth_date IS NULL AND {birth_date} IS NOT NULL THEN 'day' ELSE p_birth_date END)"
+        birth_precision = (
+            f"(CASE WHEN d_birth_date IS NULL AND {birth_date} IS NOT NULL THEN 'day' ELSE p_birth_date END)"
+        )
     # A sign of life of a year or month lasts to its end.
     until = """coalesce(d_valid_to, CASE p_valid_from
                 WHEN 'year' THEN CAST(substring(iso_valid_from, 1, 4) || '-12-31' AS DATE)
@@ -42,7 +44,8 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
         f"ingest_{layout.name}_typed",
         f"""WITH accepted AS (SELECT * FROM judged WHERE reason_rejected IS NULL),
         named AS (SELECT *, {_name_columns(layout)} FROM accepted),
-        dated AS (SELECT *, {_RECORD_DATE[kind]} AS record_date, {birth_date} AS born, {birth_precision} AS born_precision,
+        dated AS (SELECT *, {_RECORD_DATE[kind]} AS record_date, {birth_date} AS born,
+                         {birth_precision} AS born_precision,
                          {until if kind == "activity" else _RECORD_DATE[kind]} AS latest FROM named)
         SELECT {text_literal(layout.name)} AS source, CAST({record_id} AS VARCHAR) AS record_id,
                {text_literal(kind)} AS kind, record_date,
@@ -55,7 +58,8 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
                sex, citizenship, citizenship_2, birth_country,
                {_normalised("v_document_number")} AS document_number, document_country,
                {_normalised("v_person_number")} AS person_number, CAST({person} AS VARCHAR) AS given_person, region,
-               CASE WHEN '{kind}' = 'crossings' THEN d_crossed_at END AS crossed_date, t_crossed_at AS crossed_at, direction, port, purpose, country_from_to,
+               CASE WHEN '{kind}' = 'crossings' THEN d_crossed_at END AS crossed_date, t_crossed_at AS crossed_at,
+               direction, port, purpose, country_from_to,
                d_valid_from AS valid_from, {until if kind == "activity" else "d_valid_to"} AS valid_to,
                d_ended_date AS ended_date,
                coalesce(event, reason) AS reason, end_reason, d_event_date AS event_date,
@@ -116,7 +120,9 @@ def write_records(
         splits=splits,
     )
     spellings = standardise(engine, named)
-    windows = {name: source.repeat_minutes for name, source in sources.items() if source.repeat_minutes is not None}
+    windows = {
+        name: source.repeat_minutes for name, source in sources.items() if source.repeat_minutes is not None
+    }
     minutes = " ".join(f"WHEN {text_literal(name)} THEN {value}" for name, value in windows.items())
     window = f"(CASE source {minutes} END)" if minutes else "CAST(NULL AS INTEGER)"
     further = "".join(f", {column}" for column in further_columns)
@@ -132,7 +138,8 @@ def write_records(
                        PARTITION BY source, direction, document_number, document_country, surname_ascii, birth_date
                        ORDER BY crossed_at, record_id) AS last_scan
             FROM spelt
-            WHERE crossed_at IS NOT NULL AND coalesce(document_number, surname_ascii) IS NOT NULL AND {window} IS NOT NULL),
+            WHERE crossed_at IS NOT NULL AND coalesce(document_number, surname_ascii) IS NOT NULL
+              AND {window} IS NOT NULL),
         repeats AS (
             SELECT source, record_id FROM scans
             WHERE date_diff('minute', last_scan, crossed_at) <= {window})
@@ -140,7 +147,8 @@ def write_records(
                surname_icao, given_names_icao, surname_ascii, given_names_ascii, birth_date, birth_date_precision,
                sex, citizenship, citizenship_2, birth_country, document_number, document_country, person_number,
                given_person, region, crossed_date, crossed_at, direction, port, purpose, country_from_to,
-               valid_from, valid_to, ended_date, reason, end_reason, event_date, mother_person_number, domain, notes{further}
+               valid_from, valid_to, ended_date, reason, end_reason, event_date, mother_person_number, domain,
+               notes{further}
         FROM spelt LEFT JOIN repeats USING (source, record_id)""",
         named=named,
         spellings=spellings,

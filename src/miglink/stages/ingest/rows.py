@@ -7,10 +7,27 @@ from datetime import date
 from miglink.config.sources import Mapping, Source
 from miglink.engine import Engine, RawRows, Table, identifier, text_literal
 from miglink.errors import SourceError
-from miglink.stages.ingest.columns import exists_sql, iso_sql, known_parts_sql, mapped_sql, precision_sql, resolved_sql, value_sql
+from miglink.stages.ingest.columns import (
+    exists_sql,
+    iso_sql,
+    known_parts_sql,
+    mapped_sql,
+    precision_sql,
+    resolved_sql,
+    value_sql,
+)
 from miglink.stages.ingest.countries import country_key_sql
 
-DATE_COLUMNS = ("crossed_at", "birth_date", "valid_from", "valid_to", "issued_date", "ended_date", "event_date", "reference_date")
+DATE_COLUMNS = (
+    "crossed_at",
+    "birth_date",
+    "valid_from",
+    "valid_to",
+    "issued_date",
+    "ended_date",
+    "event_date",
+    "reference_date",
+)
 COUNTRY_COLUMNS = ("citizenship", "citizenship_2", "birth_country", "document_country", "country_from_to")
 WORDS = {
     "direction": ("arrival", "departure"),
@@ -28,11 +45,17 @@ MAIN_DATE = {
     "vital": "event_date",
 }
 TEXT_COLUMNS = (
-    "record_id", "person_id", "surname", "given_names", "full_name", "document_number", "person_number", "region", "port",
-    "purpose", "reason", "end_reason", "mother_person_number", "domain",
+    "record_id", "person_id", "surname", "given_names", "full_name", "document_number", "person_number", "region",
+    "port", "purpose", "reason", "end_reason", "mother_person_number", "domain",
 )  # fmt: skip
 _DEFAULT_FORMATS = ("%Y-%m-%d",)
-_DEFAULT_TIME_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
+_DEFAULT_TIME_FORMATS = (
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d",
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +90,8 @@ def read_values(engine: Engine, layout: Layout, raw: RawRows) -> Table:
     content = ", ".join(f"coalesce({identifier(column)}, '')" for column in raw.columns)
     return engine.view(
         f"ingest_{layout.name}_values",
-        f"""SELECT __file AS file, __row_number AS row_number, sha256(concat_ws(chr(31), {content})) AS content, {values}
+        f"""SELECT __file AS file, __row_number AS row_number,
+               sha256(concat_ws(chr(31), {content})) AS content, {values}
         FROM raw_rows""",
         raw_rows=raw.rows,
     )
@@ -102,7 +126,9 @@ def read_codes(engine: Engine, layout: Layout, values: Table, countries: Table) 
         coded.append(f"CASE WHEN {word} IN ({allowed}) THEN {word} END AS {column}")
     for column in ("purpose", "reason", "end_reason", "domain", "port", "region", *layout.further_columns):
         mapping = layout.mapping(column)
-        coded.append(f"{mapped_sql(f'v_{column}', mapping) if mapping else 'CAST(NULL AS VARCHAR)'} AS {column}")
+        coded.append(
+            f"{mapped_sql(f'v_{column}', mapping) if mapping else 'CAST(NULL AS VARCHAR)'} AS {column}"
+        )
     table = engine.view(
         f"ingest_{layout.name}_codes",
         f"SELECT v.*, {', '.join(coded)} FROM source_values v {' '.join(joins)}",
@@ -115,7 +141,12 @@ def read_codes(engine: Engine, layout: Layout, values: Table, countries: Table) 
 
 def coded_columns(layout: Layout, unmapped: str) -> list[str]:
     """The columns with a closed list of values whose unknown values are to be treated so."""
-    columns = [*COUNTRY_COLUMNS, *WORDS, *("purpose", "reason", "end_reason", "domain", "port", "region"), *layout.further_columns]
+    columns = [
+        *COUNTRY_COLUMNS,
+        *WORDS,
+        *("purpose", "reason", "end_reason", "domain", "port", "region"),
+        *layout.further_columns,
+    ]
     return [
         column
         for column in columns
@@ -145,7 +176,8 @@ def check_codes(engine: Engine, layout: Layout, coded: Table) -> None:
         raise SourceError(
             f"source {layout.name}: "
             + "; ".join(problems)
-            + ". Add the codes to `map` of the column (countries: to `countries`), or say `unmapped: missing` or `reject`"
+            + ". Add the codes to `map` of the column (countries: to `countries`), "
+            + "or say `unmapped: missing` or `reject`"
         )
 
 
@@ -160,7 +192,8 @@ def read_dates(engine: Engine, layout: Layout, coded: Table) -> Table:
         f"""WITH candidates AS (SELECT *, {_candidates(layout, (main, *others))} FROM coded),
         main_read AS (SELECT *, {_resolved(layout, (main,), end)} FROM candidates),
         main_iso AS (SELECT *, {_first_existing(layout, main)} AS iso_{main} FROM main_read),
-        anchored AS (SELECT *, coalesce(substring({known_parts_sql(f"iso_{main}")}, 1, 10), {end}) AS anchor FROM main_iso),
+        anchored AS (
+            SELECT *, coalesce(substring({known_parts_sql(f"iso_{main}")}, 1, 10), {end}) AS anchor FROM main_iso),
         others_read AS (SELECT * {", " + _resolved(layout, others, "anchor") if others else ""} FROM anchored)
         SELECT * {_left_out(layout, (main, *others))}
                {"".join(f", {_first_existing(layout, column)} AS iso_{column}" for column in others)}
@@ -216,7 +249,9 @@ def _resolved(layout: Layout, columns: tuple[str, ...] | list[str], anchor: str)
 
 def _first_existing(layout: Layout, column: str) -> str:
     texts = [f"resolved_{column}_{index}" for index in range(len(layout.formats(column)))]
-    return "coalesce(" + ", ".join(f"CASE WHEN {exists_sql(text)} THEN {text} END" for text in texts) + ", NULL)"
+    return (
+        "coalesce(" + ", ".join(f"CASE WHEN {exists_sql(text)} THEN {text} END" for text in texts) + ", NULL)"
+    )
 
 
 # The reasons for which a row is not accepted, by kind, in the order in which they are tried.
@@ -244,7 +279,9 @@ def _crossings(layout: Layout) -> list[Rule]:
     outside = []
     if covers is not None:
         first, last = covers.from_date.isoformat(), covers.to_date.isoformat()
-        outside = [("crossed_date_outside_coverage", f"d_crossed_at NOT BETWEEN DATE '{first}' AND DATE '{last}'")]
+        outside = [
+            ("crossed_date_outside_coverage", f"d_crossed_at NOT BETWEEN DATE '{first}' AND DATE '{last}'")
+        ]
     return [
         *_day_needed("crossed_date", "crossed_at"),
         *outside,
@@ -256,7 +293,10 @@ def _crossings(layout: Layout) -> list[Rule]:
 def _register(layout: Layout) -> list[Rule]:
     return [
         *_day_needed("valid_from", "valid_from"),
-        ("ended_date_unreadable", "v_ended_date IS NOT NULL AND (d_ended_date IS NULL OR p_ended_date <> 'day')"),
+        (
+            "ended_date_unreadable",
+            "v_ended_date IS NOT NULL AND (d_ended_date IS NULL OR p_ended_date <> 'day')",
+        ),
         ("ends_before_it_begins", "d_ended_date < d_valid_from"),
     ]
 
@@ -296,14 +336,21 @@ ROW_RULES: dict[str, Callable[[Layout], list[Rule]]] = {
 def reject_rows(engine: Engine, layout: Layout, dated: Table) -> Table:
     """Add `reason`: why a row is not accepted; null where it is."""
     rules = ROW_RULES[layout.source.kind](layout)
-    rules += [(f"{column}_unknown", f"v_{column} IS NOT NULL AND {column} IS NULL") for column in coded_columns(layout, "reject")]
+    rules += [
+        (f"{column}_unknown", f"v_{column} IS NOT NULL AND {column} IS NULL")
+        for column in coded_columns(layout, "reject")
+    ]
     if layout.mapping("record_id") is not None:
         rules.append(("record_id_missing", "v_record_id IS NULL"))
-    rules.append((
-        "no_identifying_field",
-        "coalesce(v_surname, v_given_names, v_full_name, v_document_number, v_person_number, v_person_id) IS NULL",
-    ))
+    rules.append(
+        (
+            "no_identifying_field",
+            "coalesce(v_surname, v_given_names, v_full_name, v_document_number, v_person_number, v_person_id) IS NULL",
+        )
+    )
     cases = " ".join(f"WHEN {condition} THEN {text_literal(reason)}" for reason, condition in rules)
     return engine.step(
-        f"ingest_{layout.name}_judged", f"SELECT *, CASE {cases} END AS reason_rejected FROM dated", dated=dated
+        f"ingest_{layout.name}_judged",
+        f"SELECT *, CASE {cases} END AS reason_rejected FROM dated",
+        dated=dated,
     )

@@ -1,12 +1,19 @@
 """Linkage: which identities are probably the same person."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from miglink.config.stages import LinkageSettings
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.linkage.blocking import Block, choose_blocks
-from miglink.stages.linkage.comparisons import Comparison, both_sides_sql, choose_comparisons, label_sql, prepare_identities
+from miglink.stages.linkage.comparisons import (
+    Comparison,
+    both_sides_sql,
+    choose_comparisons,
+    label_sql,
+    prepare_identities,
+)
 from miglink.stages.linkage.frequencies import count_frequencies, frequency_columns
 from miglink.stages.linkage.training import Model, open_linker, save_model, train
 
@@ -14,11 +21,18 @@ from miglink.stages.linkage.training import Model, open_linker, save_model, trai
 _BOUND_WEIGHT = 1000.0
 
 
+@dataclass(frozen=True)
+class Identified:
+    """Records by identity, and what clerks have decided about pairs of records."""
+
+    identities: Table
+    record_identities: Table
+    judgements: Table
+
+
 def link(
     engine: Engine,
-    identities: Table,
-    record_identities: Table,
-    judgements: Table,
+    identified: Identified,
     settings: LinkageSettings,
     further_columns: tuple[str, ...],
     model_path: Path,
@@ -32,11 +46,11 @@ def link(
     Errors: ConfigError if a comparison names a field that does not exist.
     Source: Fellegi and Sunter 1969; Splink 5.
     """
-    prepared = prepare_identities(engine, identities)
+    prepared = prepare_identities(engine, identified.identities)
     comparisons = choose_comparisons(engine, prepared, settings, further_columns)
     blocks = choose_blocks(comparisons, settings)
-    bound = _bound_pairs(engine, prepared, record_identities, judgements)
-    if not comparisons or not blocks or engine.count(identities) < 2:
+    bound = _bound_pairs(engine, prepared, identified)
+    if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
     model = train(engine, prepared, comparisons, blocks, settings)
     save_model(model_path, model, settings.seed)
@@ -53,7 +67,9 @@ def _score(
 ) -> Table:
     """The pairs that Splink scores at least keep_p_match, with the number of the level of each comparison."""
     comparisons, blocks = compared
-    frequencies = {column: count_frequencies(engine, prepared, column) for column in frequency_columns(comparisons)}
+    frequencies = {
+        column: count_frequencies(engine, prepared, column) for column in frequency_columns(comparisons)
+    }
     linker = open_linker(engine, prepared, model.settings, frequencies)
     predicted = linker.inference.predict(threshold_match_probability=keep_p_match)
     rules = " ".join(f"WHEN '{index}' THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
@@ -62,7 +78,8 @@ def _score(
     return engine.step(
         "linkage_scored",
         f"""WITH pairs AS (
-            SELECT p.unique_id_l, p.unique_id_r, p.match_key, p.match_weight, p.match_probability, {both_sides_sql(columns)}
+            SELECT p.unique_id_l, p.unique_id_r, p.match_key, p.match_weight, p.match_probability,
+                   {both_sides_sql(columns)}
             FROM {predicted.physical_name} p JOIN prepared l ON l.unique_id = p.unique_id_l
             JOIN prepared r ON r.unique_id = p.unique_id_r)
         SELECT unique_id_l, unique_id_r, CASE CAST(match_key AS VARCHAR) {rules} END AS blocking_rule,
@@ -72,7 +89,7 @@ def _score(
     )
 
 
-def _bound_pairs(engine: Engine, prepared: Table, record_identities: Table, judgements: Table) -> Table:
+def _bound_pairs(engine: Engine, prepared: Table, identified: Identified) -> Table:
     """Pairs that are one person whatever the model says: judged a match, or one person in a source already linked."""
     return engine.step(
         "linkage_bound",
@@ -87,10 +104,11 @@ def _bound_pairs(engine: Engine, prepared: Table, record_identities: Table, judg
         bound AS (
             SELECT least(a, b) AS identity_id_l, greatest(a, b) AS identity_id_r, 'judgement' AS rule FROM judged
             UNION ALL SELECT a, b, 'given_person' FROM firsts WHERE a <> b)
-        SELECT identity_id_l, identity_id_r, max(rule) AS blocking_rule FROM bound GROUP BY identity_id_l, identity_id_r""",
+        SELECT identity_id_l, identity_id_r, max(rule) AS blocking_rule FROM bound
+        GROUP BY identity_id_l, identity_id_r""",
         prepared=prepared,
-        record_identities=record_identities,
-        judgements=judgements,
+        record_identities=identified.record_identities,
+        judgements=identified.judgements,
     )
 
 
@@ -111,15 +129,16 @@ def _collect_links(
     return engine.query(
         "links",
         f"""WITH pairs AS (
-            SELECT least(l.identity_id, r.identity_id) AS identity_id_l, greatest(l.identity_id, r.identity_id) AS identity_id_r,
-                   s.*
+            SELECT least(l.identity_id, r.identity_id) AS identity_id_l,
+                   greatest(l.identity_id, r.identity_id) AS identity_id_r, s.*
             FROM scored s JOIN prepared l ON l.unique_id = s.unique_id_l JOIN prepared r ON r.unique_id = s.unique_id_r)
         SELECT coalesce(s.identity_id_l, b.identity_id_l) AS identity_id_l,
                coalesce(s.identity_id_r, b.identity_id_r) AS identity_id_r,
                coalesce(b.blocking_rule, s.blocking_rule) AS blocking_rule,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST({_BOUND_WEIGHT} AS DOUBLE) ELSE ROUND(s.match_weight, 6) END
-                   AS match_weight,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE) ELSE ROUND(s.p_match, 6) END AS p_match{kept}
+               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST({_BOUND_WEIGHT} AS DOUBLE)
+                    ELSE ROUND(s.match_weight, 6) END AS match_weight,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
+                    ELSE ROUND(s.p_match, 6) END AS p_match{kept}
         FROM pairs s FULL OUTER JOIN bound b
           ON b.identity_id_l = s.identity_id_l AND b.identity_id_r = s.identity_id_r""",
         scored=scored,

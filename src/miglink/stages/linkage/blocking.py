@@ -59,6 +59,11 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
 
 def training_blocks(blocks: Sequence[Block]) -> list[Block]:
     """The blocks in which m is estimated: those that together leave every comparison free in at least one."""
-    wanted = (("document_number",), ("surname_key", "birth_day_iso"), ("given_names_key", "birth_day_iso"), ("name_words", "birth_year"))
+    wanted = (
+        ("document_number",),
+        ("surname_key", "birth_day_iso"),
+        ("given_names_key", "birth_day_iso"),
+        ("name_words", "birth_year"),
+    )
     chosen = [block for block in blocks if block.columns in wanted]
     return chosen or list(blocks)

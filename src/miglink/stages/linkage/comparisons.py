@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from miglink.codes import particles
 from miglink.config.stages import ComparisonSettings, LinkageSettings
 from miglink.engine import Engine, Table, text_literal
-from miglink.codes import particles
 from miglink.errors import ConfigError
 from miglink.tables import IDENTIFYING
 
@@ -51,8 +51,10 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
     return engine.step(
         "linkage_identities",
         f"""WITH keyed AS (
-            SELECT *, replace(surname_ascii, ' ', '') AS surname_key, replace(given_names_ascii, ' ', '') AS given_names_key,
-                   replace(surname_icao, ' ', '') AS surname_icao_key, replace(given_names_icao, ' ', '') AS given_names_icao_key,
+            SELECT *, replace(surname_ascii, ' ', '') AS surname_key,
+                   replace(given_names_ascii, ' ', '') AS given_names_key,
+                   replace(surname_icao, ' ', '') AS surname_icao_key,
+                   replace(given_names_icao, ' ', '') AS given_names_icao_key,
                    {_core("surname_ascii", words)} AS surname_core,
                    nullif(array_to_string(list_sort(string_split(
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
@@ -65,7 +67,8 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
                substring(birth_iso, 1, 4) AS birth_year,
                CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
-               substring(birth_iso, 1, 5) || substring(birth_iso, 9, 2) || '-' || substring(birth_iso, 6, 2) AS birth_swapped,
+               substring(birth_iso, 1, 5) || substring(birth_iso, 9, 2) || '-' || substring(birth_iso, 6, 2)
+                   AS birth_swapped,
                substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start
         FROM keyed""",
         identities=identities,
@@ -88,9 +91,15 @@ def _begins(column: str) -> str:
     return f"(starts_with({column}_l, {column}_r) OR starts_with({column}_r, {column}_l))"
 
 
-_SAME_SURNAME = "(surname_key_l = surname_key_r OR surname_icao_key_l = surname_icao_key_r OR surname_core_l = surname_core_r)"
+_SAME_SURNAME = (
+    "(surname_key_l = surname_key_r OR surname_icao_key_l = surname_icao_key_r "
+    "OR surname_core_l = surname_core_r)"
+)
 _SAME_GIVEN = "(given_names_key_l = given_names_key_r OR given_names_icao_key_l = given_names_icao_key_r)"
-_NEAR_SURNAME = f"({_SAME_SURNAME} OR {_similar('surname_key', 0.9)} OR {_begins('surname_key')} OR surname_first_l = surname_first_r)"
+_NEAR_SURNAME = (
+    f"({_SAME_SURNAME} OR {_similar('surname_key', 0.9)} OR {_begins('surname_key')} "
+    "OR surname_first_l = surname_first_r)"
+)
 _NEAR_GIVEN = f"({_SAME_GIVEN} OR {_similar('given_names_key', 0.9)} OR {_begins('given_names_key')})"
 _NO_GIVEN = "(given_names_key_l IS NULL OR given_names_key_r IS NULL)"
 # Brothers and sisters born on one day: surname and date of birth agree for one reason and must count once.
@@ -132,10 +141,16 @@ def _date(field: str) -> Comparison:
         "birth_iso_l IS NULL OR birth_iso_r IS NULL",
         (
             Level("same day", f"birth_iso_l = birth_iso_r AND {known}", "birth_iso"),
-            Level("same year, day not known or 1 January", f"birth_year_l = birth_year_r AND (NOT ({known}) OR {first})"),
+            Level(
+                "same year, day not known or 1 January",
+                f"birth_year_l = birth_year_r AND (NOT ({known}) OR {first})",
+            ),
             Level("day and month swapped", "birth_iso_l = birth_swapped_r"),
             Level("one digit", "levenshtein(birth_iso_l, birth_iso_r) <= 1"),
-            Level("same year, or same day and month", "birth_year_l = birth_year_r OR birth_month_day_l = birth_month_day_r"),
+            Level(
+                "same year, or same day and month",
+                "birth_year_l = birth_year_r OR birth_month_day_l = birth_month_day_r",
+            ),
         ),
         sampled_within=("birth_day_iso",),
     )
@@ -149,7 +164,10 @@ def _document(field: str) -> Comparison:
         ("document_number", "document_folded", "document_country"),
         "document_number_l IS NULL OR document_number_r IS NULL",
         (
-            Level("same number", f"document_number_l = document_number_r AND NOT coalesce({other_country}, false)"),
+            Level(
+                "same number",
+                f"document_number_l = document_number_r AND NOT coalesce({other_country}, false)",
+            ),
             Level(
                 "one character, or characters that look alike",
                 "document_folded_l = document_folded_r OR (length(document_number_l) > 5 "
@@ -176,7 +194,14 @@ def _number(field: str) -> Comparison:
 
 
 # Fields with so few values that random pairs often agree on them.
-_FEW_VALUES = ("sex", "citizenship", "citizenship_2", "birth_country", "document_country", "birth_date_precision")
+_FEW_VALUES = (
+    "sex",
+    "citizenship",
+    "citizenship_2",
+    "birth_country",
+    "document_country",
+    "birth_date_precision",
+)
 
 
 def _exact(field: str) -> Comparison:
@@ -253,7 +278,9 @@ def _once(comparisons: list[Comparison]) -> list[Comparison]:
     if not any(comparison.columns == _NAME_COLUMNS for comparison in comparisons):
         return comparisons
     return [
-        replace(comparison, null=f"{comparison.null} OR {_TWINS}", columns=(*comparison.columns, *_NAME_COLUMNS))
+        replace(
+            comparison, null=f"{comparison.null} OR {_TWINS}", columns=(*comparison.columns, *_NAME_COLUMNS)
+        )
         if comparison.field in ("birth_date", "citizenship")
         else comparison
         for comparison in comparisons
@@ -270,7 +297,9 @@ def _named(settings: ComparisonSettings, further_columns: tuple[str, ...]) -> Co
         return _BY_KIND[settings.kind](settings.field)
     natural = {"name": "name", "date": "birth_date", "document": "document"}.get(settings.kind)
     if natural != settings.field:
-        raise ConfigError(f"linkage.comparisons: kind {settings.kind!r} does not suit field {settings.field!r}")
+        raise ConfigError(
+            f"linkage.comparisons: kind {settings.kind!r} does not suit field {settings.field!r}"
+        )
     return _BY_FIELD[settings.field](settings.field)
 
 
@@ -296,13 +325,17 @@ def splink_comparison(comparison: Comparison) -> dict[str, Any]:
 def level_sql(comparison: Comparison) -> str:
     """The number of the level of a pair: -1 not known, 0 everything else, the strongest highest (as Splink counts)."""
     top = len(comparison.levels)
-    cases = " ".join(f"WHEN {level.condition} THEN {top - index}" for index, level in enumerate(comparison.levels))
+    cases = " ".join(
+        f"WHEN {level.condition} THEN {top - index}" for index, level in enumerate(comparison.levels)
+    )
     return f"CASE WHEN {comparison.null} THEN -1 {cases} ELSE 0 END"
 
 
 def label_sql(comparison: Comparison) -> str:
     """The level of a pair in words."""
-    cases = " ".join(f"WHEN {level.condition} THEN {text_literal(level.label)}" for level in comparison.levels)
+    cases = " ".join(
+        f"WHEN {level.condition} THEN {text_literal(level.label)}" for level in comparison.levels
+    )
     return f"CASE WHEN {comparison.null} THEN 'not known' {cases} ELSE 'other' END"
 
 

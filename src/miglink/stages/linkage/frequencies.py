@@ -8,15 +8,17 @@ from miglink.stages.linkage.comparisons import Comparison
 
 def frequency_columns(comparisons: Sequence[Comparison]) -> list[str]:
     """The columns whose frequency some level uses."""
-    return sorted({level.frequency for comparison in comparisons for level in comparison.levels if level.frequency})
+    return sorted(
+        {level.frequency for comparison in comparisons for level in comparison.levels if level.frequency}
+    )
 
 
 def count_frequencies(engine: Engine, identities: Table, column: str) -> Table:
     """Give the share of other persons who carry each value of a column: `<column>`, `tf_<column>`.
 
-    Records and identities of a frequent traveller must not make a name look common, so persons are counted, as distinct
-    pairs of name and date of birth: of c that carry a value, c − 1 are others. For a value that one person carries it is
-    the expected count of a value seen once, 2·N2/N1 (N1, N2: values carried by one and by two), not 0.
+    Records and identities of a frequent traveller must not make a name look common, so persons are counted, as
+    distinct pairs of name and date of birth: of c that carry a value, c − 1 are others. For a value that one person
+    carries it is the expected count of a value seen once, 2·N2/N1 (N1, N2: values carried by one and by two), not 0.
     Source: Good 1953 (frequencies of species seen once).
     """
     return engine.step(
@@ -31,7 +33,8 @@ def count_frequencies(engine: Engine, identities: Table, column: str) -> Table:
                    count(*) FILTER (WHERE n_holders = 2) AS n_twice
             FROM counts)
         SELECT value AS {column},
-               greatest(n_holders - 1, least(1.0, 2.0 * greatest(n_twice, 1) / greatest(n_once, 1))) / n_all AS tf_{column}
+               greatest(n_holders - 1, least(1.0, 2.0 * greatest(n_twice, 1) / greatest(n_once, 1))) / n_all
+                   AS tf_{column}
         FROM counts CROSS JOIN sizes""",
         identities=identities,
     )

@@ -36,7 +36,11 @@ class Patterns:
 
 
 def count_patterns(
-    engine: Engine, identities: Table, comparisons: Sequence[Comparison], blocks: Sequence[Block], sample: tuple[int, int]
+    engine: Engine,
+    identities: Table,
+    comparisons: Sequence[Comparison],
+    blocks: Sequence[Block],
+    sample: tuple[int, int],
 ) -> Patterns:
     """Count the patterns of all pairs: blocked pairs in full, the others from a random sample that is weighted up.
 
@@ -53,8 +57,12 @@ def count_patterns(
     seen = [f"NOT {block.pair_condition()}" for block in blocks]
     strata = []
     for key in dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within):
-        pairs = engine.step(f"linkage_pairs_within_{key}", _pairs_within_sql(key, seed), identities=identities)
-        strata.append(_count(engine, identities, pairs, comparisons, ("p.weight", "weight", " AND ".join(seen))))
+        pairs = engine.step(
+            f"linkage_pairs_within_{key}", _pairs_within_sql(key, seed), identities=identities
+        )
+        strata.append(
+            _count(engine, identities, pairs, comparisons, ("p.weight", "weight", " AND ".join(seen)))
+        )
         seen.append(f"NOT coalesce({key}_l = {key}_r, false)")
     n = engine.count(identities)
     sampled = engine.step("linkage_random_pairs", _random_pairs_sql(n, n_pairs, seed), identities=identities)
@@ -69,7 +77,8 @@ def count_patterns(
     # what it is told.
     both = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1).sort("is_blocked", *names)
     within = engine.collect(
-        f"SELECT sum(least(n_records, {_MOST_REPEATS}) * (least(n_records, {_MOST_REPEATS}) - 1) / 2) AS n FROM identities",
+        f"""SELECT sum(least(n_records, {_MOST_REPEATS}) * (least(n_records, {_MOST_REPEATS}) - 1) / 2) AS n
+        FROM identities""",
         identities=identities,
     )
     levels = both.select(names).to_numpy().astype(np.int64)
@@ -98,16 +107,22 @@ def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
     """Random pairs: every identity with those that stand certain distances away in a random order."""
     n_shifts = max(1, min(-(-n_pairs // n), n - 1))
     # Distances spread over the whole order by the golden ratio: no two alike, whatever n is.
-    shifts = ", ".join(str(1 + int(number * 0.6180339887498949 * (n - 1)) % (n - 1)) for number in range(1, n_shifts + 1))
+    shifts = ", ".join(
+        str(1 + int(number * 0.6180339887498949 * (n - 1)) % (n - 1)) for number in range(1, n_shifts + 1)
+    )
     return f"""WITH placed AS (
-        SELECT unique_id, row_number() OVER (ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place FROM identities),
+        SELECT unique_id, row_number() OVER (ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place
+        FROM identities),
     drawn AS (SELECT unique_id, place, unnest([{shifts}]) AS shift FROM placed)
     SELECT least(d.unique_id, q.unique_id) AS unique_id_l, greatest(d.unique_id, q.unique_id) AS unique_id_r
     FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % {n}"""
 
 
 def _pairs_within_sql(key: str, seed: int) -> str:
-    """Pairs that share a value, each identity with the next in a random order; weight: pairs of the value for each drawn."""
+    """Pairs that share a value, each identity with the next in a random order.
+
+    Weight: pairs of the value for each drawn.
+    """
     return f"""WITH grouped AS (
         SELECT unique_id, {key} AS value,
                row_number() OVER (PARTITION BY {key} ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place,
@@ -120,14 +135,20 @@ def _pairs_within_sql(key: str, seed: int) -> str:
 
 
 def _count(
-    engine: Engine, identities: Table, pairs: Table, comparisons: Sequence[Comparison], counting: tuple[str, str, str]
+    engine: Engine,
+    identities: Table,
+    pairs: Table,
+    comparisons: Sequence[Comparison],
+    counting: tuple[str, str, str],
 ) -> pl.DataFrame:
     """Patterns of these pairs; `counting` is the weight of a pair, of its pairs of records, and which pairs count."""
     weight, record_weight, condition = counting
     # All prepared columns stand on both sides, for any of them may be part of a blocking rule.
     described = engine.collect("SELECT * FROM identities LIMIT 0", identities=identities)
     both = both_sides_sql(described.columns)
-    gammas = ", ".join(f"CAST({level_sql(comparison)} AS BIGINT) AS {comparison.field}" for comparison in comparisons)
+    gammas = ", ".join(
+        f"CAST({level_sql(comparison)} AS BIGINT) AS {comparison.field}" for comparison in comparisons
+    )
     names = ", ".join(comparison.field for comparison in comparisons)
     return engine.collect(
         f"""WITH both_sides AS (
@@ -153,7 +174,9 @@ class Mixture:
     has_converged: bool = False
 
 
-def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tolerance: float = 1e-7) -> Mixture:
+def fit_mixture(
+    patterns: Patterns, start: Mixture, most_rounds: int = 2000, tolerance: float = 1e-7
+) -> Mixture:
     """Fit the Fellegi–Sunter mixture to the counts of patterns by expectation and maximisation.
 
     The share of matches and u come from pairs of identities that are not matches, not from all random pairs. m comes
@@ -165,7 +188,8 @@ def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tol
     Source: Fellegi and Sunter 1969; Winkler 1988 (EM for record linkage).
     """
     indicators = [
-        (patterns.levels[:, [index]] == np.arange(len(m))).astype(np.float64) for index, m in enumerate(start.m)
+        (patterns.levels[:, [index]] == np.arange(len(m))).astype(np.float64)
+        for index, m in enumerate(start.m)
     ]
     within = [np.eye(len(m))[-1] * patterns.n_within for m in start.m]
     counts, current = patterns.n_pairs, start
@@ -177,13 +201,27 @@ def fit_mixture(patterns: Patterns, start: Mixture, most_rounds: int = 2000, tol
         record_matches, others = patterns.n_record_pairs * is_match, counts * (1.0 - is_match)
         u = tuple(_shares(others @ known) for known in indicators)
         m = tuple(
-            _shares(_without_family(agree + record_matches @ known, (record_matches, known, family, shares), patterns))
+            _shares(
+                _without_family(
+                    agree + record_matches @ known, (record_matches, known, family, shares), patterns
+                )
+            )
             for known, agree, family, shares in zip(indicators, within, patterns.family, u, strict=True)
         )
         p_match = float(np.clip((counts @ is_match) / counts.sum(), 1e-15, 0.5))
-        moved = max(float(np.abs(np.log(new) - np.log(old)).max()) for new, old in zip((*m, *u), (*current.m, *current.u), strict=True))
+        moved = max(
+            float(np.abs(np.log(new) - np.log(old)).max())
+            for new, old in zip((*m, *u), (*current.m, *current.u), strict=True)
+        )
         moved = max(moved, abs(float(np.log(p_match) - np.log(current.p_match))))
-        current = Mixture(p_match, m, u, float(counts @ np.where(patterns.is_blocked, total, with_prior_u) / counts.sum()), n_rounds, moved < tolerance)
+        current = Mixture(
+            p_match,
+            m,
+            u,
+            float(counts @ np.where(patterns.is_blocked, total, with_prior_u) / counts.sum()),
+            n_rounds,
+            moved < tolerance,
+        )
         if current.has_converged:
             break
     return current
@@ -213,8 +251,12 @@ def _without_family(
 def _log_densities(
     indicators: Sequence[NDArray[np.float64]], mixture: Mixture
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    log_m = np.sum([indicator @ np.log(m) for indicator, m in zip(indicators, mixture.m, strict=True)], axis=0)
-    log_u = np.sum([indicator @ np.log(u) for indicator, u in zip(indicators, mixture.u, strict=True)], axis=0)
+    log_m = np.sum(
+        [indicator @ np.log(m) for indicator, m in zip(indicators, mixture.m, strict=True)], axis=0
+    )
+    log_u = np.sum(
+        [indicator @ np.log(u) for indicator, u in zip(indicators, mixture.u, strict=True)], axis=0
+    )
     return log_m, log_u
 
 

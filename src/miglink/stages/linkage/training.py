@@ -15,7 +15,6 @@ from miglink.stages.linkage.blocking import Block, training_blocks
 from miglink.stages.linkage.comparisons import Comparison, splink_comparison
 from miglink.stages.linkage.patterns import Mixture, Patterns, count_patterns, fit_mixture
 
-
 # A field tells who somebody is if two random persons agree on it less often than this.
 _TELLING = 0.01
 
@@ -45,19 +44,25 @@ def splink_settings(comparisons: Sequence[Comparison], blocks: Sequence[Block]) 
 
 
 def train(
-    engine: Engine, identities: Table, comparisons: Sequence[Comparison], blocks: Sequence[Block], settings: LinkageSettings
+    engine: Engine,
+    identities: Table,
+    comparisons: Sequence[Comparison],
+    blocks: Sequence[Block],
+    settings: LinkageSettings,
 ) -> Model:
     """Estimate m by EM in several blocks and u from random pairs with Splink, then correct both.
 
     Splink takes u from random pairs as if none were a match, and m from pairs that a block has selected. With several
-    identities a person the first is badly wrong for fields that identify (linkage of event data), so both are refitted to
-    the patterns of the whole space of pairs, starting from Splink's values. A training block that fails is left
-    out and recorded; if all fail, the refit starts from plain values.
+    identities a person the first is badly wrong for fields that identify (linkage of event data), so both are refitted
+    to the patterns of the whole space of pairs, starting from Splink's values. A training block that fails is left out
+    and recorded; if all fail, the refit starts from plain values.
     Source: Fellegi and Sunter 1969; Splink 5 (training); Winkler 1988.
     """
     plain = splink_settings(comparisons, blocks)
     trained, history = _train_with_splink(engine, identities, plain, training_blocks(blocks), settings)
-    patterns = count_patterns(engine, identities, comparisons, blocks, (settings.training_pairs, settings.seed))
+    patterns = count_patterns(
+        engine, identities, comparisons, blocks, (settings.training_pairs, settings.seed)
+    )
     start = _start(trained, comparisons, patterns)
     fitted = fit_mixture(patterns, start)
     history.append(
@@ -73,7 +78,11 @@ def train(
 
 
 def _train_with_splink(
-    engine: Engine, identities: Table, plain: dict[str, Any], blocks: Sequence[Block], settings: LinkageSettings
+    engine: Engine,
+    identities: Table,
+    plain: dict[str, Any],
+    blocks: Sequence[Block],
+    settings: LinkageSettings,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Splink's own training; a linker is made anew after every failure, for a failed session spoils it."""
     history: list[dict[str, Any]] = []
@@ -96,7 +105,10 @@ def _train_with_splink(
 
 
 def open_linker(
-    engine: Engine, identities: Table, settings: dict[str, Any], frequencies: Mapping[str, Table] | None = None
+    engine: Engine,
+    identities: Table,
+    settings: dict[str, Any],
+    frequencies: Mapping[str, Table] | None = None,
 ) -> Any:
     """A linker of its own: Splink's cache sits on the database API and must not be shared."""
     from splink import Linker
@@ -106,7 +118,9 @@ def open_linker(
     api = engine.splink_api(linkage_input=identities, **named)
     linker = Linker(api.register("linkage_input"), settings, log_level=None)
     for column in frequencies or {}:
-        linker.table_management.register_term_frequency_lookup(api.register(f"linkage_frequency_{column}"), column)
+        linker.table_management.register_term_frequency_lookup(
+            api.register(f"linkage_frequency_{column}"), column
+        )
     return linker
 
 
@@ -132,12 +146,21 @@ def _start(trained: dict[str, Any], comparisons: Sequence[Comparison], patterns:
         for index, comparison in enumerate(comparisons)
     ]
     p_match = float(patterns.n_pairs[is_match].sum() / patterns.n_pairs.sum())
-    return Mixture(float(np.clip(p_match, 1e-15, 0.2)), tuple(m), tuple(counts / counts.sum() for counts in u))
+    return Mixture(
+        float(np.clip(p_match, 1e-15, 0.2)), tuple(m), tuple(counts / counts.sum() for counts in u)
+    )
 
 
-def _rounded(values: list[float | None], plain: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _rounded(
+    values: list[float | None], plain: np.ndarray[Any, np.dtype[np.float64]]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Rounded, so that the last digits of parallel sums do not move the result; kept off 0."""
-    filled = np.array([default if value is None else float(f"{value:.6g}") for value, default in zip(values, plain, strict=True)])
+    filled = np.array(
+        [
+            default if value is None else float(f"{value:.6g}")
+            for value, default in zip(values, plain, strict=True)
+        ]
+    )
     kept = np.maximum(filled, 1e-9)
     return np.asarray(kept / kept.sum(), dtype=np.float64)
 
@@ -154,7 +177,12 @@ def _with_parameters(plain: dict[str, Any], fitted: Mixture) -> dict[str, Any]:
 
 def save_model(path: Path, model: Model, seed: int) -> None:
     """Write model.json: what re-scoring needs and how the parameters came about."""
-    text = {"settings": model.settings, "n_identities": model.n_identities, "seed": seed, "history": model.history}
+    text = {
+        "settings": model.settings,
+        "n_identities": model.n_identities,
+        "seed": seed,
+        "history": model.history,
+    }
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(text, indent=1, sort_keys=True), encoding="utf-8")
     part.replace(path)

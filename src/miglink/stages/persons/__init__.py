@@ -1,7 +1,6 @@
 """Persons: identities joined into persons who keep their ids."""
 
 from dataclasses import dataclass
-from datetime import date
 
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table
@@ -33,21 +32,22 @@ class Persons:
     conflicts: Table
 
 
+@dataclass(frozen=True)
+class Country:
+    """The country as the run sees it; `current_sources` hold at most one record that has not ended for each person."""
+
+    alpha_3: str
+    period: Period
+    current_sources: tuple[str, ...]
+
+
 def find_persons(
-    engine: Engine,
-    linked: Linked,
-    settings: PersonsSettings,
-    current_sources: tuple[str, ...],
-    period: Period,
-    *,
-    key: str,
-    reporting_country: str,
+    engine: Engine, linked: Linked, country: Country, settings: PersonsSettings, key: str
 ) -> Persons:
     """Join identities into persons along accepted links, under constraints, and give persons their ids.
 
     Reads: records, identities, record_identities, links, judgements; the persons of an earlier run if one is named.
     Gives: persons, person_traits, identity_persons, record_persons, person_draws, conflicts.
-    `current_sources` hold at most one record that has not ended for each person.
     Errors: ConfigError if the earlier run cannot be read.
     Source: constrained single linkage (clusters.py); pseudonyms by keyed SHA-256.
     """
@@ -59,26 +59,38 @@ def find_persons(
     edges = _edges(engine, nodes, linked.links, settings.accept_p_match)
     apart = _apart(engine, nodes, linked)
     inputs = {"records": linked.records, "record_identities": linked.record_identities, "nodes": nodes}
-    exclusive = exclusive_values(engine, inputs, current_sources)
+    exclusive = exclusive_values(engine, inputs, country.current_sources)
     clusters = engine.step(
         "persons_clustered_identities",
         "SELECT n.unique_id, n.identity_id, c.cluster FROM nodes n JOIN clusters c USING (unique_id)",
         nodes=nodes,
         clusters=constrained_clusters(engine, nodes, edges, exclusive, apart),
     )
-    ids = give_ids(engine, clusters, linked.record_identities, key, settings.previous, period.data_to_date)
+    ids = give_ids(
+        engine, clusters, linked.record_identities, key, settings.previous, country.period.data_to_date
+    )
     clustered = engine.step(
         "persons_clustered",
         "SELECT c.unique_id, c.identity_id, c.cluster, i.person_id FROM clusters c JOIN ids i USING (cluster)",
         clusters=clusters,
         ids=ids,
     )
+    constraints = {"edges": edges, "clustered": clustered, "exclusive": exclusive, "apart": apart}
+    doubtful = _doubtful(engine, nodes, edges, clustered, linked.links, settings)
+    return _describe(engine, linked, country, constraints, {"ids": ids, "doubtful": doubtful})
+
+
+def _describe(
+    engine: Engine, linked: Linked, country: Country, constraints: dict[str, Table], known: dict[str, Table]
+) -> Persons:
+    """The tables of persons whose clusters and ids are known."""
     identity_persons = engine.query(
-        "identity_persons", "SELECT identity_id, person_id FROM clustered", clustered=clustered
+        "identity_persons", "SELECT identity_id, person_id FROM clustered", clustered=constraints["clustered"]
     )
     record_persons = engine.query(
         "record_persons",
-        "SELECT r.source, r.record_id, p.person_id FROM record_identities r JOIN identity_persons p USING (identity_id)",
+        """SELECT r.source, r.record_id, p.person_id
+        FROM record_identities r JOIN identity_persons p USING (identity_id)""",
         record_identities=linked.record_identities,
         identity_persons=identity_persons,
     )
@@ -90,14 +102,10 @@ def find_persons(
         record_identities=linked.record_identities,
         identity_persons=identity_persons,
     )
-    doubtful = _doubtful(engine, nodes, edges, clustered, linked.links, settings)
     facts = {"person_records": person_records}
-    persons = collect_persons(engine, {**facts, "ids": ids, "doubtful": doubtful}, period.from_date)
-    traits = collect_traits(engine, facts, reporting_country)
-    conflicts = collect_conflicts(
-        engine,
-        {**facts, "edges": edges, "clustered": clustered, "exclusive": exclusive, "apart": apart, "persons": persons},
-    )
+    persons = collect_persons(engine, facts | known, country.period.from_date)
+    traits = collect_traits(engine, facts, country.alpha_3)
+    conflicts = collect_conflicts(engine, facts | constraints | {"persons": persons})
     draws = engine.query(
         "person_draws",
         "SELECT CAST(1 AS INTEGER) AS draw, identity_id, person_id FROM identity_persons WHERE false",
@@ -140,7 +148,11 @@ def _doubtful(
 ) -> Table:
     """Clusters that certain links alone would not join, or to which a link that was not accepted may yet belong."""
     certain = connected_components(
-        engine, nodes, f"SELECT a, b FROM edges WHERE p_match >= {settings.certain_p_match}", edges, "persons_certain"
+        engine,
+        nodes,
+        f"SELECT a, b FROM edges WHERE p_match >= {settings.certain_p_match}",
+        edges,
+        "persons_certain",
     )
     return engine.step(
         "persons_doubtful",
@@ -150,7 +162,8 @@ def _doubtful(
         open AS (
             SELECT l.cluster AS a, r.cluster AS b FROM links k
             JOIN clustered l ON l.identity_id = k.identity_id_l JOIN clustered r ON r.identity_id = k.identity_id_r
-            WHERE l.cluster <> r.cluster AND k.p_match >= {1 - settings.certain_p_match} AND k.p_match < {settings.accept_p_match})
+            WHERE l.cluster <> r.cluster AND k.p_match >= {1 - settings.certain_p_match}
+              AND k.p_match < {settings.accept_p_match})
         SELECT cluster, true AS is_doubtful FROM (
             SELECT cluster FROM loose UNION SELECT a FROM open UNION SELECT b FROM open)""",
         clustered=clustered,

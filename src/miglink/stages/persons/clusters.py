@@ -3,20 +3,20 @@
 from miglink.engine import Engine, Table, text_literal
 
 
-def constrained_clusters(
-    engine: Engine, nodes: Table, edges: Table, exclusive: Table, apart: Table
-) -> Table:
+def constrained_clusters(engine: Engine, nodes: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
     """Give the cluster of every node: unique_id, cluster (the smallest unique_id in it).
 
-    Reads: nodes (unique_id); edges (a < b, weight, is_bound); exclusive (unique_id, kind, value: two values of a kind do
-    not belong to one person); apart (a, b: judged not to be one person).
-    Bound edges always join. Where joining all edges would break no constraint, clusters are connected components. In the
-    other components edges join by descending weight, an edge that would break a constraint never: in every round
+    Reads: nodes (unique_id); edges (a < b, weight, is_bound); exclusive (unique_id, kind, value: two values of a kind
+    do not belong to one person); apart (a, b: judged not to be one person).
+    Bound edges always join. Where joining all edges would break no constraint, clusters are connected components. In
+    the other components edges join by descending weight, an edge that would break a constraint never: in every round
     each cluster looks at its heaviest permitted edge and joins where two clusters choose the same one, which gives the
     clusters of the sequential procedure. Ties go to the smaller ids, so that the order of rows never matters.
     Source: constrained single linkage; Borůvka 1926 (joining along mutual best edges).
     """
-    bound = connected_components(engine, nodes, "SELECT a, b FROM edges WHERE is_bound", edges, "persons_bound")
+    bound = connected_components(
+        engine, nodes, "SELECT a, b FROM edges WHERE is_bound", edges, "persons_bound"
+    )
     whole = connected_components(engine, nodes, "SELECT a, b FROM edges", edges, "persons_whole")
     broken = _broken(engine, whole, bound, exclusive, apart)
     labels = engine.step(
@@ -72,7 +72,9 @@ def connected_components(engine: Engine, nodes: Table, select: str, edges: Table
             arcs=arcs,
             labels=labels,
         )
-        changed = engine.collect("SELECT count(*) FROM labels WHERE cluster <> before", labels=following).item()
+        changed = engine.collect(
+            "SELECT count(*) FROM labels WHERE cluster <> before", labels=following
+        ).item()
         labels = following
         if not changed:
             return labels
@@ -85,7 +87,8 @@ def _broken(engine: Engine, whole: Table, bound: Table, exclusive: Table, apart:
         """WITH values_of AS (
             SELECT DISTINCT whole.cluster, bound.cluster AS part, kind, value
             FROM exclusive JOIN whole USING (unique_id) JOIN bound USING (unique_id))
-        SELECT cluster FROM values_of GROUP BY cluster, kind HAVING count(DISTINCT value) > 1 AND count(DISTINCT part) > 1
+        SELECT cluster FROM values_of GROUP BY cluster, kind
+        HAVING count(DISTINCT value) > 1 AND count(DISTINCT part) > 1
         UNION
         SELECT l.cluster FROM apart JOIN whole l ON l.unique_id = apart.a JOIN whole r ON r.unique_id = apart.b
         WHERE l.cluster = r.cluster""",
@@ -112,7 +115,8 @@ def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart:
             WHERE l.cluster <> r.cluster),
         shared AS (
             SELECT pairs.a, pairs.b, x.kind, max(CASE WHEN x.value = y.value THEN 1 ELSE 0 END) AS has_common
-            FROM pairs JOIN values_of x ON x.cluster = pairs.a JOIN values_of y ON y.cluster = pairs.b AND y.kind = x.kind
+            FROM pairs JOIN values_of x ON x.cluster = pairs.a
+            JOIN values_of y ON y.cluster = pairs.b AND y.kind = x.kind
             GROUP BY pairs.a, pairs.b, x.kind)
         SELECT a, b FROM shared WHERE has_common = 0
         UNION

@@ -14,7 +14,8 @@ def collect_persons(engine: Engine, inputs: dict[str, Table], period_start: date
     vital = engine.step(
         "persons_vital",
         """WITH deaths AS (
-            SELECT person_id, event_date AS death_date, 1 AS trust FROM person_records WHERE kind = 'vital' AND reason = 'death'
+            SELECT person_id, event_date AS death_date, 1 AS trust FROM person_records
+            WHERE kind = 'vital' AND reason = 'death'
             UNION ALL
             SELECT person_id, ended_date, 2 FROM person_records WHERE kind = 'register' AND end_reason = 'death'),
         ranked AS (
@@ -43,9 +44,10 @@ def collect_persons(engine: Engine, inputs: dict[str, Table], period_start: date
         numbers=numbers,
         **inputs,
     )
+    precise_first = "birth_date_precision = 'day' DESC, birth_date_precision = 'month' DESC,"
     return engine.query(
         "persons",
-        f"""WITH dates AS ({_most_frequent("birth_date", "birth_date_precision = 'day' DESC, birth_date_precision = 'month' DESC,")}),
+        f"""WITH dates AS ({_most_frequent("birth_date", precise_first)}),
         sexes AS ({_most_frequent("sex")}), countries AS ({_most_frequent("birth_country")}),
         counts AS (
             SELECT person_id, count(*) AS n_records, count(DISTINCT identity_id) AS n_identities
@@ -98,7 +100,8 @@ def collect_traits(engine: Engine, inputs: dict[str, Table], reporting_country: 
             FROM seen WHERE citizenship <> {national} GROUP BY person_id, citizenship),
         citizenships AS (
             SELECT person_id, citizenship AS value, DATE '0001-01-01' AS valid_from, source FROM others WHERE rank = 1
-              AND person_id NOT IN (SELECT n.person_id FROM nationals n JOIN others o USING (person_id) WHERE n.since <= o.since)
+              AND person_id NOT IN (
+                  SELECT n.person_id FROM nationals n JOIN others o USING (person_id) WHERE n.since <= o.since)
             UNION ALL
             SELECT n.person_id, {national}, CASE WHEN o.person_id IS NULL OR n.since <= o.since
                                              THEN DATE '0001-01-01' ELSE n.since END, n.source
@@ -161,14 +164,15 @@ def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:
             SELECT r.person_id, min(p.death_date) AS death_date, max(r.crossed_date) AS last_date
             FROM person_records r JOIN persons p ON p.person_id = r.person_id
             WHERE r.crossed_date > p.death_date GROUP BY r.person_id)
-        SELECT cut.a AS person_id, coalesce(split_part(kinds.kind, ' ', 1), 'chain') AS kind, cut.a AS detail_l, cut.b AS detail_r,
-               'kept apart' AS winner
+        SELECT cut.a AS person_id, coalesce(split_part(kinds.kind, ' ', 1), 'chain') AS kind,
+               cut.a AS detail_l, cut.b AS detail_r, 'kept apart' AS winner
         FROM cut LEFT JOIN kinds ON kinds.a = cut.a AND kinds.b = cut.b
         UNION ALL SELECT DISTINCT a, 'non_match', detail_l, detail_r,
                CASE WHEN a = b THEN 'joined by a judgement or a source' ELSE 'kept apart' END FROM judged
         UNION ALL SELECT person_id, concat('within_', split_part(kind, ' ', 1)), sha256(smallest), sha256(largest),
                'joined by a judgement or within one identity' FROM within
-        UNION ALL SELECT person_id, 'dead_twice', CAST(earliest AS VARCHAR), CAST(latest AS VARCHAR), 'the earlier date' FROM deaths
+        UNION ALL SELECT person_id, 'dead_twice', CAST(earliest AS VARCHAR), CAST(latest AS VARCHAR),
+               'the earlier date' FROM deaths
         UNION ALL SELECT person_id, 'crossing_after_death', CAST(death_date AS VARCHAR), CAST(last_date AS VARCHAR),
                'the death' FROM late""",
         cut=cut,

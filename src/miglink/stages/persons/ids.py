@@ -14,8 +14,8 @@ def give_ids(
 ) -> Table:
     """Give unique_id's cluster its person_id: cluster, person_id, id_since_date.
 
-    A new person_id is a keyed SHA-256 of the smallest identity_id of the cluster. With an earlier run, a person keeps the
-    id of the earlier person with whom it shares most records; ties go to the older id, then to the smaller.
+    A new person_id is a keyed SHA-256 of the smallest identity_id of the cluster. With an earlier run, a person keeps
+    the id of the earlier person with whom it shares most records; ties go to the older id, then to the smaller.
     Units: 64 hexadecimal digits. The key is joined from a table of one row, never written into SQL.
     """
     fresh = engine.step(
@@ -28,7 +28,9 @@ def give_ids(
     )
     since = f"DATE '{data_to.isoformat()}'"
     if previous is None:
-        return engine.step("persons_ids", f"SELECT cluster, person_id, {since} AS id_since_date FROM fresh", fresh=fresh)
+        return engine.step(
+            "persons_ids", f"SELECT cluster, person_id, {since} AS id_since_date FROM fresh", fresh=fresh
+        )
     inherited = _inherited(engine, clusters, record_identities, previous)
     return engine.step(
         "persons_ids",
@@ -42,7 +44,9 @@ def give_ids(
 
 def _inherited(engine: Engine, clusters: Table, record_identities: Table, previous: Path) -> Table:
     """The earlier ids that clusters keep: cluster, person_id, id_since_date; each id and each cluster at most once."""
-    before = {name: Table(name, previous / "tables" / f"{name}.parquet") for name in ("record_persons", "persons")}
+    before = {
+        name: Table(name, previous / "tables" / f"{name}.parquet") for name in ("record_persons", "persons")
+    }
     for table in before.values():
         if not table.path.exists():
             raise ConfigError(f"persons.previous: {previous} holds no finished run (no table {table.name})")

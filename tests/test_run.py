@@ -1,0 +1,148 @@
+"""The whole line on the agency files: run, run again, run with rows and files in another order."""
+
+import gzip
+import json
+import random
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+AGENCY = Path(__file__).parent / "data" / "agency"
+DEMO = Path(__file__).parent.parent / "configs" / "demo.yml"
+# Where a row stood is all that another order of rows may change.
+PLACES = ("rejected",)
+
+
+def run(config: Path, out: Path) -> str:
+    """Run miglink as a user does; gives what it prints."""
+    command = [sys.executable, "-m", "miglink", "run", str(config), "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def shuffled(lines: list[bytes], rng: random.Random) -> list[bytes]:
+    """Lines in another order; the header stays first and the control line last."""
+    header, *rows = lines
+    trailer = [row for row in rows if row.startswith(b"TOTAL REGISTROS")]
+    rows = [row for row in rows if not row.startswith(b"TOTAL REGISTROS")]
+    rng.shuffle(rows)
+    return [header, *rows, *trailer]
+
+
+def write_shuffled(folder: Path) -> Path:
+    """The agency files with their rows in another order and the border files under other names, and a config."""
+    rng = random.Random(20240101)
+    shutil.copytree(AGENCY, folder / "agency")
+    borders = sorted((folder / "agency" / "border").glob("*.csv"))
+    names = [f"{number:02d}.csv" for number in range(len(borders))]
+    rng.shuffle(names)
+    for path, name in zip(borders, names, strict=True):
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.unlink()
+        (path.parent / name).write_bytes(b"".join(shuffled(lines, rng)))
+    for name in ("visas.csv", "births.csv", "deaths.csv"):
+        path = folder / "agency" / name
+        path.write_bytes(b"".join(shuffled(path.read_bytes().splitlines(keepends=True), rng)))
+    register = folder / "agency" / "register.csv.gz"
+    lines = gzip.decompress(register.read_bytes()).splitlines(keepends=True)
+    register.write_bytes(gzip.compress(b"".join(shuffled(lines, rng))))
+    for name in ("permits.parquet", "activity.parquet"):
+        path = folder / "agency" / name
+        pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=7).write_parquet(path)
+    config = folder / "shuffled.yml"
+    config.write_text(DEMO.read_text(encoding="utf-8").replace("../tests/data/agency", "agency"), encoding="utf-8")
+    return config
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the agency files."""
+    out = tmp_path_factory.mktemp("first") / "run"
+    (out.parent / "stdout.txt").write_text(run(DEMO, out), encoding="utf-8")
+    return out
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """The hash of every table, from the manifest."""
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    return {name: table["sha256"] for stage in manifest["stages"] for name, table in stage["outputs"].items()}
+
+
+def table(folder: Path, name: str) -> pl.DataFrame:
+    return pl.read_parquet(folder / "tables" / f"{name}.parquet")
+
+
+def test_two_runs_give_the_same_bytes(first: Path, tmp_path: Path) -> None:
+    run(DEMO, tmp_path / "again")
+    assert len(hashes(first)) >= 19
+    assert hashes(first) == hashes(tmp_path / "again")
+    assert (first / "model.json").read_bytes() == (tmp_path / "again" / "model.json").read_bytes()
+
+
+def test_the_order_of_rows_and_files_never_matters(first: Path, tmp_path: Path) -> None:
+    run(write_shuffled(tmp_path), tmp_path / "run")
+    before, after = hashes(first), hashes(tmp_path / "run")
+    assert [name for name in before if before[name] != after[name]] == list(PLACES)
+    counts = [table(folder, "rejected").group_by("source", "reason").len().sort("source", "reason") for folder in (first, tmp_path / "run")]
+    assert counts[0].equals(counts[1])
+
+
+def test_every_row_is_accounted_for(first: Path) -> None:
+    accounts = table(first, "row_accounts")
+    lines = sum(
+        1
+        for path in (AGENCY / "border").glob("*.csv")
+        for line in path.read_bytes().splitlines()[1:]
+        if line and not line.startswith(b"TOTAL REGISTROS")
+    )
+    expected = {
+        "border": lines,
+        "visas": len((AGENCY / "visas.csv").read_text(encoding="utf-8").splitlines()) - 1,
+        "births": len((AGENCY / "births.csv").read_text(encoding="utf-8").splitlines()) - 1,
+        "deaths": len((AGENCY / "deaths.csv").read_text(encoding="utf-8").splitlines()) - 1,
+        "register": len(gzip.decompress((AGENCY / "register.csv.gz").read_bytes()).decode().splitlines()) - 1,
+        "permits": pl.scan_parquet(AGENCY / "permits.parquet").select(pl.len()).collect().item(),
+        "activity": pl.scan_parquet(AGENCY / "activity.parquet").select(pl.len()).collect().item(),
+    }
+    assert dict(accounts.select("source", "n_read").iter_rows()) == expected
+    assert (accounts["n_read"] == accounts["n_accepted"] + accounts["n_rejected"]).all()
+    n_records = table(first, "records").height
+    assert n_records == accounts["n_accepted"].sum() == table(first, "record_persons").height
+
+
+def test_accounts_balance_and_one_person_holds_one_current_registration(first: Path) -> None:
+    assert (table(first, "accounts")["discrepancy"] == 0).all()
+    records, persons = table(first, "records"), table(first, "record_persons")
+    current = records.filter((pl.col("source") == "register") & pl.col("ended_date").is_null())
+    owners = current.join(persons, on=["source", "record_id"])
+    assert owners["person_id"].n_unique() == owners.height
+
+
+def test_no_name_document_or_birth_date_leaves_the_inner_tables(first: Path) -> None:
+    """Messages, log, manifest, model, published and linked files hold none of the values that name a person."""
+    records = table(first, "records")
+    documents = set(records["document_number"].drop_nulls().unique().sample(300, seed=1))
+    surnames = {name for name in records["surname"].drop_nulls().unique() if len(name) > 9 and " " in name}
+    outside = [path for path in first.rglob("*") if path.is_file() and path.parent.name != "tables"]
+    outside += [first.parent / "stdout.txt"]
+    assert len(outside) > 8
+    for path in outside:
+        text = path.read_bytes().decode("utf-8", errors="ignore")
+        if path.suffix == ".parquet":
+            text = pl.read_parquet(path).cast(pl.String).write_csv()
+        assert not [value for value in (*documents, *surnames) if value in text], path.name
+
+
+def test_the_published_figures_are_printed(first: Path) -> None:
+    printed = (first.parent / "stdout.txt").read_text(encoding="utf-8")
+    flows = table(first, "flows").filter(
+        (pl.col("period") == "2014") & (pl.col("flow") == "immigration") & (pl.col("sex") == "total")
+        & (pl.col("citizenship_group") == "total")
+    )  # fmt: skip
+    (row,) = [line for line in printed.splitlines() if line.strip().startswith("2014")]
+    assert str(flows["n_settled"].item()) in row.split()
