@@ -93,79 +93,47 @@ def write_repeated(n: int, out: Path) -> None:
     """Write every file of the agencies n times over, in its own format, and a configuration that reads them."""
     (out / "agency" / "border").mkdir(parents=True, exist_ok=True)
     for path in sorted((AGENCY / "border").glob("*.csv")):
-        lines = path.read_text(encoding="latin-1").splitlines()
-        rows = [line for line in lines[1:] if line and not line.startswith("TOTAL REGISTROS")]
-        header = lines[0].split(";")
-        frame = pl.DataFrame(
-            {
-                name: values
-                for name, values in zip(
-                    header, zip(*(row.split(";") for row in rows), strict=True), strict=True
-                )
-            }
-        )
-        larger = repeated(frame, n, {"APE_NOM": "name", "NRO_DOCUM": "document"})
-        body = larger.write_csv(
-            separator=";", include_header=False, quote_style="never", line_terminator="\r\n"
-        )
-        trailer = f"TOTAL REGISTROS;{larger.height};{path.stem[:4]}" + ";" * (len(header) - 3) + "\r\n"
-        (out / "agency" / "border" / path.name).write_bytes(
-            (lines[0] + "\r\n" + body + trailer).encode("latin-1")
-        )
-    _csv(
-        "visas.csv",
-        out,
-        n,
-        ",",
-        {"APPL_FAM_NM": "name", "APPL_GIV_NM": "name", "PPT_NO": "document", "VSA_NO": "key"},
+        _border(path, out / "agency" / "border" / path.name, n)
+    names = {"APPL_FAM_NM": "name", "APPL_GIV_NM": "name"}
+    _csv("visas.csv", out, n, ",", {**names, "PPT_NO": "document", "VSA_NO": "key"})
+    names = {"apellidos": "name", "nombres": "name", "acta": "key"}
+    _csv("deaths.csv", out, n, "\t", {**names, "pasaporte": "document", "num_id": "person_number"})
+    _csv("births.csv", out, n, ";", {**names, "id_nacido": "person_number", "madre_id": "person_number"})
+    _register(out / "agency" / "register.csv.gz", n)
+    _parquet(
+        "permits.parquet", out, n, {"apenom": "name", "nro_pas": "document", "nro_permiso": "key"}, "pin"
     )
-    _csv(
-        "deaths.csv",
-        out,
-        n,
-        "\t",
-        {
-            "apellidos": "name",
-            "nombres": "name",
-            "pasaporte": "document",
-            "num_id": "person_number",
-            "acta": "key",
-        },
+    _parquet("activity.parquet", out, n, {"apenom": "name"}, "id_pers")
+    config = CONFIG.read_text(encoding="utf-8").replace("../tests/data/agency", "agency")
+    (out / "repeated.yml").write_text(
+        config.replace("name: quevara", f"name: quevara_x{n}"), encoding="utf-8"
     )
-    _csv(
-        "births.csv",
-        out,
-        n,
-        ";",
-        {
-            "apellidos": "name",
-            "nombres": "name",
-            "id_nacido": "person_number",
-            "madre_id": "person_number",
-            "acta": "key",
-        },
-    )
-    register = pl.read_csv(
-        gzip.decompress((AGENCY / "register.csv.gz").read_bytes()), separator="|", infer_schema=False
-    )
-    changes = {"AP1": "name", "AP2": "name", "NOMB": "name", "PASAP": "document", "PIN": "person_number"}
-    text = repeated(register, n, changes).write_csv(separator="|")
-    (out / "agency" / "register.csv.gz").write_bytes(gzip.compress(text.encode()))
-    for name, column, change in (
-        ("permits.parquet", "pin", {"apenom": "name", "nro_pas": "document", "nro_permiso": "key"}),
-        ("activity.parquet", "id_pers", {"apenom": "name"}),
-    ):
-        frame = pl.read_parquet(AGENCY / name).with_columns(pl.col(column).cast(pl.String))
-        larger = repeated(frame, n, {**change, column: "person_number"}).with_columns(
-            pl.col(column).cast(pl.Int64)
-        )
-        larger.write_parquet(out / "agency" / name)
-    config = (
-        CONFIG.read_text(encoding="utf-8")
-        .replace("../tests/data/agency", "agency")
-        .replace("name: quevara", f"name: quevara_x{n}")
-    )
-    (out / "repeated.yml").write_text(config, encoding="utf-8")
+
+
+def _border(path: Path, target: Path, n: int) -> None:
+    """A border file, with the control total of its new number of rows."""
+    header, *lines = path.read_text(encoding="latin-1").splitlines()
+    rows = [line.split(";") for line in lines if line and not line.startswith("TOTAL REGISTROS")]
+    frame = pl.DataFrame(rows, schema=header.split(";"), orient="row")
+    larger = repeated(frame, n, {"APE_NOM": "name", "NRO_DOCUM": "document"})
+    body = larger.write_csv(separator=";", include_header=False, quote_style="never", line_terminator="\r\n")
+    trailer = f"TOTAL REGISTROS;{larger.height};{path.stem[:4]}" + ";" * (frame.width - 3) + "\r\n"
+    target.write_bytes((header + "\r\n" + body + trailer).encode("latin-1"))
+
+
+def _register(target: Path, n: int) -> None:
+    text = gzip.decompress((AGENCY / "register.csv.gz").read_bytes())
+    names = {"AP1": "name", "AP2": "name", "NOMB": "name"}
+    register = pl.read_csv(text, separator="|", infer_schema=False)
+    larger = repeated(register, n, {**names, "PASAP": "document", "PIN": "person_number"})
+    target.write_bytes(gzip.compress(larger.write_csv(separator="|").encode()))
+
+
+def _parquet(name: str, out: Path, n: int, change: dict[str, str], number: str) -> None:
+    """A Parquet file whose person numbers are integers."""
+    frame = pl.read_parquet(AGENCY / name).with_columns(pl.col(number).cast(pl.String))
+    larger = repeated(frame, n, {**change, number: "person_number"})
+    larger.with_columns(pl.col(number).cast(pl.Int64)).write_parquet(out / "agency" / name)
 
 
 def _csv(name: str, out: Path, n: int, separator: str, change: dict[str, str]) -> None:

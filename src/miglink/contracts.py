@@ -7,7 +7,7 @@ from miglink.tables import TABLES, Contract
 
 _OPENING = """# Tables
 
-Every table a run makes, in the order of the stages. This page is generated from `src/miglink/tables.py`
+Every table a run makes, in the order of the stages. This page is generated from `src/miglink/tables/`
 (`make docs`); engines check each table against it when they write it. Types are DuckDB's.
 """
 

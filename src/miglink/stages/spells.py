@@ -357,5 +357,5 @@ def _stays(evidence: str) -> str:
 
 
 def _day(date: str) -> str:
-    """SQL for a date as a number of days."""
-    return f"date_diff('day', DATE '1900-01-01', {date})"
+    """SQL for a date as a number of days, wide enough to be multiplied."""
+    return f"CAST(date_diff('day', DATE '1900-01-01', {date}) AS BIGINT)"

@@ -13,7 +13,7 @@ _EPOCH = "DATE '1900-01-01'"
 
 def day_number(date: str) -> str:
     """SQL for a date as a number of days."""
-    return f"date_diff('day', {_EPOCH}, {date})"
+    return f"CAST(date_diff('day', {_EPOCH}, {date}) AS BIGINT)"
 
 
 def as_date(day: str) -> str:

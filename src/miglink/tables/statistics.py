@@ -1,0 +1,187 @@
+"""The contracts of the tables from spells to published figures."""
+
+from miglink.tables.contract import (
+    CELL,
+    COUNT,
+    DATE,
+    DRAW,
+    FLAG,
+    NUMBER,
+    PERSON,
+    POLICY,
+    RULE,
+    TEXT,
+    VINTAGE,
+    Column,
+    Contract,
+    required,
+)
+
+STATISTICS_TABLES = (
+    Contract(
+        "spells",
+        "spells",
+        "Presence and absence of each person, half-open: a spell holds from start_date up to but not on end_date.",
+        ("draw", "person_id", "start_date", "sequence"),
+        (
+            DRAW,
+            PERSON,
+            required("start_date", DATE, "first day of the spell"),
+            required(
+                "sequence",
+                "INTEGER",
+                "order of the spells of a person, from 1; spells of one day may have no length",
+            ),
+            Column("end_date", DATE, "first day after the spell; null while it lasts"),
+            required("state", TEXT, "present, absent, or unresolved (a crossing is missing within)"),
+            required(
+                "start_direction",
+                TEXT,
+                "arrival or departure: the crossing the spell begins with; start: none, observation or birth",
+            ),
+            required("start_basis", TEXT, "crossing, birth, observation_start"),
+            Column("start_source", TEXT, "source of the record that began it"),
+            Column("start_record_id", TEXT, "record that began it"),
+            Column("earliest_date", DATE, "unresolved: first possible date of the missing crossing"),
+            Column("latest_date", DATE, "unresolved: last possible date of the missing crossing"),
+            required("end_basis", TEXT, "crossing, death, or observation_end"),
+        ),
+    ),
+    Contract(
+        "residence",
+        "residence",
+        "Status of each person under each rule and policy, in force from the end of from_date to the end of to_date.",
+        ("draw", "person_id", "rule", "policy", "from_date"),
+        (
+            DRAW,
+            PERSON,
+            RULE,
+            POLICY,
+            required(
+                "from_date",
+                DATE,
+                "status in force from the end of this day; the initial status from the day before observation",
+            ),
+            Column("to_date", DATE, "status in force until the end of this day; null while it lasts"),
+            required("status", TEXT, "resident, non_resident or undetermined"),
+            required(
+                "basis",
+                TEXT,
+                "crossing, implied_crossing, first_crossing, register, permit, not_registered, mother, birth_abroad, "
+                "rejected_person, none: what the status rests on",
+            ),
+            Column("status_final_date", DATE, "known at the end of that day; null while undetermined"),
+            Column(
+                "end_reason",
+                TEXT,
+                "migration, undetermined, settled (no longer undetermined), death; null while it lasts",
+            ),
+        ),
+    ),
+    Contract(
+        "migrations",
+        "residence",
+        "Crossings that are, or may become, a migration under a rule and policy.",
+        ("draw", "person_id", "rule", "policy", "event_date", "sequence", "is_implied"),
+        (
+            DRAW,
+            PERSON,
+            RULE,
+            POLICY,
+            required("event_date", DATE, "day of the crossing (implied crossings: first possible day)"),
+            required(
+                "sequence",
+                "INTEGER",
+                "sequence of the spell that the crossing begins, or within which the implied one lies",
+            ),
+            required("direction", TEXT, "immigration or emigration"),
+            required("outcome", TEXT, "migration or undetermined"),
+            Column(
+                "p_migration",
+                NUMBER,
+                "probability of becoming a migration; 1 where settled, null where not estimated",
+            ),
+            required("is_implied", FLAG, "the crossing itself is missing from the records"),
+            Column("status_final_date", DATE, "day at whose end the status after it is known"),
+            Column("migration_final_date", DATE, "day at whose end it is known whether it is a migration"),
+            Column("other_country", TEXT, "country come from or gone to, alpha-3"),
+            Column("purpose", TEXT, "stated purpose"),
+        ),
+    ),
+    Contract(
+        "stocks",
+        "estimates",
+        "Usual residents at reference dates.",
+        ("rule", "policy", "period", "sex", "citizenship_group"),
+        (
+            *CELL,
+            required(
+                "coverage",
+                TEXT,
+                "population, or travellers_only where no source lists residents who never travel",
+            ),
+            required("n_settled", COUNT, "persons whose status is resident"),
+            required("n_undetermined", COUNT, "persons whose status is undetermined"),
+            Column(
+                "n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"
+            ),
+            Column("lower", NUMBER, "lower bound of the interval"),
+            Column("upper", NUMBER, "upper bound of the interval"),
+            *VINTAGE,
+        ),
+    ),
+    Contract(
+        "flows",
+        "estimates",
+        "Immigration, emigration and net migration in months and years.",
+        ("rule", "policy", "period", "flow", "sex", "citizenship_group"),
+        (
+            *CELL,
+            required("flow", TEXT, "immigration, emigration or net"),
+            required("n_settled", COUNT, "settled migrations (net: immigration − emigration)"),
+            required(
+                "n_undetermined", COUNT, "crossings that may become migrations (net: sum of both directions)"
+            ),
+            Column(
+                "n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"
+            ),
+            Column("lower", NUMBER, "lower bound of the interval"),
+            Column("upper", NUMBER, "upper bound of the interval"),
+            *VINTAGE,
+        ),
+    ),
+    Contract(
+        "accounts",
+        "estimates",
+        "Opening to closing stock of settled residents by year, every term counted from events.",
+        ("rule", "policy", "period", "sex", "citizenship_group"),
+        (
+            *CELL,
+            required("opening", COUNT, "settled residents at 1 January"),
+            required("immigration", COUNT, "settled immigrations in the year"),
+            required("emigration", COUNT, "settled emigrations in the year"),
+            required("births", COUNT, "children born resident"),
+            required("deaths", COUNT, "residents who died"),
+            required("moves", COUNT, "net moves into the cell by a change of trait while resident"),
+            required(
+                "net_undetermined",
+                COUNT,
+                "residents whose status was settled minus those whose status became undetermined",
+            ),
+            required("closing", COUNT, "settled residents at the next 1 January"),
+            required("discrepancy", COUNT, "closing minus the sum of the terms; always 0, or the run fails"),
+        ),
+    ),
+    Contract(
+        "quality",
+        "quality",
+        "Row accounts and rates that describe the run, by stage.",
+        ("stage", "measure", "item"),
+        (
+            required("stage", TEXT, "stage that the measure belongs to"),
+            required("measure", TEXT, "what is measured"),
+            required("item", TEXT, "source, field, rule … it is measured for; all for the whole"),
+            required("value", NUMBER, "the value, a count or a share from 0 to 1 as the measure says"),
+        ),
+    ),
+)
