@@ -3,7 +3,8 @@
     python -m benchmarks.repeat_agency 20 --out DIR      writes DIR/agency/… and DIR/repeated.yml
 
 Each repetition exchanges letters of names (vowels for vowels, consonants for consonants; N and X stay, for the
-machine-readable zone writes Ñ as NXX), the characters of document numbers, and the digits of person numbers.
+machine-readable zone writes Ñ as NXX), the characters of document numbers, and the digits of person numbers, and moves
+dates of birth within their month.
 Errors stay errors: a misread character is misread in every repetition.
 """
 
@@ -59,6 +60,20 @@ class Repetition:
         """Person numbers with their digits exchanged (the check letter is not read by miglink)."""
         return self._exchanged(column, self.digits)
 
+    def birth_day(self, column: str) -> pl.Expr:
+        """Dates of birth moved within their month, or every person would have a double born on the same day.
+
+        The first of a month stays, for it may stand for an unknown day, and so do the last three days.
+        """
+        text = pl.col(column)
+        is_first = text.str.contains(r"^\d\d[-/]")
+        day = (
+            pl.when(is_first).then(text.str.head(2)).otherwise(text.str.tail(2)).cast(pl.Int64, strict=False)
+        )
+        moved = (2 + (day - 2 + 4 * self.number) % 27).cast(pl.String).str.zfill(2)
+        changed = pl.when(is_first).then(moved + text.str.slice(2)).otherwise(text.str.head(-2) + moved)
+        return pl.when(day.is_between(2, 28)).then(changed).otherwise(text)
+
     def key(self, column: str) -> pl.Expr:
         """Keys of the agency, told apart by the repetition."""
         return (
@@ -77,7 +92,7 @@ class Repetition:
 
 
 def repeated(frame: pl.DataFrame, n: int, change: dict[str, str]) -> pl.DataFrame:
-    """n repetitions of a frame, each with the named columns changed."""
+    """N repetitions of a frame, each with the named columns changed."""
     parts = []
     for number in range(n):
         repetition = Repetition(number)
@@ -95,15 +110,31 @@ def write_repeated(n: int, out: Path) -> None:
     for path in sorted((AGENCY / "border").glob("*.csv")):
         _border(path, out / "agency" / "border" / path.name, n)
     names = {"APPL_FAM_NM": "name", "APPL_GIV_NM": "name"}
-    _csv("visas.csv", out, n, ",", {**names, "PPT_NO": "document", "VSA_NO": "key"})
+    _csv("visas.csv", out, n, ",", {**names, "PPT_NO": "document", "VSA_NO": "key", "DOB": "birth_day"})
     names = {"apellidos": "name", "nombres": "name", "acta": "key"}
-    _csv("deaths.csv", out, n, "\t", {**names, "pasaporte": "document", "num_id": "person_number"})
-    _csv("births.csv", out, n, ";", {**names, "id_nacido": "person_number", "madre_id": "person_number"})
+    _csv(
+        "deaths.csv",
+        out,
+        n,
+        "\t",
+        {**names, "pasaporte": "document", "num_id": "person_number", "f_nacimiento": "birth_day"},
+    )
+    _csv(
+        "births.csv",
+        out,
+        n,
+        ";",
+        {**names, "id_nacido": "person_number", "madre_id": "person_number", "fec_nac": "birth_day"},
+    )
     _register(out / "agency" / "register.csv.gz", n)
     _parquet(
-        "permits.parquet", out, n, {"apenom": "name", "nro_pas": "document", "nro_permiso": "key"}, "pin"
+        "permits.parquet",
+        out,
+        n,
+        {"apenom": "name", "nro_pas": "document", "nro_permiso": "key", "f_nac": "birth_day"},
+        "pin",
     )
-    _parquet("activity.parquet", out, n, {"apenom": "name"}, "id_pers")
+    _parquet("activity.parquet", out, n, {"apenom": "name", "fnac": "birth_day"}, "id_pers")
     config = CONFIG.read_text(encoding="utf-8").replace("../tests/data/agency", "agency")
     (out / "repeated.yml").write_text(
         config.replace("name: quevara", f"name: quevara_x{n}"), encoding="utf-8"
@@ -115,7 +146,7 @@ def _border(path: Path, target: Path, n: int) -> None:
     header, *lines = path.read_text(encoding="latin-1").splitlines()
     rows = [line.split(";") for line in lines if line and not line.startswith("TOTAL REGISTROS")]
     frame = pl.DataFrame(rows, schema=header.split(";"), orient="row")
-    larger = repeated(frame, n, {"APE_NOM": "name", "NRO_DOCUM": "document"})
+    larger = repeated(frame, n, {"APE_NOM": "name", "NRO_DOCUM": "document", "F_NACIM": "birth_day"})
     body = larger.write_csv(separator=";", include_header=False, quote_style="never", line_terminator="\r\n")
     trailer = f"TOTAL REGISTROS;{larger.height};{path.stem[:4]}" + ";" * (frame.width - 3) + "\r\n"
     target.write_bytes((header + "\r\n" + body + trailer).encode("latin-1"))
@@ -125,7 +156,9 @@ def _register(target: Path, n: int) -> None:
     text = gzip.decompress((AGENCY / "register.csv.gz").read_bytes())
     names = {"AP1": "name", "AP2": "name", "NOMB": "name"}
     register = pl.read_csv(text, separator="|", infer_schema=False)
-    larger = repeated(register, n, {**names, "PASAP": "document", "PIN": "person_number"})
+    larger = repeated(
+        register, n, {**names, "PASAP": "document", "PIN": "person_number", "F_NAC": "birth_day"}
+    )
     target.write_bytes(gzip.compress(larger.write_csv(separator="|").encode()))
 
 
