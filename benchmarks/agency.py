@@ -35,6 +35,39 @@ KINDS = {
 }
 
 
+SURPRISES = {
+    "Undetermined at the end of 2023, by the last crossing and the last settled status": """
+        WITH last AS (SELECT person_id FROM residence WHERE to_date IS NULL AND status = 'undetermined'),
+        before AS (SELECT person_id, max_by(status, from_date) AS status FROM residence WHERE to_date IS NOT NULL GROUP BY 1),
+        crossed AS (
+            SELECT person_id, max_by(direction, sequence) AS direction, max(start_date) AS day FROM (
+                SELECT person_id, sequence, start_date, start_direction AS direction FROM spells
+                WHERE start_basis = 'crossing') GROUP BY 1)
+        SELECT direction AS "last crossing", coalesce(status, 'not known') AS "last settled status", count(*) AS persons,
+               count(*) FILTER (WHERE day >= DATE '2023-09-01') AS "crossed since September 2023"
+        FROM last LEFT JOIN before USING (person_id) LEFT JOIN crossed USING (person_id) GROUP BY ALL ORDER BY 3 DESC""",
+    "On the register and alive, by status and signs of life, at the end of 2022": """
+        WITH registered AS (
+            SELECT DISTINCT person_id FROM records JOIN record_persons USING (source, record_id)
+            WHERE source = 'register' AND valid_from <= '2022-12-31' AND (ended_date IS NULL OR ended_date > '2022-12-31')),
+        active AS (
+            SELECT DISTINCT person_id FROM records JOIN record_persons USING (source, record_id)
+            WHERE source = 'activity' AND valid_from = '2022-01-01')
+        SELECT r.person_id IS NOT NULL AS registered, a.person_id IS NOT NULL AS "active in 2022", s.status, count(*) AS persons
+        FROM residence s LEFT JOIN registered r USING (person_id) LEFT JOIN active a USING (person_id)
+        WHERE s.from_date <= '2022-12-31' AND (s.to_date IS NULL OR s.to_date > '2022-12-31') GROUP BY ALL ORDER BY ALL""",
+    "Gaps with a missing crossing, by length, and those whose missing crossing may be a migration": """
+        WITH gaps AS (
+            SELECT s.person_id, s.sequence, date_diff('day', s.start_date, s.end_date) AS n,
+                   m.person_id IS NOT NULL AS may_migrate
+            FROM spells s LEFT JOIN migrations m ON m.person_id = s.person_id AND m.sequence = s.sequence AND m.is_implied
+            WHERE s.state = 'unresolved')
+        SELECT CASE WHEN n < 123 THEN 'under 123 days' WHEN n < 365 THEN '123 to 364' ELSE '365 and more' END AS gap,
+               count(*) AS gaps, count(*) FILTER (WHERE may_migrate) AS "may be a migration"
+        FROM gaps GROUP BY ALL ORDER BY min(n)""",
+}
+
+
 def connect(run: Path) -> duckdb.DuckDBPyConnection:
     """A connection that knows the tables of a run, and a summary of each person."""
     connection = duckdb.connect()
@@ -59,7 +92,11 @@ def markdown(connection: duckdb.DuckDBPyConnection, select: str) -> str:
     """The rows of a SELECT as a Markdown table."""
     result = connection.execute(select)
     names = [column[0] for column in result.description or ()]
-    lines = [names, ["---"] * len(names), *([("" if v is None else str(v)) for v in row] for row in result.fetchall())]
+    lines = [
+        names,
+        ["---"] * len(names),
+        *([("" if v is None else str(v)) for v in row] for row in result.fetchall()),
+    ]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
@@ -86,16 +123,27 @@ def person(connection: duckdb.DuckDBPyConnection, person_id: str) -> str:
 def report(run: Path) -> str:
     """All of it."""
     connection = connect(run)
-    parts = ["## Rows by source\n", markdown(connection, "FROM row_accounts ORDER BY source"), "## Rejected rows\n"]
-    parts.append(markdown(connection, "SELECT source, reason, count(*) AS n FROM rejected GROUP BY ALL ORDER BY ALL"))
+    parts = [
+        "## Rows by source\n",
+        markdown(connection, "FROM row_accounts ORDER BY source"),
+        "## Rejected rows\n",
+    ]
+    parts.append(
+        markdown(connection, "SELECT source, reason, count(*) AS n FROM rejected GROUP BY ALL ORDER BY ALL")
+    )
     for title, select in KINDS.items():
         found = connection.execute(f"SELECT min(person_id) FROM ({select})").fetchone()
         assert found is not None
         parts += [f"### {title} (`{found[0][:8]}`)\n", person(connection, found[0])]
+    parts.append("## The numbers behind the surprises\n")
+    for title, select in SURPRISES.items():
+        parts += [f"{title}:\n", markdown(connection, select)]
     return "\n".join(parts)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, help="folder of a finished run")
     print(report(parser.parse_args().run))

@@ -39,8 +39,12 @@ class Repetition:
         back = {plain: letter for letter, plain in accented.items()}
         letters = upper | {letter: back[upper[plain]] for letter, plain in accented.items()}
         letters |= {letter.lower(): other.lower() for letter, other in letters.items()}
-        # Characters that are misread for one another stay, so that misreadings stay recognisable.
-        documents = exchange(rng, "ACDEFGHJKLMNPRTUVWXYZ", "234679") | exchange(rng, "acdefghjklmnprtuvwxyz")
+        # What is misread for one another moves together, so that misreadings stay recognisable.
+        alike = exchange(rng, "0158")
+        letter = dict(zip("0158", "OISB", strict=True))
+        documents = exchange(rng, "ACDEFGHJKLMNPRTUVWXYZ", "234679") | alike
+        documents |= {letter[digit]: letter[other] for digit, other in alike.items()}
+        documents |= {plain.lower(): other.lower() for plain, other in documents.items() if plain.isalpha()}
         digits = exchange(rng, "123456789")
         same = number == 0
         self.number = number
@@ -53,8 +57,14 @@ class Repetition:
         return self._exchanged(column, self.letters)
 
     def document(self, column: str) -> pl.Expr:
-        """Document numbers with their characters exchanged; a leading `No` is not part of them."""
-        return self._exchanged(column, {k: v for k, v in self.documents.items() if k not in "No"})
+        """Document numbers with their characters exchanged; the posts' leading `No` stays."""
+        written = self._exchanged(column, self.documents)
+        number = (
+            pl.when(pl.col(column).str.starts_with("No "))
+            .then("No " + written.str.slice(3))
+            .otherwise(written)
+        )
+        return number.alias(column)
 
     def person_number(self, column: str) -> pl.Expr:
         """Person numbers with their digits exchanged (the check letter is not read by miglink)."""

@@ -15,6 +15,7 @@ from miglink.config.rules import Rule
 from miglink.config.stages import Period, ResidenceSettings, SpellsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.residence import Evidence, find_residence
+from miglink.stages.residence.classification import settle_chain
 from miglink.stages.spells import find_spells
 from miglink.tables import TABLES
 
@@ -210,6 +211,26 @@ def test_death_within_the_window(engine: Engine, death: str, status: str) -> Non
         "who lived before or after the period has no status in it"
     )
     assert migrations["migration_final_date"].to_list() == ([died] if death == "hold" else [])
+
+
+def test_what_death_decides_is_final_at_death(engine: Engine) -> None:
+    """Ten days abroad are not enough to refuse the arrival: only the death on day 200 does."""
+    moves = pl.DataFrame({"position": [1, 2, 3], "day": [0, 30, 40], "is_arrival": [True, False, True]})
+    chain = moves.with_columns(person_key=pl.lit(1), is_crossing=True, gap_day=pl.lit(None, pl.Int64))
+    traveller = pl.DataFrame(
+        {
+            "person_key": [1],
+            "observed_day": [200],
+            "initial_status": [0],
+            "death_day": [200],
+            "is_window_cut": [True],
+        }
+    )
+    tables = (engine.frame("given_chain", chain), engine.frame("given_travellers", traveller))
+    settled, _ = settle_chain(engine, *tables, make_rule(), "unresolved")
+    found = pl.read_parquet(settled.path).sort("place")
+    columns = ("status_after", "is_migration", "status_final_day", "migration_final_day")
+    assert found.select(columns).rows() == [(0, False, 200, 200), (0, False, 200, 30), (0, False, 200, 200)]
 
 
 def test_missing_crossings_are_dated_on_their_first_possible_day(engine: Engine) -> None:

@@ -43,14 +43,15 @@ def _decide(engine: Engine, decisive_days: Table, travellers: Table, rule: Rule)
             -- Where death ends the window, the threshold is reached by then or never.
             SELECT *, new_least < {threshold} AS can_stay,
                    CASE WHEN is_window_cut THEN new_most >= {threshold} ELSE old_least <= {spare} END AS can_flip,
-                   CASE WHEN is_window_cut AND old_least <= {spare} THEN death_day ELSE stayed_day END AS sure_day
+                   CASE WHEN is_window_cut AND old_least <= {spare} THEN death_day ELSE stayed_day END AS refused_day
             FROM evidence
+        ), sure AS (
+            SELECT *, CASE WHEN can_flip THEN migrated_day ELSE refused_day END AS decided_day FROM possible
         )
         SELECT person_key, position, place, is_arrival, is_implied, day, late_day, presence_max, absence_min,
                initial_status, can_flip, can_flip AND NOT can_stay AS is_reset, can_flip AND can_stay AS is_open,
-               LEAST(GREATEST(CASE WHEN can_flip THEN migrated_day ELSE sure_day END, late_day),
-                     COALESCE(death_day, 1000000)) AS sure_day
-        FROM possible
+               CASE WHEN decided_day > death_day THEN death_day ELSE decided_day END AS sure_day
+        FROM sure
         """,
         decisive_days=decisive_days,
         travellers=travellers,
