@@ -55,7 +55,9 @@ def write_shuffled(folder: Path) -> Path:
         path = folder / "agency" / name
         pl.read_parquet(path).sample(fraction=1, shuffle=True, seed=7).write_parquet(path)
     config = folder / "shuffled.yml"
-    config.write_text(DEMO.read_text(encoding="utf-8").replace("../tests/data/agency", "agency"), encoding="utf-8")
+    config.write_text(
+        DEMO.read_text(encoding="utf-8").replace("../tests/data/agency", "agency"), encoding="utf-8"
+    )
     return config
 
 
@@ -88,7 +90,10 @@ def test_the_order_of_rows_and_files_never_matters(first: Path, tmp_path: Path) 
     run(write_shuffled(tmp_path), tmp_path / "run")
     before, after = hashes(first), hashes(tmp_path / "run")
     assert [name for name in before if before[name] != after[name]] == list(PLACES)
-    counts = [table(folder, "rejected").group_by("source", "reason").len().sort("source", "reason") for folder in (first, tmp_path / "run")]
+    counts = [
+        table(folder, "rejected").group_by("source", "reason").len().sort("source", "reason")
+        for folder in (first, tmp_path / "run")
+    ]
     assert counts[0].equals(counts[1])
 
 
