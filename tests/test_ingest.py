@@ -158,6 +158,15 @@ def test_lines_that_do_not_fit_the_header_are_rejected(engine: DuckDBEngine, tmp
     assert account == {"n_read": 3, "n_accepted": 1, "n_rejected": 2}
 
 
+def test_a_malformed_line_and_a_rejected_row_may_bear_the_same_number(
+    engine: DuckDBEngine, tmp_path: Path
+) -> None:
+    lines = [crossing(), "", "05/03/2013;E", crossing(MOVE="?"), crossing(MOVE="?", DOC="X1")]
+    result = read(engine, tmp_path, lines)
+    (account,) = rows(engine, result.row_accounts, "n_read, n_accepted, n_rejected")
+    assert account == {"n_read": 4, "n_accepted": 1, "n_rejected": 3}
+
+
 def test_control_total(engine: DuckDBEngine, tmp_path: Path) -> None:
     result = read(engine, tmp_path, [crossing(), crossing(DOC="X1"), "TOTAL;2;2013;;;;;"])
     assert rows(engine, result.row_accounts, "n_read, n_trailers") == [{"n_read": 2, "n_trailers": 1}]
@@ -350,7 +359,10 @@ def test_judgements_bind_on_one_side_and_the_latest_counts(engine: DuckDBEngine,
         "clerk": Source.model_validate(source, strict=False),
         "border": Source.model_validate({**BORDER, "files": str(path)}, strict=False),
     }
-    found = rows(engine, ingest(engine, sources, {}, PERIOD).judgements, "record_id_l, record_id_r, verdict")
+    result = ingest(engine, sources, {}, PERIOD)
+    accounts = rows(engine, result.row_accounts, "source, n_read, n_accepted")
+    assert {"source": "clerk", "n_read": 3, "n_accepted": 3} in accounts
+    found = rows(engine, result.judgements, "record_id_l, record_id_r, verdict")
     assert found == [
         {"record_id_l": "1", "record_id_r": "2", "verdict": "non_match"},
         {"record_id_l": "3", "record_id_r": "4", "verdict": "unsure"},

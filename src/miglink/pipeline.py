@@ -72,6 +72,7 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
             engine, read.records, found.record_persons, found.persons, period, config.spells
         )
         stage.tables(stays)
+        left_out = spells.find_left_out(engine, read.records, found.record_persons, found.persons, period)
 
     with record.stage("residence") as stage:
         evidence = residence.Evidence(stays, read.records, found.record_persons, found.persons)
@@ -83,7 +84,7 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
         stage.tables(*estimates.estimate(engine, histories, observation, config.estimates))
 
     with record.stage("quality") as stage:
-        stage.tables(quality.measure(engine, record.tables, end))
+        stage.tables(quality.measure(engine, {**record.tables, "left_out": left_out}, end))
 
     with record.stage("publish") as stage:
         stage.files(*publish.publish(engine, record.tables, record.folder, end))

@@ -199,9 +199,9 @@ class DuckDBEngine:
         return malformed, trailers
 
     def _fetch_one(self, select: str) -> tuple[Any, ...]:
-        row = self._connection.execute(select).fetchone()
-        assert row is not None
-        return row
+        # All rows are fetched, though there is one: a result that is not read to its end blocks the connection.
+        (row,) = self._connection.execute(select).fetchall()
+        return tuple(row)
 
     def _name(self, tables: Mapping[str, Table | pl.DataFrame]) -> None:
         for alias, table in tables.items():

@@ -18,7 +18,8 @@ def measure(engine: Engine, tables: Tables, data_to_date: date) -> Table:
     """Measure every stage of a run, after checking that all rows are accounted for.
 
     Reads: row_accounts, rejected, records, judgements, identities, record_identities, identity_persons,
-        record_persons, links, persons, person_traits, conflicts, spells, residence, migrations.
+        record_persons, links, persons, person_traits, conflicts, spells, residence, migrations; left_out
+        (crossings that no spell uses, and why).
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
     Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until data_to_date.
@@ -56,7 +57,9 @@ def check_rows(engine: Engine, tables: Tables) -> None:
             SELECT source, 1 AS n_records, 0 AS n_rows_rejected FROM records
             UNION ALL
             SELECT source, 0 AS n_records, 1 AS n_rows_rejected
-            FROM (SELECT DISTINCT source, file, row_number FROM rejected) AS rejected_rows
+            FROM (
+                SELECT DISTINCT source, file, row_number, reason = 'malformed_line' FROM rejected
+            ) AS rejected_rows
         ) AS rows_found
         GROUP BY source
         """,
@@ -199,7 +202,7 @@ def measure_persons(engine: Engine, tables: Tables) -> pl.DataFrame:
 
 
 def measure_spells(engine: Engine, tables: Tables, data_to_date: date) -> pl.DataFrame:
-    """Spells by state, and how much rests on missing crossings.
+    """Spells by state, how much rests on missing crossings, and the crossings that no spell uses, by reason.
 
     persons_unresolved_share = persons with an unresolved spell / persons with spells.
     person_days_unresolved_share = days of unresolved spells / days of all spells, both until data_to_date.
@@ -237,7 +240,14 @@ def measure_spells(engine: Engine, tables: Tables, data_to_date: date) -> pl.Dat
         }
     )
     spells = by_state.select("item", measure=pl.lit("spells"), value="n_spells")
-    return pl.concat([_of_stage("spells", whole), _of_stage("spells", spells)])
+    left_out = engine.collect(
+        """
+        SELECT 'crossings_left_out' AS measure, reason AS item, COUNT(*) AS value
+        FROM left_out GROUP BY reason ORDER BY reason
+        """,
+        left_out=tables["left_out"],
+    )
+    return pl.concat([_of_stage("spells", frame) for frame in (whole, spells, left_out)])
 
 
 def measure_residence(engine: Engine, tables: Tables, data_to_date: date) -> pl.DataFrame:

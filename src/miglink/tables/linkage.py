@@ -70,7 +70,11 @@ LINKAGE_TABLES = (
         (
             required("source", TEXT, "name of the source"),
             required("file", TEXT, "file name without folder"),
-            required("row_number", COUNT, "data row within the file: header and blank lines are not counted"),
+            required(
+                "row_number",
+                COUNT,
+                "data row within the file, header and blank lines not counted; of a malformed_line: its line less one",
+            ),
             required("reason", TEXT, "what was wrong, such as crossed_date_unreadable"),
         ),
     ),

@@ -63,7 +63,7 @@ def ingest(
     records = write_records(
         engine, rows, split_names(engine, rows), sources, further_columns, standardise_names
     )
-    rejected, row_accounts = account_rows(engine, sources, raw, judged, records)
+    rejected, row_accounts = account_rows(engine, raw, judged, records)
     check_accounts(engine, sources, row_accounts)
     judgements = read_judgements(
         engine, {name: raw[name] for name in names if sources[name].kind == "judgements"}, sources

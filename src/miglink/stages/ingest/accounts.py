@@ -29,35 +29,42 @@ def check_trailers(engine: Engine, raw: dict[str, RawRows]) -> None:
 
 def account_rows(
     engine: Engine,
-    sources: dict[str, Source],
     raw: dict[str, RawRows],
     judged: dict[str, Table],
     records: Table,
 ) -> tuple[Table, Table]:
     """Give the tables rejected and row_accounts."""
+    names = sorted(raw)
     parts: list[str] = []
     tables: dict[str, Table] = {}
-    for index, (name, table) in enumerate(judged.items()):
-        tables |= {f"judged_{index}": table, f"malformed_{index}": raw[name].malformed}
+    for index, name in enumerate(names):
+        source = text_literal(name)
         parts.append(
-            f"""SELECT {text_literal(name)} AS source, file, CAST(row_number AS BIGINT) AS row_number,
-                   reason_rejected AS reason
-            FROM judged_{index} WHERE reason_rejected IS NOT NULL
-            UNION ALL SELECT {text_literal(name)}, file, row_number, 'malformed_line' FROM malformed_{index}"""
+            f"SELECT {source} AS source, file, row_number, 'malformed_line' AS reason FROM malformed_{index}"
         )
+        tables[f"malformed_{index}"] = raw[name].malformed
+        if name in judged:
+            parts.append(
+                f"""SELECT {source}, file, CAST(row_number AS BIGINT), reason_rejected
+                FROM judged_{index} WHERE reason_rejected IS NOT NULL"""
+            )
+            tables[f"judged_{index}"] = judged[name]
     rejected = engine.query("rejected", " UNION ALL ".join(parts), **tables)
-    counts, tables = [], {"records": records, "rejected": rejected}
-    for index, name in enumerate(sorted(judged)):
+    counts: list[str] = []
+    tables = {"records": records, "rejected": rejected}
+    for index, name in enumerate(names):
         source = text_literal(name)
         tables |= {
             f"rows_{index}": raw[name].rows,
             f"lost_{index}": raw[name].malformed,
             f"ends_{index}": raw[name].trailers,
         }
+        # Judgements are no records: a row that can be read is accepted, one that cannot stops the run.
+        accepted = f"records WHERE source = {source}" if name in judged else f"rows_{index}"
         counts.append(
             f"""SELECT {source} AS source, (SELECT count(DISTINCT __file) FROM rows_{index}) AS n_files,
                 (SELECT count(*) FROM rows_{index}) + (SELECT count(*) FROM lost_{index}) AS n_read,
-                (SELECT count(*) FROM records WHERE source = {source}) AS n_accepted,
+                (SELECT count(*) FROM {accepted}) AS n_accepted,
                 (SELECT count(*) FROM rejected WHERE source = {source}) AS n_rejected,
                 (SELECT count(*) FROM records WHERE source = {source} AND is_repeat) AS n_repeats,
                 (SELECT count(*) FROM ends_{index}) AS n_trailers"""
