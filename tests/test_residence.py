@@ -2,7 +2,7 @@
 
 import json
 import runpy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def classify_all(
         for person, (crossings, initial) in histories.items()
         for number, (day, direction) in enumerate(crossings)
     ]
-    columns = {"crossing_id": pl.String, "person_id": pl.String, "crossed_date": pl.Date}
+    columns: dict[str, Any] = {"crossing_id": pl.String, "person_id": pl.String, "crossed_date": pl.Date}
     columns |= {"crossed_at": pl.Datetime("us"), "direction": pl.String, "sequence": pl.Int64}
     frame = pl.DataFrame(rows, schema=columns | {"initial_status": pl.String}, orient="row")
     ordered = order_crossings(engine, engine.frame("given_crossings", frame))
@@ -89,7 +89,7 @@ DAYS_ONLY = (
     "derived-most-of-time-",
 )
 WORDS = {1: RESIDENT, 0: ABROAD, None: UNKNOWN}
-FIELDS = {
+FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "resident_before": ("status_before", WORDS.get),
     "resident_after": ("status_after", WORDS.get),
     "long_term_migration": ("is_migration", lambda value: None if value is None else bool(value)),
@@ -180,7 +180,8 @@ def test_the_examples_run_are_those_of_the_rule() -> None:
 def test_worked_example(engine: Engine, name: str) -> None:
     stated = [want for *_, wanted in crossings_of(EXAMPLES[name]) for want in wanted]
     assert all(set(want) & set(FIELDS) for want in stated), "the example states something of every crossing"
-    for policy in ["midpoint"] if name in MIDPOINT else POLICIES:
+    policies: tuple[MissingCrossings, ...] = ("midpoint",) if name in MIDPOINT else POLICIES
+    for policy in policies:
         run_example(engine, EXAMPLES[name], policy)
 
 
@@ -202,7 +203,11 @@ def test_a_missing_departure_under_every_policy(engine: Engine) -> None:
     first = {policy: run_example(engine, example, policy)[0][0] for policy in POLICIES}
     days = {policy: (row["present_days_least"], row["present_days_most"]) for policy, row in first.items()}
     assert days["unresolved"] == (expected["bounds"]["min_days"], expected["bounds"]["max_days"])
-    for policy, name in (("midpoint", "midpoint"), ("open_until_next", "open_until_next_departure")):
+    names: dict[MissingCrossings, str] = {
+        "midpoint": "midpoint",
+        "open_until_next": "open_until_next_departure",
+    }
+    for policy, name in names.items():
         assert days[policy] == (expected[name]["days_in_country_in_window_first_arrival"],) * 2
         assert first[policy]["is_migration"] is bool(expected[name]["long_term_migration"])
     assert first["reject_person"]["is_migration"] is False
@@ -211,7 +216,8 @@ def test_a_missing_departure_under_every_policy(engine: Engine) -> None:
 
 def test_cases_of_nz_12_16(engine: Engine) -> None:
     file = YAML(typ="safe").load((HERE / "cases" / "nz_12_16.yml").read_text("utf-8"))
-    histories, expected = {}, {}
+    histories: dict[str, tuple[Crossings, str | None]] = {}
+    expected: dict[str, list[list[str]]] = {}
     for case in file["cases"]:
         moves = [text.split() for text in case["given"]["crossings"]]
         initial = case["given"]["initial"]

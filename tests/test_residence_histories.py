@@ -23,7 +23,7 @@ NZ = YAML(typ="safe").load(
     (Path(__file__).parents[1] / "configs" / "rules" / "nz_12_16.yml").read_text("utf-8")
 )
 POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
-TYPES = {
+TYPES: dict[str, Any] = {
     "VARCHAR": pl.String,
     "DATE": pl.Date,
     "INTEGER": pl.Int32,
@@ -140,7 +140,10 @@ def test_the_evidence_for_the_initial_status_is_tried_in_order(engine: Engine) -
     country.record("holiday permit", "permits", valid_from=date(2010, 1, 1), purpose="holiday")
     country.record("expired", "permits", valid_from=date(2010, 1, 1), valid_to=BEFORE, purpose="work")
     country.record("traveller", "register", valid_from=date(2010, 1, 1))
-    chosen = {"initial_status": ("first_crossing", "register", "permit"), "resident_permits": ("work",)}
+    chosen: dict[str, Any] = {
+        "initial_status": ("first_crossing", "register", "permit"),
+        "resident_permits": ("work",),
+    }
     residence, _ = country.follow(engine, [make_rule()], **chosen)
     firsts = residence.filter(from_date=BEFORE)
     assert dict(firsts.select("person_id", pl.concat_str("status", "basis", separator=" ")).iter_rows()) == {

@@ -17,11 +17,17 @@ from miglink.stages.spells import count_days, find_left_out, find_spells, order_
 from miglink.tables import TABLES
 
 EXAMPLES = Path(__file__).parent / "cases" / "residence_examples.json"
-TYPES = {"VARCHAR": pl.String, "DATE": pl.Date, "INTEGER": pl.Int32, "BIGINT": pl.Int64, "DOUBLE": pl.Float64}
+TYPES: dict[str, Any] = {
+    "VARCHAR": pl.String,
+    "DATE": pl.Date,
+    "INTEGER": pl.Int32,
+    "BIGINT": pl.Int64,
+    "DOUBLE": pl.Float64,
+}
 TYPES |= {"BOOLEAN": pl.Boolean, "TIMESTAMP": pl.Datetime("us")}
 PERIOD = Period.model_validate({"from": date(1990, 1, 1), "to": date(2029, 12, 31)})
 IN, OUT = "arrival", "departure"
-PERSON = {"is_born_here": False, "n_identities": 1, "n_records": 1, "is_doubtful": False}
+PERSON: dict[str, Any] = {"is_born_here": False, "n_identities": 1, "n_records": 1, "is_doubtful": False}
 PERSON |= {"id_since_date": date(2020, 1, 1), "birth_date": date(1970, 1, 1), "birth_date_precision": "day"}
 
 
@@ -158,7 +164,7 @@ def test_the_order_of_rows_never_matters(
     first = order(engine, crossings)
     shuffled.shuffle(crossings)
     assert order(engine, crossings) == first
-    days = {row["crossing_id"]: row["crossed_date"] for row in crossings}
+    days: dict[Any, Any] = {row["crossing_id"]: row["crossed_date"] for row in crossings}
     assert [days[name] for name, _ in first] == sorted(days.values())
 
 
@@ -184,7 +190,7 @@ def test_spells_of_a_traveller(engine: Engine) -> None:
 
 
 def test_births_and_deaths_bound_the_spells(engine: Engine) -> None:
-    people = {
+    people: dict[str, dict[str, Any]] = {
         "a born": {"birth_date": date(2018, 1, 5), "is_born_here": True},
         "b born abroad": {"birth_date": date(2018, 1, 5)},
         "c born, year only": {"birth_date": date(2018, 1, 1), "birth_date_precision": "year"},
@@ -212,7 +218,7 @@ def test_births_and_deaths_bound_the_spells(engine: Engine) -> None:
 
 def test_what_is_left_out_is_listed_with_its_reason(engine: Engine) -> None:
     people = {"a": {"death_date": date(2018, 9, 1)}, "b": {"birth_date": date(2018, 5, 1)}}
-    crossings = [("a", date(2018, 9, 2), IN), ("a", date(2018, 8, 1), OUT)]
+    crossings: list[tuple[Any, ...]] = [("a", date(2018, 9, 2), IN), ("a", date(2018, 8, 1), OUT)]
     crossings += [("a", date(2018, 8, 1), OUT, {"is_repeat": True})]
     crossings += [("b", date(2018, 4, 1), IN), ("b", date(2031, 4, 1), IN), ("b", date(1989, 4, 1), IN)]
     country = make_country(engine, people, crossings)

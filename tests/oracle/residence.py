@@ -124,7 +124,7 @@ def follow(
         elif len(states) == 1 and not can_stay:
             is_migration = True
 
-        previous_known = known_day
+        previous_known: int | None = known_day
         status_final = None
         if len(after) == 1:
             own = decided_day if old in states else max(move.days)
