@@ -279,8 +279,8 @@ def test_register_with_gzip_joined_names_and_numeric_countries(engine: DuckDBEng
                 "given_names": "NAME",
                 "birth_date": {"from": "BORN", "formats": ["%Y%m%d"]},
                 "citizenship": "CIT",
-                "valid_from": {"from": "FROM", "formats": ["%Y%m%d"]},
-                "ended_date": {"from": "TO", "formats": ["%Y%m%d"]},
+                "registered_from": {"from": "FROM", "formats": ["%Y%m%d"]},
+                "registered_to": {"from": "TO", "formats": ["%Y%m%d"]},
             },
         },
         strict=False,
@@ -309,7 +309,7 @@ def test_parquet_months_in_words_and_activity_of_a_year(engine: DuckDBEngine, tm
             "kind": "activity",
             "files": str(tmp_path / "a.parquet"),
             "format": {"type": "parquet"},
-            "columns": {"person_number": "id", "valid_from": {"from": "year", "formats": ["%Y"]}},
+            "columns": {"person_number": "id", "active_from": {"from": "year", "formats": ["%Y"]}},
         },
         "deaths": {
             "kind": "vital",
@@ -338,6 +338,24 @@ def test_identical_rows_get_ids_of_their_own_whatever_their_order(
     second = rows(engine, read(engine, tmp_path, lines[::-1]).records)
     assert first == second
     assert len({row["record_id"] for row in first}) == 4
+
+
+def test_a_key_of_several_columns_and_dates_without_time(engine: DuckDBEngine, tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text(
+        "post,number,day,way,name\nA1,1,2015-03-04,in,ANA\nA2,1,2015-03-05,out,ANA\n"
+    )
+    columns = {
+        "record_id": ["post", "number"],
+        "crossed_date": "day",
+        "direction": {"from": "way", "map": {"in": "arrival", "out": "departure"}},
+        "given_names": "name",
+    }
+    source = {"kind": "crossings", "files": str(tmp_path / "c.csv"), "columns": columns}
+    result = ingest(engine, {"posts": Source.model_validate(source, strict=False)}, {}, PERIOD)
+    assert rows(engine, result.records, "record_id, crossed_date, crossed_at") == [
+        {"record_id": "A1/1", "crossed_date": dt.date(2015, 3, 4), "crossed_at": None},
+        {"record_id": "A2/1", "crossed_date": dt.date(2015, 3, 5), "crossed_at": None},
+    ]
 
 
 def test_judgements_bind_on_one_side_and_the_latest_counts(engine: DuckDBEngine, tmp_path: Path) -> None:

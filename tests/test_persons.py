@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from miglink.engine import Table
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.stages.persons.clusters import connected_components, constrained_clusters
-from miglink.stages.persons.ids import give_ids
+from miglink.stages.persons.ids import find_id_changes, give_ids
 
 N = 9
 Edge = tuple[int, int, int, bool]
@@ -158,3 +158,16 @@ def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(
     assert found[2] == ("third", dt.date(2021, 1, 1))
     assert len(found[3][0]) == 64
     assert found[3][1] == dt.date(2024, 1, 1)
+    given = engine.collect(
+        "SELECT * FROM t", t=give_ids(engine, members, identities, "k", before.parent, dt.date(2024, 1, 1))
+    )
+    clustered = engine.frame(
+        "cl", engine.collect("SELECT * FROM c JOIN g USING (cluster)", c=members, g=given)
+    )
+    changes = engine.collect(
+        "SELECT * FROM t", t=find_id_changes(engine, clustered, identities, before.parent)
+    )
+    assert sorted(changes.select("kind", "detail_l", "detail_r").iter_rows()) == [
+        ("id_merged", "young", "old"),
+        ("id_split", "third", found[3][0]),
+    ]

@@ -27,21 +27,28 @@ PERSON_COLUMNS = (
     "region",
 )
 KIND_COLUMNS: dict[str, tuple[str, ...]] = {
-    "crossings": ("crossed_at", "direction", "port", "purpose", "country_from_to", "visa_number"),
-    "visas": ("issued_date", "valid_from", "valid_to", "purpose", "visa_number"),
-    "permits": ("valid_from", "valid_to", "purpose", "permit_number"),
-    "register": ("valid_from", "ended_date", "reason", "end_reason"),
-    "activity": ("valid_from", "valid_to", "domain"),
+    "crossings": ("crossed_at", "crossed_date", "direction", "port", "purpose", "country_from_to"),
+    "visas": ("issued_date", "valid_from", "valid_to", "purpose"),
+    "permits": ("valid_from", "valid_to", "purpose"),
+    "register": ("registered_from", "registered_to", "reason", "end_reason"),
+    "activity": ("active_from", "active_to", "domain"),
     "people": ("reference_date",),
     "vital": ("event", "event_date", "mother_person_number"),
     "judgements": ("source_l", "record_id_l", "source_r", "record_id_r", "verdict", "reviewer", "decided_at"),
+}
+# Columns of several kinds that become one column of the table records.
+SHARED_COLUMNS = {
+    "crossed_at": ("crossed_at", "crossed_date"),
+    "valid_from": ("valid_from", "registered_from", "active_from"),
+    "valid_to": ("valid_to", "active_to"),
+    "ended_date": ("registered_to",),
 }
 REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
     "crossings": ("crossed_at", "direction"),
     "visas": ("valid_from", "valid_to"),
     "permits": ("valid_from", "valid_to"),
-    "register": ("valid_from",),
-    "activity": ("valid_from",),
+    "register": ("registered_from",),
+    "activity": ("active_from",),
     "people": (),
     "vital": ("event", "event_date"),
     "judgements": ("source_l", "record_id_l", "source_r", "record_id_r", "verdict"),
@@ -134,8 +141,8 @@ class Source(Section):
     """File, folder or pattern such as border/*.csv, relative to the configuration; or a list of them."""
     format: Format = Format()
     """File format."""
-    columns: dict[str, str | Mapping]
-    """Our column -> column of the source, or a mapping with more detail."""
+    columns: dict[str, str | tuple[str, ...] | Mapping]
+    """Our column -> column of the source, several columns to be joined, or a mapping with more detail."""
     bounds: Bounds = Bounds()
     """What is expected."""
     covers: Covers | None = None
@@ -148,11 +155,16 @@ class Source(Section):
     @model_validator(mode="after")
     def _known_columns(self) -> "Source":
         for column in REQUIRED_COLUMNS[self.kind]:
-            if column not in self.columns:
+            if not any(name in self.columns for name in SHARED_COLUMNS.get(column, (column,))):
                 raise ValueError(f"kind {self.kind} needs a column `{column}`: add it under `columns`")
         return self
 
     def mapping(self, column: str) -> Mapping | None:
-        """The mapping of one of our columns, whichever way it was written."""
-        value = self.columns.get(column)
-        return Mapping.model_validate({"from": value}) if isinstance(value, str) else value
+        """The mapping of a column of records, whichever name of it the kind has and whichever way it was written."""
+        names = [name for name in SHARED_COLUMNS.get(column, (column,)) if name in self.columns]
+        if not names:
+            return None
+        value = self.columns[names[0]]
+        if isinstance(value, Mapping):
+            return value
+        return Mapping.model_validate({"from": value, "join": "/" if column == "record_id" else " "})

@@ -100,10 +100,9 @@ def read_values(engine: Engine, layout: Layout, raw: RawRows) -> Table:
 def check_columns(layout: Layout, found: tuple[str, ...]) -> None:
     """Every column that the configuration names must be in the files."""
     problems = []
-    for column in layout.source.columns:
-        mapping = layout.mapping(column)
-        assert mapping is not None
-        origin = (mapping.from_,) if isinstance(mapping.from_, str) else mapping.from_ or ()
+    for column, value in layout.source.columns.items():
+        origin = value.from_ or () if isinstance(value, Mapping) else value
+        origin = (origin,) if isinstance(origin, str) else origin
         problems += [f"`{name}` (for {column})" for name in origin if name not in found]
     if problems:
         raise SourceError(
@@ -292,9 +291,9 @@ def _crossings(layout: Layout) -> list[Rule]:
 
 def _register(layout: Layout) -> list[Rule]:
     return [
-        *_day_needed("valid_from", "valid_from"),
+        *_day_needed("registered_from", "valid_from"),
         (
-            "ended_date_unreadable",
+            "registered_to_unreadable",
             "v_ended_date IS NOT NULL AND (d_ended_date IS NULL OR p_ended_date <> 'day')",
         ),
         ("ends_before_it_begins", "d_ended_date < d_valid_from"),
@@ -303,9 +302,9 @@ def _register(layout: Layout) -> list[Rule]:
 
 def _activity(layout: Layout) -> list[Rule]:
     return [
-        ("valid_from_missing", "v_valid_from IS NULL"),
-        ("valid_from_unreadable", "d_valid_from IS NULL"),
-        ("valid_to_unreadable", "v_valid_to IS NOT NULL AND d_valid_to IS NULL"),
+        ("active_from_missing", "v_valid_from IS NULL"),
+        ("active_from_unreadable", "d_valid_from IS NULL"),
+        ("active_to_unreadable", "v_valid_to IS NOT NULL AND d_valid_to IS NULL"),
         ("ends_before_it_begins", "d_valid_to < d_valid_from"),
     ]
 

@@ -6,7 +6,7 @@ from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.persons.clusters import connected_components, constrained_clusters, exclusive_values
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
-from miglink.stages.persons.ids import give_ids
+from miglink.stages.persons.ids import find_id_changes, give_ids
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,9 @@ def find_persons(
         ids=ids,
     )
     constraints = {"edges": edges, "clustered": clustered, "exclusive": exclusive, "apart": apart}
+    constraints["id_changes"] = find_id_changes(
+        engine, clustered, linked.record_identities, settings.previous
+    )
     doubtful = _doubtful(engine, nodes, edges, clustered, linked.links, settings)
     return _describe(engine, linked, country, constraints, {"ids": ids, "doubtful": doubtful})
 

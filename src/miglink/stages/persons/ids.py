@@ -31,7 +31,7 @@ def give_ids(
         return engine.step(
             "persons_ids", f"SELECT cluster, person_id, {since} AS id_since_date FROM fresh", fresh=fresh
         )
-    inherited = _inherited(engine, clusters, record_identities, previous)
+    inherited = _inherited(engine, _shared_records(engine, clusters, record_identities, previous), previous)
     return engine.step(
         "persons_ids",
         f"""SELECT f.cluster, coalesce(i.person_id, f.person_id) AS person_id,
@@ -42,29 +42,67 @@ def give_ids(
     )
 
 
-def _inherited(engine: Engine, clusters: Table, record_identities: Table, previous: Path) -> Table:
+def find_id_changes(
+    engine: Engine, clustered: Table, record_identities: Table, previous: Path | None
+) -> Table:
+    """Give what became of the ids of an earlier run: person_id (now), kind, detail_l (the earlier id), detail_r.
+
+    id_merged: the earlier id is gone, most of its records belong to this person. id_split: the earlier id goes on with
+    another person, and this person has some of its records.
+    """
+    if previous is None:
+        return engine.step(
+            "persons_id_changes",
+            "SELECT person_id, '' AS kind, '' AS detail_l, '' AS detail_r FROM clustered WHERE false",
+            clustered=clustered,
+        )
+    return engine.step(
+        "persons_id_changes",
+        """WITH now AS (SELECT DISTINCT cluster, person_id FROM clustered),
+        moved AS (
+            SELECT s.person_id AS earlier_id, n.person_id, s.n, s.smallest FROM shared s JOIN now n USING (cluster)
+            WHERE s.person_id <> n.person_id),
+        ranked AS (
+            SELECT *, row_number() OVER (PARTITION BY earlier_id ORDER BY n DESC, smallest) AS rank FROM moved)
+        SELECT r.person_id, CASE WHEN n.person_id IS NULL THEN 'id_merged' ELSE 'id_split' END AS kind,
+               r.earlier_id AS detail_l, r.person_id AS detail_r
+        FROM ranked r LEFT JOIN now n ON n.person_id = r.earlier_id
+        WHERE n.person_id IS NOT NULL OR r.rank = 1""",
+        clustered=clustered,
+        shared=_shared_records(engine, clustered, record_identities, previous),
+    )
+
+
+def _shared_records(engine: Engine, clusters: Table, record_identities: Table, previous: Path) -> Table:
+    """How many records each cluster shares with each person of the earlier run."""
+    before = previous / "tables" / "record_persons.parquet"
+    if not before.exists():
+        raise ConfigError(f"persons.previous: {previous} holds no finished run (no table record_persons)")
+    return engine.step(
+        "persons_shared",
+        """SELECT c.cluster, b.person_id, count(*) AS n, min(c.identity_id) AS smallest
+        FROM before_records b JOIN record_identities r USING (source, record_id)
+        JOIN clusters c ON c.identity_id = r.identity_id GROUP BY c.cluster, b.person_id""",
+        before_records=Table("record_persons", before),
+        record_identities=record_identities,
+        clusters=clusters,
+    )
+
+
+def _inherited(engine: Engine, shared: Table, previous: Path) -> Table:
     """The earlier ids that clusters keep: cluster, person_id, id_since_date; each id and each cluster at most once."""
-    before = {
-        name: Table(name, previous / "tables" / f"{name}.parquet") for name in ("record_persons", "persons")
-    }
-    for table in before.values():
-        if not table.path.exists():
-            raise ConfigError(f"persons.previous: {previous} holds no finished run (no table {table.name})")
+    before = previous / "tables" / "persons.parquet"
+    if not before.exists():
+        raise ConfigError(f"persons.previous: {previous} holds no finished run (no table persons)")
     return engine.step(
         "persons_inherited",
-        """WITH shared AS (
-            SELECT c.cluster, b.person_id, count(*) AS n, min(c.identity_id) AS smallest
-            FROM before_records b JOIN record_identities r USING (source, record_id)
-            JOIN clusters c ON c.identity_id = r.identity_id GROUP BY c.cluster, b.person_id),
-        claimed AS (
+        """WITH claimed AS (
             SELECT s.*, p.id_since_date, row_number() OVER (PARTITION BY s.person_id ORDER BY n DESC, smallest) AS claim
             FROM shared s JOIN before_persons p ON p.person_id = s.person_id),
         chosen AS (
             SELECT *, row_number() OVER (PARTITION BY cluster ORDER BY n DESC, id_since_date, person_id) AS choice
             FROM claimed WHERE claim = 1)
         SELECT cluster, person_id, id_since_date FROM chosen WHERE choice = 1""",
-        before_records=before["record_persons"],
-        before_persons=before["persons"],
-        record_identities=record_identities,
-        clusters=clusters,
+        shared=shared,
+        before_persons=Table("persons", before),
     )
