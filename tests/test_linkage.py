@@ -242,3 +242,41 @@ def test_hardly_any_records(engine: DuckDBEngine, tmp_path: Path, n: int) -> Non
     identified = Identified(identities, record_identities, judgements)
     links = link(engine, identified, LinkageSettings(), (), tmp_path / "model.json")
     assert engine.count(links) <= 1
+
+
+def test_a_further_column_is_compared_and_opens_routes(engine: DuckDBEngine, tmp_path: Path) -> None:
+    rng = random.Random(11)
+    rows: list[dict[str, Any]] = []
+    owners: list[int] = []
+    for owner in range(500):
+        who = {**person(rng), "document_number": None, "document_country": None}
+        street = f"{rng.choice(SURNAMES)} STREET {rng.randint(1, 300)}"
+        # Each record has two errors; only the street and one name are left to find the other by.
+        for born in (who["birth_date"], f"{rng.randint(1940, 2010)}-{who['birth_date'][5:]}"):
+            given = who["given_names"] if born == who["birth_date"] else who["given_names"][::-1]
+            rows.append({**who, "birth_date": born, "given_names": given, "street": street})
+            owners.append(owner)
+    records = records_of(rows, engine)
+    frame = pl.DataFrame(
+        {"record_id": [f"{n:09}" for n in range(len(rows))], "street": [row["street"] for row in rows]}
+    )
+    records = engine.step(
+        "with_street", "SELECT r.*, f.street FROM r JOIN f USING (record_id)", r=records, f=frame
+    )
+    identities, record_identities = find_identities(engine, records, ("street",))
+    judgements = engine.step(
+        "none_j",
+        "SELECT '' AS source_l, '' AS record_id_l, '' AS source_r, '' AS record_id_r, '' AS verdict WHERE false",
+    )
+    identified = Identified(identities, record_identities, judgements)
+    links = link(engine, identified, LinkageSettings(), ("street",), tmp_path / "model.json")
+    found = engine.collect(
+        """SELECT CAST(a.record_id AS INTEGER) AS l, CAST(b.record_id AS INTEGER) AS r, level_street, p_match FROM links k
+        JOIN ids a ON a.identity_id = k.identity_id_l JOIN ids b ON b.identity_id = k.identity_id_r""",
+        links=links,
+        ids=record_identities,
+    ).filter(pl.col("p_match") >= 0.9)
+    assert (found["level_street"] == "same").any()
+    right = sum(owners[a] == owners[b] for a, b in found.select("l", "r").iter_rows())
+    assert right / found.height > 0.98
+    assert right / 500 > 0.9

@@ -165,7 +165,8 @@ class DuckDBEngine:
             raise SourceError(
                 f"source {name}: its files cannot be read as CSV in {form.encoding} with separator "
                 f"{form.separator!r} ({type(error).__name__}); "
-                "check `format.encoding`, `format.separator` and `format.quote`"
+                "check `format.encoding`, `format.separator` and `format.quote`, that every quote is closed, and that "
+                "all lines end in the same way"
             ) from None
         rows = self.view(
             f"{name}_rows",

@@ -54,7 +54,14 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
         blocks.append(Block(("name_words",)))
     if {"document", "birth_date"} <= fields:
         blocks += [Block(columns) for columns in _DOCUMENT_AND_DATE]
-    return blocks
+    # A further field of many values (a street, a postcode) opens routes of its own, each narrowed by another field.
+    further = [
+        comparison.field for comparison in comparisons if comparison.is_further and comparison.sampled_within
+    ]
+    narrowing = ["surname_start", "given_names_start"] * ("name" in fields) + ["birth_year"] * (
+        "birth_date" in fields
+    )
+    return blocks + [Block((field, other)) for field in further for other in narrowing]
 
 
 def training_blocks(blocks: Sequence[Block]) -> list[Block]:

@@ -30,6 +30,7 @@ class Comparison:
     """The comparison of one field: the columns it reads, when it says nothing, and its levels, strongest first.
 
     sampled_within: columns whose equality is rare among random pairs, so that training samples pairs within them.
+    is_further: a column that the configuration adds.
     """
 
     field: str
@@ -38,6 +39,7 @@ class Comparison:
     levels: tuple[Level, ...]
     is_identifier: bool = False
     sampled_within: tuple[str, ...] = ()
+    is_further: bool = False
 
 
 def prepare_identities(engine: Engine, identities: Table) -> Table:
@@ -213,6 +215,7 @@ def _exact(field: str) -> Comparison:
         f"{field}_l IS NULL OR {field}_r IS NULL",
         (Level("same", f"{field}_l = {field}_r", frequency),),
         sampled_within=() if field in _FEW_VALUES else (field,),
+        is_further=field not in _BY_FIELD,
     )
 
 
