@@ -75,13 +75,14 @@ SURPRISES = {
         GROUP BY ALL ORDER BY ALL""",
     "Gaps with a missing crossing, by length, and those whose missing crossing may be a migration": """
         WITH gaps AS (
-            SELECT s.person_id, s.sequence, date_diff('day', s.start_date, s.end_date) AS n,
+            SELECT s.person_id, s.start_direction, date_diff('day', s.start_date, s.end_date) AS n,
                    m.person_id IS NOT NULL AS may_migrate
             FROM spells s LEFT JOIN migrations m
               ON m.person_id = s.person_id AND m.sequence = s.sequence AND m.is_implied
             WHERE s.state = 'unresolved')
         SELECT CASE WHEN n < 123 THEN 'under 123 days' WHEN n < 365 THEN '123 to 364' ELSE '365 and more' END AS gap,
-               count(*) AS gaps, count(*) FILTER (WHERE may_migrate) AS "may be a migration"
+               count(*) AS gaps, count(*) FILTER (WHERE start_direction = 'arrival') AS "two arrivals",
+               count(*) FILTER (WHERE start_direction = 'departure') AS "two departures", count(*) FILTER (WHERE may_migrate) AS "may be a migration"
         FROM gaps GROUP BY ALL ORDER BY min(n)""",
 }
 

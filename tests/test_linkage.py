@@ -271,7 +271,8 @@ def test_a_further_column_is_compared_and_opens_routes(engine: DuckDBEngine, tmp
     identified = Identified(identities, record_identities, judgements)
     links = link(engine, identified, LinkageSettings(), ("street",), tmp_path / "model.json")
     found = engine.collect(
-        """SELECT CAST(a.record_id AS INTEGER) AS l, CAST(b.record_id AS INTEGER) AS r, level_street, p_match FROM links k
+        """SELECT CAST(a.record_id AS INTEGER) AS l, CAST(b.record_id AS INTEGER) AS r, level_street, p_match
+        FROM links k
         JOIN ids a ON a.identity_id = k.identity_id_l JOIN ids b ON b.identity_id = k.identity_id_r""",
         links=links,
         ids=record_identities,
