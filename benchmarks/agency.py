@@ -80,9 +80,11 @@ SURPRISES = {
             FROM spells s LEFT JOIN migrations m
               ON m.person_id = s.person_id AND m.sequence = s.sequence AND m.is_implied
             WHERE s.state = 'unresolved')
-        SELECT CASE WHEN n < 123 THEN 'under 123 days' WHEN n < 365 THEN '123 to 364' ELSE '365 and more' END AS gap,
+        SELECT CASE WHEN n < 123 THEN 'under 123 days'
+                    WHEN n < 365 THEN '123 to 364' ELSE '365 and more' END AS gap,
                count(*) AS gaps, count(*) FILTER (WHERE start_direction = 'arrival') AS "two arrivals",
-               count(*) FILTER (WHERE start_direction = 'departure') AS "two departures", count(*) FILTER (WHERE may_migrate) AS "may be a migration"
+               count(*) FILTER (WHERE start_direction = 'departure') AS "two departures",
+               count(*) FILTER (WHERE may_migrate) AS "may be a migration"
         FROM gaps GROUP BY ALL ORDER BY min(n)""",
 }
 
