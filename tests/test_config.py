@@ -28,6 +28,7 @@ sources:
 residence: {rules: [nz_12_16]}
 estimates: {reporting_country: QVR}
 """
+DEMO = Path(__file__).parent.parent / "configs" / "demo.yml"
 
 
 def write(folder: Path, text: str, name: str = "config.yml") -> Path:
@@ -243,3 +244,12 @@ def test_a_key_is_read_from_a_file_of_its_owner_only(tmp_path: Path) -> None:
     path.write_bytes(os.urandom(64) + b"\xff")
     with pytest.raises(ConfigError, match="is not a key"):
         load_key(KeySettings(file=path))
+
+
+def test_absence_from_a_register_says_something_only_if_it_covers_the_population(tmp_path: Path) -> None:
+    text = DEMO.read_text(encoding="utf-8").replace(
+        "../tests/data", str(DEMO.parent.parent / "tests" / "data")
+    )
+    assert read_config(write(tmp_path, text)).sources["register"].covers_population
+    (problem,) = problems(tmp_path, text.replace("    covers_population: true\n", ""))
+    assert "`not_registered` needs a register with `covers_population: true`" in problem

@@ -40,7 +40,7 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
     end = period.to_date + timedelta(days=1)
     further, country = config.identities.further_columns, config.estimates.reporting_country
     current = tuple(name for name, source in config.sources.items() if source.one_current_record_per_person)
-    is_listed = any(source.kind == "register" for source in config.sources.values())
+    is_listed = any(source.covers_population for source in config.sources.values())
     observation = estimates.Observation(period, {rule.name: rule.window.value for rule in rules}, is_listed)
 
     with record.stage("ingest") as stage:

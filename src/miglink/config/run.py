@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from miglink.config.models import Section
 from miglink.config.sources import Source
@@ -49,3 +49,13 @@ class Config(Section):
     """What is counted."""
     publish: PublishSettings = PublishSettings()
     """What leaves the run folder."""
+
+    @model_validator(mode="after")
+    def _absence_needs_a_list(self) -> "Config":
+        listed = any(source.covers_population for source in self.sources.values())
+        if "not_registered" in self.residence.initial_status and not listed:
+            raise ValueError(
+                "residence.initial_status: `not_registered` needs a register with `covers_population: true`; "
+                "who is missing from a partial list may live here all the same"
+            )
+        return self

@@ -151,6 +151,9 @@ class Source(Section):
     """crossings: a second scan of the same document in the same direction within so many minutes is a repeat."""
     one_current_record_per_person: bool = False
     """register: a person has at most one registration that has not ended."""
+    covers_population: bool = False
+    """register: everybody who lives in the country must be in it, also who never travels. Without such a source, stocks
+    are labelled travellers_only."""
 
     @model_validator(mode="after")
     def _known_columns(self) -> "Source":
