@@ -3,15 +3,19 @@
 import datetime as dt
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Table
 from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.stages.persons import Country, Linked, Persons, find_persons
 from miglink.stages.persons.clusters import connected_components, constrained_clusters
 from miglink.stages.persons.ids import find_id_changes, give_ids
+from miglink.tables import TABLES
 
 N = 9
 Edge = tuple[int, int, int, bool]
@@ -171,3 +175,79 @@ def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(
         ("id_merged", "young", "old"),
         ("id_split", "third", found[3][0]),
     ]
+
+
+def contract_table(engine: DuckDBEngine, name: str, rows: list[dict[str, Any]]) -> Table:
+    """A table of the contract; columns that the rows leave out are null."""
+    frame = pl.DataFrame(rows, infer_schema_length=None)
+    columns = [
+        f"CAST({column.name if column.name in frame.columns else 'NULL'} AS {column.type}) AS {column.name}"
+        for column in TABLES[name].columns
+    ]
+    return engine.query(
+        name, f"SELECT {', '.join(columns)} FROM given", given=engine.frame(f"given_{name}", frame)
+    )
+
+
+def three_records(engine: DuckDBEngine, judgements: list[dict[str, Any]]) -> Persons:
+    """Two current registrations, both linked to one crossing, the first more strongly."""
+    keys = [("register", "a"), ("register", "b"), ("border", "c")]
+    records = [
+        {"source": source, "record_id": record, "kind": "register" if source == "register" else "crossings",
+         "is_repeat": False, "record_date": dt.date(2020, 1, 1)}
+        for source, record in keys
+    ]  # fmt: skip
+    links = [
+        {
+            "identity_id_l": left,
+            "identity_id_r": "c",
+            "blocking_rule": "r",
+            "match_weight": weight,
+            "p_match": 0.999,
+        }
+        for left, weight in (("a", 20.0), ("b", 15.0))
+    ]
+    if any(judgement["verdict"] == "match" for judgement in judgements):
+        links.append({"identity_id_l": "a", "identity_id_r": "b", "blocking_rule": "judgement",
+                      "match_weight": 1000.0, "p_match": 1.0})  # fmt: skip
+    none = {"source_l": "", "record_id_l": "", "source_r": "", "record_id_r": "", "verdict": "unsure"}
+    linked = Linked(
+        contract_table(engine, "records", records),
+        contract_table(engine, "identities", [{"identity_id": name, "n_records": 1} for name in "abc"]),
+        contract_table(
+            engine, "record_identities", [{"source": s, "record_id": r, "identity_id": r} for s, r in keys]
+        ),
+        contract_table(engine, "links", links),
+        contract_table(engine, "judgements", [none | judgement for judgement in judgements or [none]]),
+    )
+    period = Period.model_validate({"from": dt.date(2012, 1, 1), "to": dt.date(2023, 12, 31)})
+    country = Country("QVR", period, ("register",))
+    return find_persons(engine, linked, country, PersonsSettings(), "key")
+
+
+def grouped(engine: DuckDBEngine, persons: Persons) -> tuple[set[str], set[tuple[str, str]]]:
+    """The records of each person, and the conflicts."""
+    found = engine.collect("SELECT * FROM t", t=persons.record_persons)
+    people = found.group_by("person_id").agg(pl.col("record_id").sort().str.join(""))
+    conflicts = engine.collect("SELECT kind, winner FROM t", t=persons.conflicts)
+    return set(people["record_id"]), set(conflicts.iter_rows())
+
+
+PAIR = {"source_l": "register", "record_id_l": "a", "source_r": "border", "record_id_r": "c"}
+
+
+def test_a_person_holds_one_current_registration(engine: DuckDBEngine) -> None:
+    assert grouped(engine, three_records(engine, [])) == ({"ac", "b"}, {("one_current_record", "kept apart")})
+
+
+def test_a_judgement_keeps_apart_whatever_the_link(engine: DuckDBEngine) -> None:
+    persons = three_records(engine, [{**PAIR, "verdict": "non_match"}])
+    assert grouped(engine, persons)[0] == {"a", "bc"}
+    assert ("non_match", "kept apart") in grouped(engine, persons)[1]
+
+
+def test_a_judgement_joins_against_a_constraint_and_the_contradiction_is_kept(engine: DuckDBEngine) -> None:
+    both = {"source_l": "register", "record_id_l": "a", "source_r": "register", "record_id_r": "b"}
+    groups, conflicts = grouped(engine, three_records(engine, [{**both, "verdict": "match"}]))
+    assert groups == {"abc"}
+    assert ("within_one_current_record", "joined by a judgement or within one identity") in conflicts
