@@ -264,6 +264,20 @@ def test_files_of_one_source_must_have_one_header(engine: DuckDBEngine, tmp_path
         ingest(engine, {"border": source}, {}, PERIOD)
 
 
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
+def test_lines_that_end_in_different_ways(engine: DuckDBEngine, tmp_path: Path, ending: str) -> None:
+    lines = [HEADER, crossing(), crossing(DOC="X1"), crossing(MOVE="?"), crossing(DOC="X2")]
+    content = "".join(line + ("\r\n" if n % 2 else "\n") for n, line in enumerate(lines)).encode("latin-1")
+    path = tmp_path / f"mixed{ending}"
+    path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
+    source = Source.model_validate({**BORDER, "files": str(path)}, strict=False)
+    result = ingest(engine, {"border": source}, {}, PERIOD)
+    (account,) = rows(engine, result.row_accounts, "n_read, n_accepted, n_rejected")
+    assert account == {"n_read": 4, "n_accepted": 3, "n_rejected": 1}
+    (rejected,) = rows(engine, result.rejected)
+    assert (rejected["file"], rejected["row_number"]) == (path.name, 3)
+
+
 def test_register_with_gzip_joined_names_and_numeric_countries(engine: DuckDBEngine, tmp_path: Path) -> None:
     text = "PIN|AP1|AP2|NAME|BORN|CIT|FROM|TO\n12.345.678-Z|MARTI\u0301NEZ||ANA|19710000|040|19900101|\n"
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress(text.encode()))

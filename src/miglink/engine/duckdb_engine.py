@@ -134,6 +134,30 @@ class DuckDBEngine:
 
     def _read_csv(self, name: str, paths: Sequence[Path], label: str, form: CsvFormat) -> RawRows:
         columns = csv_header(name, paths, form)
+        try:
+            try:
+                numbered = self._number_lines(name, paths, label, form, columns)
+            except duckdb.InvalidInputException:
+                # The reader wants one kind of line end in a file; who appends batches of several posts mixes them.
+                alike = self._with_one_line_end(name, paths)
+                numbered = self._number_lines(name, alike, label, form, columns)
+        except duckdb.Error as error:
+            raise SourceError(
+                f"source {name}: its files cannot be read as CSV in {form.encoding} with separator "
+                f"{form.separator!r} ({type(error).__name__}); "
+                "check `format.encoding`, `format.separator` and `format.quote`, and that every quote is closed"
+            ) from None
+        rows = self.view(
+            f"{name}_rows",
+            "SELECT * EXCLUDE (__is_trailer) FROM lines WHERE NOT __is_trailer",
+            lines=numbered,
+        )
+        return RawRows(rows, *self._unread_lines(name, columns, label, form, numbered), tuple(columns))
+
+    def _number_lines(
+        self, name: str, paths: Sequence[Path], label: str, form: CsvFormat, columns: Sequence[str]
+    ) -> Table:
+        """The lines of the files as text, with file and number; what does not fit the header goes to csv_errors."""
         files = "[" + ", ".join(text_literal(str(path)) for path in paths) + "]"
         types = "{" + ", ".join(f"{text_literal(column)}: 'VARCHAR'" for column in columns) + "}"
         self._connection.execute("DROP TABLE IF EXISTS csv_errors; DROP TABLE IF EXISTS csv_scans")
@@ -147,33 +171,28 @@ class DuckDBEngine:
         texts = ", ".join(
             f"nfc_normalize({identifier(column)}) AS {identifier(column)}" for column in columns
         )
-        first = identifier(columns[0])
-        is_trailer = (
-            f"coalesce(starts_with({first}, {text_literal(form.trailer)}), false)"
-            if form.trailer
-            else "false"
+        starts = f"starts_with({identifier(columns[0])}, {text_literal(form.trailer or '')})"
+        is_trailer = f"coalesce({starts}, false)" if form.trailer else "false"
+        return self.step(
+            f"{name}_lines",
+            f"""WITH lines AS (SELECT {texts}, {label} AS __file, row_number() OVER () AS line FROM {source})
+            SELECT * EXCLUDE (line), line - min(line) OVER (PARTITION BY __file) + 1 AS __row_number,
+                   {is_trailer} AS __is_trailer
+            FROM lines""",
         )
-        try:
-            numbered = self.step(
-                f"{name}_lines",
-                f"""WITH lines AS (SELECT {texts}, {label} AS __file, row_number() OVER () AS line FROM {source})
-                SELECT * EXCLUDE (line), line - min(line) OVER (PARTITION BY __file) + 1 AS __row_number,
-                       {is_trailer} AS __is_trailer
-                FROM lines""",
-            )
-        except duckdb.Error as error:
-            raise SourceError(
-                f"source {name}: its files cannot be read as CSV in {form.encoding} with separator "
-                f"{form.separator!r} ({type(error).__name__}); "
-                "check `format.encoding`, `format.separator` and `format.quote`, that every quote is closed, and that "
-                "all lines end in the same way"
-            ) from None
-        rows = self.view(
-            f"{name}_rows",
-            "SELECT * EXCLUDE (__is_trailer) FROM lines WHERE NOT __is_trailer",
-            lines=numbered,
-        )
-        return RawRows(rows, *self._unread_lines(name, columns, label, form, numbered), tuple(columns))
+
+    def _with_one_line_end(self, name: str, paths: Sequence[Path]) -> list[Path]:
+        """Copies of the files whose lines all end in a line feed, under their own names; scratch."""
+        copies = []
+        for number, path in enumerate(paths):
+            # The folder is kept, for it tells files of one name apart.
+            copy = self._scratch / f"{name}_files" / str(number) / path.parent.name / path.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            opened = gzip.open if path.suffix == ".gz" else open
+            with opened(path, "rb") as lines, opened(copy, "wb") as written:
+                written.writelines(line.removesuffix(b"\n").removesuffix(b"\r") + b"\n" for line in lines)
+            copies.append(copy)
+        return copies
 
     def _unread_lines(
         self, name: str, columns: Sequence[str], label: str, form: CsvFormat, lines: Table
