@@ -83,6 +83,8 @@ def test_wrong_keys_are_reported_all_at_once_in_the_order_of_the_file(tmp_path: 
         ("surname: {from", "surname: {form", "12:17: sources.border.columns.surname.form: unknown key, "
          "did you mean 'from'?"),
         ("{from: [AP1, AP2]}", "5", "12:16: sources.border.columns.surname: expected text, found the number 5"),
+        ("{from: [AP1, AP2]}", "{from: A, map: {x: y}}",
+         "6:3: sources.border: column `surname` holds no codes: take `map` out"),
         ("{from: [AP1, AP2]}", "[A, 5]", "12:20: sources.border.columns.surname.1: expected text, found the number 5"),
         ('{from: WHEN, formats: ["%d/%m/%Y"]}', "{from: WHEN, constant: x}",
          "10:7: sources.border.columns.crossed_at: give either `from` or `constant`"),

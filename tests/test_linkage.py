@@ -225,6 +225,18 @@ def test_named_comparisons_and_blocking(engine: DuckDBEngine, tmp_path: Path) ->
         linked(engine, rows, tmp_path, LinkageSettings(comparisons=(ComparisonSettings(field="shoe_size"),)))
 
 
+@pytest.mark.parametrize("field", ["document", "name", "birth_date"])
+def test_one_comparison_alone_does_not_stop_a_run(engine: DuckDBEngine, tmp_path: Path, field: str) -> None:
+    rows, _ = population(200, 12)
+    settings = LinkageSettings(
+        comparisons=(ComparisonSettings(field=field),), blocking=(("document_number",), ("name_words",))
+    )
+    pairs, model = linked(engine, rows, tmp_path, settings)
+    assert [c["output_column_name"] for c in model["settings"]["comparisons"]] == [field]
+    # One field cannot tell chance from a match (the mixture is not identified), unless it identifies.
+    assert (pairs.height > 0) >= (field == "document")
+
+
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_hardly_any_records(engine: DuckDBEngine, tmp_path: Path, n: int) -> None:
     rng = random.Random(8)

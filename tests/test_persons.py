@@ -14,6 +14,7 @@ from miglink.engine import Table
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.stages.persons import Country, Linked, Persons, find_persons
 from miglink.stages.persons.clusters import connected_components, constrained_clusters
+from miglink.stages.persons.facts import collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 from miglink.tables import TABLES
 
@@ -251,3 +252,37 @@ def test_a_judgement_joins_against_a_constraint_and_the_contradiction_is_kept(en
     groups, conflicts = grouped(engine, three_records(engine, [{**both, "verdict": "match"}]))
     assert groups == {"abc"}
     assert ("within_one_current_record", "joined by a judgement or within one identity") in conflicts
+
+
+def test_citizenship_has_a_value_at_every_time(engine: DuckDBEngine) -> None:
+    """Foreign before, national since, and a third citizenship seen later; undated records speak of all time."""
+    seen = [
+        ("p", "ESP", 2010),
+        ("p", "QVR", 2015),
+        ("p", "QVR", 2016),
+        ("p", "ITA", 2020),
+        ("u", "QVR", None),
+        ("u", "ESP", None),
+    ]
+    records = pl.DataFrame(
+        [
+            (who, "s", "register", value, None if year is None else dt.date(year, 1, 1))
+            for who, value, year in seen
+        ],
+        schema={
+            "person_id": pl.String,
+            "source": pl.String,
+            "kind": pl.String,
+            "citizenship": pl.String,
+            "record_date": pl.Date,
+        },
+        orient="row",
+    ).with_columns(citizenship_2=pl.lit(None, pl.String), region=pl.lit(None, pl.String))
+    traits = collect_traits(engine, {"person_records": engine.frame("seen", records)}, "QVR")
+    found = engine.collect("SELECT person_id, value, valid_from, valid_to FROM t ORDER BY 1, 3", t=traits)
+    start, since = dt.date(1, 1, 1), dt.date(2015, 1, 1)
+    assert list(found.iter_rows()) == [
+        ("p", "ESP", start, since),
+        ("p", "QVR", since, None),
+        ("u", "QVR", start, None),
+    ]

@@ -43,6 +43,12 @@ SHARED_COLUMNS = {
     "valid_to": ("valid_to", "active_to"),
     "ended_date": ("registered_to",),
 }
+# Columns that hold numbers, names or dates: a `map` would have nothing to say of them.
+NOT_CODED = frozenset(
+    """record_id person_id given_names surname full_name document_number person_number mother_person_number
+    birth_date crossed_at crossed_date issued_date valid_from valid_to registered_from registered_to active_from
+    active_to event_date reference_date""".split()
+)
 REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
     "crossings": ("crossed_at", "direction"),
     "visas": ("valid_from", "valid_to"),
@@ -160,6 +166,9 @@ class Source(Section):
         for column in REQUIRED_COLUMNS[self.kind]:
             if not any(name in self.columns for name in SHARED_COLUMNS.get(column, (column,))):
                 raise ValueError(f"kind {self.kind} needs a column `{column}`: add it under `columns`")
+        for column, value in self.columns.items():
+            if column in NOT_CODED and isinstance(value, Mapping) and value.map is not None:
+                raise ValueError(f"column `{column}` holds no codes: take `map` out")
         return self
 
     def mapping(self, column: str) -> Mapping | None:

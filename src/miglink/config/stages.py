@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from miglink.config.models import Section
 from miglink.config.rules import MissingCrossings, Rule
 
-Severity = Literal["exact", "name", "given_name", "date", "document", "number"]
+ComparisonKind = Literal["exact", "name", "date", "document", "number"]
 
 
 class Period(Section):
@@ -75,8 +75,8 @@ class ComparisonSettings(Section):
     field: str
     """Field compared: name, birth_date, sex, citizenship, birth_country, document, person_number or a further
     column."""
-    kind: Severity | None = None
-    """How: exact, name, given_name, date, document, number; default: what suits the field."""
+    kind: ComparisonKind | None = None
+    """How: exact, name, date, document, number; default: what suits the field."""
 
 
 class LinkageSettings(Section):

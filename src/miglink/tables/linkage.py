@@ -190,7 +190,7 @@ LINKAGE_TABLES = (
             ),
             required("value", TEXT, "the value"),
             Column("valid_to", DATE, "first day the value no longer holds; null while it does"),
-            required("source", TEXT, "source of the value"),
+            required("source", TEXT, "a source of the value: the first by name"),
         ),
     ),
     Contract(

@@ -75,7 +75,8 @@ def count_patterns(
     both = pl.concat([in_blocks.with_columns(is_blocked=True), outside.with_columns(is_blocked=False)])
     # A pair of which only one field is known cannot tell agreement by chance from a match: it would teach nothing but
     # what it is told.
-    both = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1).sort("is_blocked", *names)
+    telling = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1)
+    both = (telling if telling.height else both).sort("is_blocked", *names)
     within = engine.collect(
         f"""SELECT sum(least(n_records, {_MOST_REPEATS}) * (least(n_records, {_MOST_REPEATS}) - 1) / 2) AS n
         FROM identities""",

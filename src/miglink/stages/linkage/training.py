@@ -87,9 +87,14 @@ def _train_with_splink(
     """Splink's own training; a linker is made anew after every failure, for a failed session spoils it."""
     history: list[dict[str, Any]] = []
     linker = open_linker(engine, identities, plain)
-    linker.training.estimate_u_using_random_sampling(
-        max_pairs=settings.training_pairs, seed=settings.seed, min_count_per_level=None
-    )
+    try:
+        linker.training.estimate_u_using_random_sampling(
+            max_pairs=settings.training_pairs, seed=settings.seed, min_count_per_level=None
+        )
+        history.append({"step": "u from random pairs", "outcome": "done"})
+    except Exception as error:  # as below: the refit does without
+        history.append({"step": "u from random pairs", "outcome": f"failed: {type(error).__name__}"})
+        linker = open_linker(engine, identities, plain)
     model: dict[str, Any] = linker.misc.save_model_to_json()
     for block in blocks:
         try:

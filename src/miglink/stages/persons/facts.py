@@ -86,10 +86,12 @@ def collect_traits(engine: Engine, inputs: dict[str, Table], reporting_country: 
     return engine.query(
         "person_traits",
         f"""WITH seen AS (
-            SELECT person_id, source, kind, record_date, citizenship FROM person_records
+            SELECT person_id, source, kind, coalesce(record_date, DATE '0001-01-01') AS record_date, citizenship
+            FROM person_records
             WHERE citizenship IS NOT NULL AND citizenship <> 'XXX'
             UNION ALL
-            SELECT person_id, source, kind, record_date, citizenship_2 FROM person_records
+            SELECT person_id, source, kind, coalesce(record_date, DATE '0001-01-01'), citizenship_2
+            FROM person_records
             WHERE citizenship_2 IS NOT NULL AND citizenship_2 <> 'XXX'),
         nationals AS (
             SELECT person_id, min(record_date) AS since, min(source) AS source FROM seen WHERE citizenship = {national}
@@ -98,15 +100,15 @@ def collect_traits(engine: Engine, inputs: dict[str, Table], reporting_country: 
             SELECT person_id, citizenship, min(record_date) AS since, min(source) AS source, row_number() OVER (
                 PARTITION BY person_id ORDER BY count(*) DESC, citizenship) AS rank
             FROM seen WHERE citizenship <> {national} GROUP BY person_id, citizenship),
+        first_other AS (SELECT person_id, min(since) AS since FROM others GROUP BY person_id),
         citizenships AS (
             SELECT person_id, citizenship AS value, DATE '0001-01-01' AS valid_from, source FROM others WHERE rank = 1
               AND person_id NOT IN (
-                  SELECT n.person_id FROM nationals n JOIN others o USING (person_id) WHERE n.since <= o.since)
+                  SELECT n.person_id FROM nationals n JOIN first_other o USING (person_id) WHERE n.since <= o.since)
             UNION ALL
             SELECT n.person_id, {national}, CASE WHEN o.person_id IS NULL OR n.since <= o.since
                                              THEN DATE '0001-01-01' ELSE n.since END, n.source
-            FROM nationals n LEFT JOIN (SELECT person_id, min(since) AS since FROM others GROUP BY person_id) o
-              ON o.person_id = n.person_id),
+            FROM nationals n LEFT JOIN first_other o ON o.person_id = n.person_id),
         regions AS (
             SELECT person_id, region AS value, record_date, min(source) AS source, row_number() OVER (
                 PARTITION BY person_id, record_date ORDER BY region) AS rank
