@@ -45,9 +45,28 @@ SHARED_COLUMNS = {
 }
 # Columns that hold numbers, names or dates: a `map` would have nothing to say of them.
 NOT_CODED = frozenset(
-    """record_id person_id given_names surname full_name document_number person_number mother_person_number
-    birth_date crossed_at crossed_date issued_date valid_from valid_to registered_from registered_to active_from
-    active_to event_date reference_date""".split()
+    [
+        "record_id",
+        "person_id",
+        "given_names",
+        "surname",
+        "full_name",
+        "document_number",
+        "person_number",
+        "mother_person_number",
+        "birth_date",
+        "crossed_at",
+        "crossed_date",
+        "issued_date",
+        "valid_from",
+        "valid_to",
+        "registered_from",
+        "registered_to",
+        "active_from",
+        "active_to",
+        "event_date",
+        "reference_date",
+    ]
 )
 REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
     "crossings": ("crossed_at", "direction"),
