@@ -5,9 +5,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 NOW    := $(shell date -u +%Y%m%dT%H%M%SZ)
+SIZE   ?= small
+SEED   ?= 1
+NOISE  ?= medium
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint-fix docs clean
+.PHONY: help demo agency bench test check lint-fix docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,8 +22,16 @@ $(STAMP): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(STAMP) ## run the agency files of tests/data/agency to the printed result
-	$(BIN)/miglink run configs/demo.yml --out runs/demo-$(NOW)
+demo: $(STAMP) ## make the small country, run it, and say how far the run is from the truth
+	$(BIN)/python -m synthetic small --seed 1 --out runs/demo-$(NOW)/country
+	$(BIN)/miglink run runs/demo-$(NOW)/country/country.yml --out runs/demo-$(NOW)/run
+	$(BIN)/miglink evaluate runs/demo-$(NOW)/run --truth runs/demo-$(NOW)/country/truth
+
+agency: $(STAMP) ## run the agency files of tests/data/agency to the printed result
+	$(BIN)/miglink run configs/agency.yml --out runs/agency-$(NOW)
+
+bench: $(STAMP) ## SIZE=small|medium|large|xlarge: seconds and peak memory stage by stage, and accuracy
+	$(BIN)/python -m benchmarks.country $(SIZE) --seeds $(SEED) --noise $(NOISE)
 
 test: $(STAMP) ## all tests, on DuckDB
 	$(BIN)/python -m pytest -n auto

@@ -1,4 +1,4 @@
-"""The tables of docs/agency.md from a finished run of configs/demo.yml, as Markdown.
+"""The tables of docs/agency.md from a finished run of configs/agency.yml, as Markdown.
 
     python -m benchmarks.agency runs/RUN
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 AGENCY = Path(__file__).parent.parent / "tests" / "data" / "agency"
-CONFIG = Path(__file__).parent.parent / "configs" / "demo.yml"
+CONFIG = Path(__file__).parent.parent / "configs" / "agency.yml"
 
 
 def exchange(rng: random.Random, *groups: str) -> dict[str, str]:

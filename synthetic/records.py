@@ -183,7 +183,8 @@ def _permits_of_stays(country: Country, stays: pl.DataFrame, chance: Chance) -> 
     may = (length > 60) & (journey != JOURNEY["overstayer"])
     of = np.repeat(np.flatnonzero(may), number[may])
     nth = np.arange(of.size) - np.repeat(np.cumsum(number[may]) - number[may], number[may])
-    lag = chance.whole(-40, 30, "permit begins", person[of])
+    newborn = stays["is_birth"].to_numpy()[of]
+    lag = np.where(newborn, 1, 0) * 41 + chance.whole(-40, 30, "permit begins", person[of])
     start = begin[of] + np.where(settled[of], -900, lag) + 400 * nth
     purpose = np.full(of.size, _WORK)
     purpose = np.where(journey[of] == JOURNEY["student"], _STUDY, purpose)

@@ -135,6 +135,8 @@ def find_residence(
             "is_resident": np.concatenate([statuses.is_resident_first, is_in]),
         }
     ).sort("person", "from_day", maintain_order=True)
+    # Who migrates on the day of birth has the status of the end of that day from the first.
+    starts = starts.unique(["person", "from_day"], keep="last", maintain_order=True)
     death = pl.Series("death_day", persons.death_day)[starts["person"]]
     ends = pl.col("from_day").shift(-1).over("person")
     residence = starts.with_columns(death_day=death).select(

@@ -194,13 +194,13 @@ def _draw_births(parties: Parties, party: Ids, role: NDArray[np.int8], first: Id
         )
     elder = adult[party]
     partner = elder + chance.whole(-6 * 365, 7 * 365, "age of the partner", party)
+    # Partners are adults when history begins: as much older than the elder as they would have been younger.
+    partner = np.where(partner > HISTORY_FROM - 17 * 365, 2 * elder - partner, partner)
     # One child in thirty is the twin of the one before.
     twin_of = np.where(chance.happens(0.03, "twin", party, role) & (role > 3), role - 1, role)
     spacing = chance.quantile((19, 24, 28, 32, 37, 45), "age of the parent", party, twin_of)
     child = elder + np.floor(spacing * _YEAR).astype(np.int64)
-    birth = np.where(
-        role == 0, elder, np.where(role == 1, np.minimum(partner, HISTORY_FROM - 17 * 365), child)
-    )
+    birth = np.where(role == 0, elder, np.where(role == 1, partner, child))
     return birth.astype(np.int32)
 
 

@@ -28,7 +28,7 @@ sources:
 residence: {rules: [nz_12_16]}
 estimates: {reporting_country: QVR}
 """
-DEMO = Path(__file__).parent.parent / "configs" / "demo.yml"
+DEMO = Path(__file__).parent.parent / "configs" / "agency.yml"
 
 
 def write(folder: Path, text: str, name: str = "config.yml") -> Path:
@@ -254,4 +254,4 @@ def test_absence_from_a_register_says_something_only_if_it_covers_the_population
     )
     assert read_config(write(tmp_path, text)).sources["register"].covers_population
     (problem,) = problems(tmp_path, text.replace("    covers_population: true\n", ""))
-    assert "`not_registered` needs a register with `covers_population: true`" in problem
+    assert "`not_listed` need a register with `covers_population: true`" in problem

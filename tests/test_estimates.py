@@ -10,11 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from given_tables import make_table
 from miglink.config.stages import EstimatesSettings, Period
-from miglink.engine import Engine, Table
+from miglink.engine import Engine
 from miglink.errors import ResultError
 from miglink.stages.estimates import Histories, Observation, cells, estimate
-from miglink.tables import TABLES
 
 Rows = list[dict[str, Any]]
 Tables = dict[str, pl.DataFrame]
@@ -22,15 +22,6 @@ RULE, POLICY, WINDOW = "nz_12_16", "unresolved", 487
 STRATUM = {"draw": 0, "rule": RULE, "policy": POLICY}
 RESIDENT, ABROAD, UNCLEAR = "resident", "non_resident", "undetermined"
 TERMS = ("opening", "immigration", "emigration", "births", "deaths", "moves", "net_undetermined", "closing")
-
-
-def make_table(engine: Engine, name: str, rows: Rows) -> Table:
-    """A table of the contract; columns that the rows leave out are null."""
-    frame = pl.DataFrame(rows or {"nobody": [False]}, infer_schema_length=None).head(len(rows))
-    given = {column.name for column in frame if column.null_count() < frame.height}
-    columns = [(c.name if c.name in given else "NULL", c.type, c.name) for c in TABLES[name].columns]
-    select = ", ".join(f"CAST({value} AS {type_}) AS {column}" for value, type_, column in columns)
-    return engine.query(name, f"SELECT {select} FROM given", given=engine.frame(f"given_{name}", frame))
 
 
 @dataclass

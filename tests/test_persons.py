@@ -9,6 +9,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from given_tables import make_table
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Table
 from miglink.engine.duckdb_engine import DuckDBEngine
@@ -16,7 +17,6 @@ from miglink.stages.persons import Country, Linked, Persons, find_persons
 from miglink.stages.persons.clusters import connected_components, constrained_clusters
 from miglink.stages.persons.facts import collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
-from miglink.tables import TABLES
 
 N = 9
 Edge = tuple[int, int, int, bool]
@@ -178,18 +178,6 @@ def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(
     ]
 
 
-def contract_table(engine: DuckDBEngine, name: str, rows: list[dict[str, Any]]) -> Table:
-    """A table of the contract; columns that the rows leave out are null."""
-    frame = pl.DataFrame(rows, infer_schema_length=None)
-    columns = [
-        f"CAST({column.name if column.name in frame.columns else 'NULL'} AS {column.type}) AS {column.name}"
-        for column in TABLES[name].columns
-    ]
-    return engine.query(
-        name, f"SELECT {', '.join(columns)} FROM given", given=engine.frame(f"given_{name}", frame)
-    )
-
-
 def three_records(engine: DuckDBEngine, judgements: list[dict[str, Any]]) -> Persons:
     """Two current registrations, both linked to one crossing, the first more strongly."""
     keys = [("register", "a"), ("register", "b"), ("border", "c")]
@@ -213,13 +201,13 @@ def three_records(engine: DuckDBEngine, judgements: list[dict[str, Any]]) -> Per
                       "match_weight": 1000.0, "p_match": 1.0})  # fmt: skip
     none = {"source_l": "", "record_id_l": "", "source_r": "", "record_id_r": "", "verdict": "unsure"}
     linked = Linked(
-        contract_table(engine, "records", records),
-        contract_table(engine, "identities", [{"identity_id": name, "n_records": 1} for name in "abc"]),
-        contract_table(
+        make_table(engine, "records", records),
+        make_table(engine, "identities", [{"identity_id": name, "n_records": 1} for name in "abc"]),
+        make_table(
             engine, "record_identities", [{"source": s, "record_id": r, "identity_id": r} for s, r in keys]
         ),
-        contract_table(engine, "links", links),
-        contract_table(engine, "judgements", [none | judgement for judgement in judgements or [none]]),
+        make_table(engine, "links", links),
+        make_table(engine, "judgements", [none | judgement for judgement in judgements or [none]]),
     )
     period = Period.model_validate({"from": dt.date(2012, 1, 1), "to": dt.date(2023, 12, 31)})
     country = Country("QVR", period, ("register",))

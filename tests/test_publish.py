@@ -10,24 +10,16 @@ import pyarrow.parquet
 import pytest
 from rich.console import Console
 
-from miglink.engine import Engine, Table
+from given_tables import make_table
+from miglink.engine import Engine
 from miglink.stages.publish import publish, render_summary
-from miglink.tables import IDENTIFYING, TABLES
+from miglink.tables import IDENTIFYING
 
 Rows = list[dict[str, Any]]
 END = date(2020, 1, 1)
 STRATUM = {"rule": "nz_12_16", "policy": "unresolved"}
 TOTAL = {"sex": "total", "citizenship_group": "total"}
 HISTORY = STRATUM | {"draw": 0, "person_id": "a"}
-
-
-def make_table(engine: Engine, name: str, rows: Rows) -> Table:
-    """A table of the contract; columns that the rows leave out are null."""
-    frame = pl.DataFrame(rows or {"nobody": [False]}, infer_schema_length=None).head(len(rows))
-    given = {column.name for column in frame if column.null_count() < frame.height}
-    columns = [(c.name if c.name in given else "NULL", c.type, c.name) for c in TABLES[name].columns]
-    select = ", ".join(f"CAST({value} AS {type_}) AS {column}" for value, type_, column in columns)
-    return engine.query(name, f"SELECT {select} FROM given", given=engine.frame(f"given_{name}", frame))
 
 
 def flows(year: str, status: str, **n_settled: int) -> Rows:

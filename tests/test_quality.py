@@ -6,22 +6,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from miglink.engine import Engine, Table
+from given_tables import make_table
+from miglink.engine import Engine
 from miglink.errors import ResultError
 from miglink.stages.quality import measure
-from miglink.tables import TABLES
 
 Rows = list[dict[str, Any]]
 STRATUM = {"draw": 0, "rule": "nz_12_16", "policy": "unresolved"}
-
-
-def make_table(engine: Engine, name: str, rows: Rows) -> Table:
-    """A table of the contract; columns that the rows leave out are null."""
-    frame = pl.DataFrame(rows or {"nobody": [False]}, infer_schema_length=None).head(len(rows))
-    given = {column.name for column in frame if column.null_count() < frame.height}
-    columns = [(c.name if c.name in given else "NULL", c.type, c.name) for c in TABLES[name].columns]
-    select = ", ".join(f"CAST({value} AS {type_}) AS {column}" for value, type_, column in columns)
-    return engine.query(name, f"SELECT {select} FROM given", given=engine.frame(f"given_{name}", frame))
 
 
 def spell(person: str, start: date, end: date | None, state: str, sequence: int = 1) -> dict[str, Any]:

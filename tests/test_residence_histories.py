@@ -1,6 +1,6 @@
 """Stage 6 within the pipeline: statuses and migrations of persons with registers, permits, births and deaths."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,26 +11,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from given_tables import make_table
 from miglink.config.rules import Rule
 from miglink.config.stages import Period, ResidenceSettings, SpellsSettings
-from miglink.engine import Engine, Table
+from miglink.engine import Engine
 from miglink.stages.residence import Evidence, find_residence
 from miglink.stages.residence.classification import settle_chain
+from miglink.stages.spells import Country as Observed
 from miglink.stages.spells import find_spells
-from miglink.tables import TABLES
 
 NZ = YAML(typ="safe").load(
     (Path(__file__).parents[1] / "configs" / "rules" / "nz_12_16.yml").read_text("utf-8")
 )
 POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
-TYPES: dict[str, Any] = {
-    "VARCHAR": pl.String,
-    "DATE": pl.Date,
-    "INTEGER": pl.Int32,
-    "BIGINT": pl.Int64,
-    "BOOLEAN": pl.Boolean,
-}
-TYPES |= {"TIMESTAMP": pl.Datetime("us"), "DOUBLE": pl.Float64}
 IN, OUT = "arrival", "departure"
 RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
 PERIOD = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
@@ -44,14 +37,6 @@ def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> Rule:
         "window": NZ["window"] | {"value": window},
     }
     return Rule.model_validate(NZ | numbers | changes)
-
-
-def make_table(engine: Engine, name: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """A table of the contract; columns that the rows leave out are null."""
-    schema = {column.name: TYPES[column.type] for column in TABLES[name].columns}
-    whole = [{column: row.get(column) for column in schema} for row in rows]
-    frame = engine.frame(f"given_{name}", pl.DataFrame(whole, schema=schema))
-    return engine.query(name, "SELECT * FROM given", given=frame)
 
 
 class Country:
@@ -78,12 +63,19 @@ class Country:
         self.owners.append(key | {"person_id": person})
         return self
 
-    def follow(self, engine: Engine, rules: Iterable[Rule], period: Period = PERIOD, **choices: Any) -> Found:
+    def follow(
+        self,
+        engine: Engine,
+        rules: Iterable[Rule],
+        period: Period = PERIOD,
+        is_listed: bool = False,
+        **choices: Any,
+    ) -> Found:
         """The tables residence and migrations."""
         records = make_table(engine, "records", self.records)
         owners = make_table(engine, "record_persons", self.owners)
         persons = make_table(engine, "persons", self.persons)
-        spells = find_spells(engine, records, owners, persons, period, SpellsSettings())
+        spells = find_spells(engine, records, owners, persons, Observed(period, is_listed), SpellsSettings())
         chosen = ResidenceSettings(rules=tuple(rules), **choices)
         found = find_residence(engine, Evidence(spells, records, owners, persons), period, chosen)
         return pl.read_parquet(found[0].path), pl.read_parquet(found[1].path)
@@ -119,6 +111,68 @@ def test_an_immigrant_who_leaves_again(engine: Engine) -> None:
     ]
     assert migrations["purpose"].to_list() == ["work", "work"]
     assert residence["status_final_date"].to_list() == [date(2014, 3, 1), date(2015, 3, 8), date(2018, 5, 1)]
+
+
+def test_registration_counts_with_a_sign_of_life(engine: Engine) -> None:
+    country = Country()
+    for name, crossings in {
+        "active": [],
+        "inactive": [(date(2015, 5, 1), IN)],
+        "active before the first arrival": [(date(2015, 5, 1), IN)],
+        "active after it": [(date(2015, 5, 1), IN)],
+        "permit only": [],
+        "neither": [],
+    }.items():
+        country.add(name, *crossings)
+        if name not in ("permit only", "neither"):
+            country.record(name, "register", valid_from=date(2000, 1, 1))
+    for name, year in (
+        ("active", 2012),
+        ("active before the first arrival", 2014),
+        ("active after it", 2016),
+    ):
+        country.record(name, "activity", valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
+    country.record("permit only", "permits", valid_from=date(2011, 6, 1), valid_to=date(2012, 6, 1))
+    order = ("active_registration", "not_listed", "first_crossing", "register")
+    residence, _ = country.follow(engine, [make_rule()], is_listed=True, initial_status=order)
+    firsts = residence.filter(from_date=BEFORE).select(
+        "person_id", pl.concat_str("status", "basis", separator=" ")
+    )
+    assert dict(firsts.iter_rows()) == {
+        "active": "resident active_registration",
+        "inactive": "non_resident first_crossing",
+        "active before the first arrival": "resident active_registration",
+        "active after it": "non_resident first_crossing",
+        "permit only": "undetermined none",
+        "neither": "non_resident not_listed",
+    }
+
+
+def test_a_visitor_whose_departure_is_missing_is_no_migrant(engine: Engine) -> None:
+    country = (
+        Country().add("a", (date(2014, 3, 1), IN)).add("b", (date(2014, 3, 1), IN), (date(2017, 3, 1), IN))
+    )
+    policies = ("unresolved", "midpoint", "open_until_next", "reject_person")
+    order = ("not_registered",)
+    residence, migrations = country.follow(
+        engine, [make_rule()], is_listed=True, policies=policies, initial_status=order
+    )
+    last = residence.filter(pl.col("to_date").is_null()).select("person_id", "policy", "status")
+    assert sorted(last.iter_rows()) == sorted(
+        [
+            ("a", "unresolved", UNKNOWN), ("a", "midpoint", ABROAD), ("a", "open_until_next", RESIDENT),
+            # That a departure is missing is only likely: nobody is rejected for it.
+            ("a", "reject_person", RESIDENT),
+            ("b", "unresolved", UNKNOWN), ("b", "midpoint", ABROAD), ("b", "open_until_next", RESIDENT),
+            ("b", "reject_person", ABROAD),
+        ]
+    )  # fmt: skip
+    assert migrations.filter(policy="midpoint").is_empty()
+    open_ones = migrations.filter(policy="unresolved", person_id="a")
+    assert sorted(open_ones.select("direction", "outcome", "is_implied").iter_rows()) == [
+        ("emigration", "undetermined", True),
+        ("immigration", "undetermined", False),
+    ]
 
 
 def test_the_last_day_of_the_period_is_observed(engine: Engine) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 AGENCY = Path(__file__).parent / "data" / "agency"
-DEMO = Path(__file__).parent.parent / "configs" / "demo.yml"
+DEMO = Path(__file__).parent.parent / "configs" / "agency.yml"
 # Where a row stood is all that another order of rows may change.
 PLACES = ("rejected",)
 

@@ -11,32 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from given_tables import make_table
 from miglink.config.stages import Period, SpellsSettings
 from miglink.engine import Engine, Table
-from miglink.stages.spells import count_days, find_left_out, find_spells, order_crossings
-from miglink.tables import TABLES
+from miglink.stages.spells import Country, count_days, find_left_out, find_spells, order_crossings
 
 EXAMPLES = Path(__file__).parent / "cases" / "residence_examples.json"
-TYPES: dict[str, Any] = {
-    "VARCHAR": pl.String,
-    "DATE": pl.Date,
-    "INTEGER": pl.Int32,
-    "BIGINT": pl.Int64,
-    "DOUBLE": pl.Float64,
-}
-TYPES |= {"BOOLEAN": pl.Boolean, "TIMESTAMP": pl.Datetime("us")}
 PERIOD = Period.model_validate({"from": date(1990, 1, 1), "to": date(2029, 12, 31)})
 IN, OUT = "arrival", "departure"
 PERSON: dict[str, Any] = {"is_born_here": False, "n_identities": 1, "n_records": 1, "is_doubtful": False}
 PERSON |= {"id_since_date": date(2020, 1, 1), "birth_date": date(1970, 1, 1), "birth_date_precision": "day"}
-
-
-def make_table(engine: Engine, name: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """A table of the contract; columns that the rows leave out are null."""
-    schema = {column.name: TYPES[column.type] for column in TABLES[name].columns}
-    whole = [{column: row.get(column) for column in schema} for row in rows]
-    frame = engine.frame(f"given_{name}", pl.DataFrame(whole, schema=schema))
-    return engine.query(name, "SELECT * FROM given", given=frame)
 
 
 def make_country(
@@ -63,7 +47,7 @@ def spells_of(
 ) -> Table:
     names = dict.fromkeys(str(crossing[0]) for crossing in crossings)
     country = make_country(engine, people or {name: {} for name in names}, crossings)
-    return find_spells(engine, *country, period, SpellsSettings())
+    return find_spells(engine, *country, Country(period), SpellsSettings())
 
 
 def order(engine: Engine, rows: Sequence[dict[str, Any]]) -> list[tuple[str, bool]]:
@@ -230,7 +214,7 @@ def test_what_is_left_out_is_listed_with_its_reason(engine: Engine) -> None:
         "000004": "outside_period",
         "000005": "outside_period",
     }
-    spells = find_spells(engine, *country, PERIOD, SpellsSettings())
+    spells = find_spells(engine, *country, Country(PERIOD), SpellsSettings())
     used = pl.read_parquet(spells.path)["start_record_id"].drop_nulls().to_list()
     assert used == ["000001"]
 

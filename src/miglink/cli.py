@@ -157,6 +157,24 @@ def classify(
 
 
 @app.command()
+def evaluate(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    truth: Annotated[
+        Path, typer.Option(help="Folder with record_persons.parquet and what else is known to be true.")
+    ],
+) -> None:
+    """Say how far a finished run is from known truth, or from labels."""
+    from rich.console import Console
+
+    from miglink.evaluate import evaluate_run, render_report
+
+    found = evaluate_run(run_folder, truth)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(render_report(found.measures, found.patterns))
+    print(f"Measures: {found.folder / 'evaluation.parquet'}   Pieces: {found.folder / 'confusions.parquet'}")
+
+
+@app.command()
 def tables(
     format_: Annotated[TablesFormat, typer.Option("--format", help="How to print them.")] = TablesFormat.text,
 ) -> None:

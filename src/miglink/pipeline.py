@@ -68,8 +68,9 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
         stage.tables(found.person_draws, found.conflicts)
 
     with record.stage("spells") as stage:
+        observed = spells.Country(period, is_listed, config.residence.resident_permits)
         stays = spells.find_spells(
-            engine, read.records, found.record_persons, found.persons, period, config.spells
+            engine, read.records, found.record_persons, found.persons, observed, config.spells
         )
         stage.tables(stays)
         left_out = spells.find_left_out(engine, read.records, found.record_persons, found.persons, period)

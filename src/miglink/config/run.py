@@ -53,9 +53,9 @@ class Config(Section):
     @model_validator(mode="after")
     def _absence_needs_a_list(self) -> "Config":
         listed = any(source.covers_population for source in self.sources.values())
-        if "not_registered" in self.residence.initial_status and not listed:
+        if {"not_registered", "not_listed"} & set(self.residence.initial_status) and not listed:
             raise ValueError(
-                "residence.initial_status: `not_registered` needs a register with `covers_population: true`; "
-                "who is missing from a partial list may live here all the same"
+                "residence.initial_status: `not_registered` and `not_listed` need a register with "
+                "`covers_population: true`; who is missing from a partial list may live here all the same"
             )
         return self

@@ -110,9 +110,14 @@ class SpellsSettings(Section):
 
     borders: Literal["recorded"] = "recorded"
     """recorded: presence comes from crossings, births and deaths."""
+    longest_trip_days: int = Field(default=90, ge=0)
+    """Days of a trip away from where the evidence says that a person lives. A missing crossing is most likely so near
+    to the other end of the trip; the policy `midpoint` halves them."""
 
 
-InitialEvidence = Literal["first_crossing", "register", "permit", "not_registered"]
+InitialEvidence = Literal[
+    "active_registration", "first_crossing", "register", "permit", "not_registered", "not_listed"
+]
 
 
 class ResidenceSettings(Section):
@@ -124,9 +129,12 @@ class ResidenceSettings(Section):
     """Policies for missing crossings, run side by side; the first is the main one."""
     initial_status: tuple[InitialEvidence, ...] = ("first_crossing", "register", "permit")
     """Evidence for the status when observation began, tried in this order; none applies: unknown.
+    active_registration: registered on that day, and a sign of life in the year from it, or before the first
+    crossing (resident).
     first_crossing: the first crossing lies at least the rule's threshold after observation began.
     register: registered on that day (resident). permit: a residence permit is valid on that day (resident).
-    not_registered: the register covers everybody who lives here, so who is not in it is non_resident."""
+    not_registered: the register covers everybody who lives here, so who is not in it is non_resident.
+    not_listed: the same, but for who holds a residence permit: there the evidence contradicts itself."""
     resident_permits: tuple[str, ...] | None = None
     """Purposes of permits that imply residence; default: all."""
 

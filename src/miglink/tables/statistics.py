@@ -33,7 +33,11 @@ STATISTICS_TABLES = (
                 "order of the spells of a person, from 1; spells of one day may have no length",
             ),
             Column("end_date", DATE, "first day after the spell; null while it lasts"),
-            required("state", TEXT, "present, absent, or unresolved (a crossing is missing within)"),
+            required(
+                "state",
+                TEXT,
+                "present, absent, or unresolved (a crossing is missing within, or after the last)",
+            ),
             required(
                 "start_direction",
                 TEXT,
@@ -44,6 +48,11 @@ STATISTICS_TABLES = (
             Column("start_record_id", TEXT, "record that began it"),
             Column("earliest_date", DATE, "unresolved: first possible date of the missing crossing"),
             Column("latest_date", DATE, "unresolved: last possible date of the missing crossing"),
+            Column(
+                "likely_date",
+                DATE,
+                "unresolved: most likely date of the missing crossing, by where the evidence says the person lives",
+            ),
             required("end_basis", TEXT, "crossing, death, or observation_end"),
         ),
     ),
@@ -67,7 +76,8 @@ STATISTICS_TABLES = (
             required(
                 "basis",
                 TEXT,
-                "crossing, implied_crossing, first_crossing, register, permit, not_registered, mother, birth_abroad, "
+                "crossing, implied_crossing, active_registration, first_crossing, register, "
+                "permit, not_registered, not_listed, mother, birth_abroad, "
                 "rejected_person, none: what the status rests on",
             ),
             Column("status_final_date", DATE, "known at the end of that day; null while undetermined"),

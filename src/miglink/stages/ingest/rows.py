@@ -128,14 +128,12 @@ def read_codes(engine: Engine, layout: Layout, values: Table, countries: Table) 
         coded.append(
             f"{mapped_sql(f'v_{column}', mapping) if mapping else 'CAST(NULL AS VARCHAR)'} AS {column}"
         )
-    table = engine.view(
+    return engine.view(
         f"ingest_{layout.name}_codes",
         f"SELECT v.*, {', '.join(coded)} FROM source_values v {' '.join(joins)}",
         source_values=values,
         countries=countries,
     )
-    check_codes(engine, layout, table)
-    return table
 
 
 def coded_columns(layout: Layout, unmapped: str) -> list[str]:
@@ -155,7 +153,7 @@ def coded_columns(layout: Layout, unmapped: str) -> list[str]:
     ]
 
 
-def check_codes(engine: Engine, layout: Layout, coded: Table) -> None:
+def check_codes(engine: Engine, layout: Layout, judged: Table) -> None:
     """A code that nothing names stops the run, unless the configuration says otherwise."""
     columns = coded_columns(layout, "error")
     if not columns:
@@ -165,7 +163,7 @@ def check_codes(engine: Engine, layout: Layout, coded: Table) -> None:
         f"min(concat(file, ', row ', row_number)) FILTER (WHERE v_{c} IS NOT NULL AND {c} IS NULL) AS at_{c}"
         for c in columns
     )
-    (found,) = engine.collect(f"SELECT {counts} FROM coded", coded=coded).to_dicts()
+    (found,) = engine.collect(f"SELECT {counts} FROM judged", judged=judged).to_dicts()
     problems = [
         f"{column}: {found[f'n_{column}']} rows hold a code that is not known (one is in {found[f'at_{column}']})"
         for column in columns
@@ -333,7 +331,7 @@ ROW_RULES: dict[str, Callable[[Layout], list[Rule]]] = {
 
 
 def reject_rows(engine: Engine, layout: Layout, dated: Table) -> Table:
-    """Add `reason`: why a row is not accepted; null where it is."""
+    """Add `reason_rejected`: why a row is not accepted; null where it is. A code that nothing names stops the run."""
     rules = ROW_RULES[layout.source.kind](layout)
     rules += [
         (f"{column}_unknown", f"v_{column} IS NOT NULL AND {column} IS NULL")
@@ -348,8 +346,10 @@ def reject_rows(engine: Engine, layout: Layout, dated: Table) -> Table:
         )
     )
     cases = " ".join(f"WHEN {condition} THEN {text_literal(reason)}" for reason, condition in rules)
-    return engine.step(
+    judged = engine.step(
         f"ingest_{layout.name}_judged",
         f"SELECT *, CASE {cases} END AS reason_rejected FROM dated",
         dated=dated,
     )
+    check_codes(engine, layout, judged)
+    return judged

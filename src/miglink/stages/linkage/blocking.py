@@ -33,6 +33,7 @@ _NAME_AND_DATE = (
     ("name_words", "birth_year"),
     ("name_words", "birth_month_day"),
     ("surname_start", "given_names_start", "birth_year"),
+    ("name_sound", "birth_day_iso"),
 )
 _DOCUMENT_AND_DATE = (("document_folded", "birth_year"),)
 

@@ -8,6 +8,7 @@ from miglink.codes import particles
 from miglink.config.stages import ComparisonSettings, LinkageSettings
 from miglink.engine import Engine, Table, text_literal
 from miglink.errors import ConfigError
+from miglink.stages.linkage.sounds import sound_sql
 from miglink.tables import IDENTIFYING
 
 
@@ -47,7 +48,7 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
 
     Keys: names without spaces (`_key`), without particles (`_core`), all words of the name in alphabetical order
     (`name_words`), dates as ISO text (`birth_iso`), documents with letters and digits that are misread for one another
-    made equal (`document_folded`).
+    made equal (`document_folded`), the consonants of surname and given names (`name_sound`).
     """
     words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
     return engine.step(
@@ -58,6 +59,8 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                    replace(surname_icao, ' ', '') AS surname_icao_key,
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
                    {_core("surname_ascii", words)} AS surname_core,
+                   nullif({sound_sql("surname_ascii")}, '') || ' ' || nullif({sound_sql("given_names_ascii")}, '')
+                       AS name_sound,
                    nullif(array_to_string(list_sort(string_split(
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
                    CAST(birth_date AS VARCHAR) AS birth_iso,
@@ -104,11 +107,15 @@ _NEAR_SURNAME = (
 )
 _NEAR_GIVEN = f"({_SAME_GIVEN} OR {_similar('given_names_key', 0.9)} OR {_begins('given_names_key')})"
 _NO_GIVEN = "(given_names_key_l IS NULL OR given_names_key_r IS NULL)"
+_SAME_SOUND = "name_sound_l = name_sound_r"
 # Brothers and sisters born on one day: surname and date of birth agree for one reason and must count once.
-_TWINS = f"coalesce({_SAME_SURNAME} AND NOT {_NEAR_GIVEN} AND birth_day_iso_l = birth_day_iso_r, false)"
+_TWINS = (
+    f"coalesce({_SAME_SURNAME} AND NOT {_NEAR_GIVEN} AND NOT coalesce({_SAME_SOUND}, false) "
+    "AND birth_day_iso_l = birth_day_iso_r, false)"
+)
 _NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
-    "name_words", "name_key", "birth_day_iso",
+    "name_words", "name_key", "name_sound", "birth_day_iso",
 )  # fmt: skip
 
 
@@ -124,6 +131,7 @@ def _name(field: str) -> Comparison:
             Level("same surname, similar given names", f"{_SAME_SURNAME} AND {_NEAR_GIVEN}"),
             Level("same given names, similar surname", f"{_SAME_GIVEN} AND {_NEAR_SURNAME}"),
             Level("similar name", f"({_NEAR_SURNAME} AND {_NEAR_GIVEN}) OR {_similar('name_key', 0.93)}"),
+            Level("names that sound alike", _SAME_SOUND, "name_sound"),
             Level("same given names, other surname", _SAME_GIVEN),
             Level("same surname, given names not known", f"{_SAME_SURNAME} AND {_NO_GIVEN}"),
             Level("same surname and day of birth, other given names", _TWINS, is_family=True),

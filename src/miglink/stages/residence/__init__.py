@@ -82,7 +82,10 @@ def _follow(
 def _find_chain(engine: Engine, spells: Table, people: Table) -> Table:
     """The crossings that begin spells, by number; gap_day: until when the one that is missing after it may lie.
 
-    Who is born here and first arrives has a missing departure between, as if birth were an arrival.
+    is_by_evidence: no two crossings of one direction show that one is missing, only other evidence does.
+
+    Who is born here and first arrives has a missing departure between, as if birth were an arrival; so has whoever
+    lived here when observation began. Who lived abroad and first departs has a missing arrival.
     """
     return engine.step(
         "residence_chain",
@@ -93,11 +96,13 @@ def _find_chain(engine: Engine, spells: Table, people: Table) -> Table:
                    CASE WHEN s.start_basis = 'crossing' THEN s.start_direction
                         ELSE LEAD(s.start_direction) OVER (PARTITION BY s.person_id ORDER BY s.sequence) END
                        = 'arrival' AS is_arrival,
-                   CASE WHEN s.state = 'unresolved' THEN {day_number("s.end_date")} END AS gap_day
+                   {day_number("s.latest_date")} AS gap_day, {day_number("s.likely_date")} AS likely_day,
+                   s.end_basis <> 'crossing' OR s.start_basis = 'observation_start' AS is_by_evidence
             FROM spells s JOIN people p ON p.person_id = s.person_id
             WHERE s.draw = 0
         )
-        SELECT person_key, CAST(position AS BIGINT) AS position, day, is_arrival, is_crossing, gap_day
+        SELECT person_key, CAST(position AS BIGINT) AS position, day, is_arrival, is_crossing, gap_day,
+               likely_day, is_by_evidence
         FROM starts WHERE is_crossing OR gap_day IS NOT NULL
         """,
         spells=spells,

@@ -100,7 +100,8 @@ def _find_chain(engine: Engine, crossings: Table, observed_to: date | None) -> T
         SELECT crossing_id, person_key, position, is_arrival, day, is_observed, is_observed AS is_crossing,
                observed_day, given_status,
                CASE WHEN LEAD(is_observed) OVER history AND LEAD(is_arrival) OVER history = is_arrival
-                    THEN LEAD(day) OVER history END AS gap_day
+                    THEN LEAD(day) OVER history END AS gap_day,
+               CAST(NULL AS BIGINT) AS likely_day, FALSE AS is_by_evidence
         FROM known
         WINDOW history AS (PARTITION BY person_key ORDER BY position)
         """,

@@ -10,7 +10,7 @@ _PLACES: dict[MissingCrossings, tuple[str, str]] = {
         "CASE WHEN is_arrival THEN day ELSE gap_day END",
         "CASE WHEN is_arrival THEN gap_day ELSE day END",
     ),
-    "midpoint": ("day + CAST(FLOOR((gap_day - day) / 2.0) AS BIGINT)",) * 2,
+    "midpoint": ("COALESCE(likely_day, day + CAST(FLOOR((gap_day - day) / 2.0) AS BIGINT))",) * 2,
     "open_until_next": ("gap_day", "gap_day"),
 }
 
@@ -18,6 +18,7 @@ _PLACES: dict[MissingCrossings, tuple[str, str]] = {
 def find_elements(engine: Engine, chain: Table, policy: MissingCrossings) -> Table:
     """Turn each person's crossings into elements with their days on the timelines of least and most presence.
 
+    Chain: person_key, position, day, is_arrival, is_crossing, gap_day, likely_day (null: the middle), is_by_evidence.
     Only under `unresolved` may a missing crossing itself be a migration (`is_in_chain`); the other policies use it
     to count days. Under `reject_person` persons with a missing crossing have no elements.
     """
@@ -28,7 +29,8 @@ def find_elements(engine: Engine, chain: Table, policy: MissingCrossings) -> Tab
     if policy == "reject_person":
         return engine.step(
             "residence_elements",
-            f"{recorded} AND person_key NOT IN (SELECT person_key FROM chain WHERE gap_day IS NOT NULL)",
+            f"""{recorded} AND person_key NOT IN (
+                SELECT person_key FROM chain WHERE gap_day IS NOT NULL AND NOT is_by_evidence)""",
             chain=chain,
         )
     least, most = _PLACES[policy]

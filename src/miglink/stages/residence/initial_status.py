@@ -1,6 +1,7 @@
 """The status with which each person's history starts: at the beginning of observation, or at birth."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from miglink.config.rules import Rule
 from miglink.config.stages import InitialEvidence, Period, ResidenceSettings
@@ -39,7 +40,9 @@ def find_people(engine: Engine, evidence: Evidence, period: Period, settings: Re
             FROM persons
             WHERE COALESCE(birth_date, {first}) <= {last} AND COALESCE(death_date, {first}) >= {first}
         ), firsts AS (
-            SELECT person_id, MAX(CASE WHEN state = 'unresolved' THEN 1 ELSE 0 END) = 1 AS has_gap,
+            SELECT person_id,
+                   MAX(CASE WHEN state = 'unresolved' AND end_basis = 'crossing'
+                             AND start_basis <> 'observation_start' THEN 1 ELSE 0 END) = 1 AS has_gap,
                    MIN(CASE WHEN start_basis = 'crossing' THEN {day_number("start_date")} END) AS first_day,
                    MIN(CASE WHEN start_basis = 'crossing'
                             THEN 2 * sequence + CASE start_direction WHEN 'arrival' THEN 1 ELSE 0 END END) AS first_code
@@ -55,6 +58,7 @@ def find_people(engine: Engine, evidence: Evidence, period: Period, settings: Re
                CASE WHEN n.death_day < n.birth_day THEN n.birth_day ELSE n.death_day END AS death_day,
                f.first_day, 1 - MOD(f.first_code, 2) AS status_before_first, COALESCE(f.has_gap, FALSE) AS has_gap,
                COALESCE(e.is_registered, FALSE) AS is_registered, COALESCE(e.has_permit, FALSE) AS has_permit,
+               COALESCE(e.is_active, FALSE) AS is_active, e.first_sign_end_day,
                e.registered_day
         FROM numbered n
         LEFT JOIN firsts f ON f.person_id = n.person_id
@@ -77,16 +81,20 @@ def find_starters(
     """Travellers (one row for each person) who do not need their mother's status, with their own at the start."""
     start = day_number(f"DATE '{period.from_date}'")
     tests = {
+        "active_registration": "is_registered AND (is_active OR first_sign_end_day <= first_day)",
         "first_crossing": f"first_day - {start} >= {rule.threshold.value}",
         "register": "is_registered",
         "permit": "has_permit",
         "not_registered": "NOT is_registered",
+        "not_listed": "NOT is_registered AND NOT has_permit",
     }
     statuses = {
+        "active_registration": "1",
         "first_crossing": "status_before_first",
         "register": "1",
         "permit": "1",
         "not_registered": "0",
+        "not_listed": "0",
     }
     is_resident = f"start = 'birth_here' AND registered_day - from_day <= {rule.threshold.value}"
     basis = f"""CASE WHEN start = 'birth_abroad' THEN 'birth_abroad' WHEN {is_resident} THEN 'register'
@@ -129,8 +137,8 @@ def find_newborns(engine: Engine, people: Table, statuses: Table, rule: Rule, pe
 def _find_permissions(
     engine: Engine, evidence: Evidence, period: Period, settings: ResidenceSettings
 ) -> Table:
-    """Registrations and permits of each person that hold on the first observed day, and the first registration."""
-    first = f"DATE '{period.from_date}'"
+    """Registrations, permits and signs of life of each person when observation begins, and the first registration."""
+    first, year_later = f"DATE '{period.from_date}'", f"DATE '{period.from_date + timedelta(days=365)}'"
     purposes = ", ".join(text_literal(purpose) for purpose in settings.resident_permits or ())
     counts_as_residence = (
         "TRUE" if settings.resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
@@ -144,12 +152,16 @@ def _find_permissions(
                    AS is_registered,
                MAX(CASE WHEN r.kind = 'permits' AND r.valid_from <= {first} AND {counts_as_residence}
                              AND (r.valid_to IS NULL OR r.valid_to >= {first}) THEN 1 ELSE 0 END) = 1 AS has_permit,
+               MAX(CASE WHEN r.kind = 'activity' AND r.valid_from < {year_later}
+                             AND COALESCE(r.valid_to, r.valid_from) >= {first} THEN 1 ELSE 0 END) = 1 AS is_active,
+               MIN(CASE WHEN r.kind = 'activity' AND COALESCE(r.valid_to, r.valid_from) >= {first}
+                        THEN {day_number("COALESCE(r.valid_to, r.valid_from)")} + 1 END) AS first_sign_end_day,
                MIN(CASE WHEN r.kind = 'register' AND r.valid_from >= q.birth_date
                         THEN {day_number("r.valid_from")} END) AS registered_day
         FROM records r
         JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         JOIN persons q ON q.person_id = p.person_id
-        WHERE r.kind IN ('register', 'permits')
+        WHERE r.kind IN ('register', 'permits', 'activity')
         GROUP BY p.person_id
         """,
         records=evidence.records,

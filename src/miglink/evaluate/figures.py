@@ -1,0 +1,92 @@
+"""Published figures against true ones: flows and stocks, cell by cell."""
+
+import polars as pl
+
+from miglink.engine import Engine
+from miglink.evaluate.inputs import Tables
+from miglink.evaluate.measures import as_measures, share
+
+_CELL = ("period", "sex", "citizenship_group")
+
+
+def measure_flows(engine: Engine, run: Tables, truth: Tables) -> pl.DataFrame:
+    """Compare immigration, emigration and net migration in each period and cell.
+
+    Reads: flows of the run and of the truth.
+    Gives: part `flows`, as `_compare` says.
+    Units: persons; relative_error and within_share are shares of 1.
+    Source: docs/evaluation.md.
+    """
+    return _compare(engine, run, truth, "flows", ("flow",))
+
+
+def measure_stocks(engine: Engine, run: Tables, truth: Tables) -> pl.DataFrame:
+    """Compare usual residents at the reference dates in each cell.
+
+    Reads: stocks of the run and of the truth.
+    Gives: part `stocks`, as `_compare` says.
+    Units: persons; relative_error and within_share are shares of 1.
+    Source: docs/evaluation.md.
+    """
+    return _compare(engine, run, truth, "stocks", ())
+
+
+def _compare(engine: Engine, run: Tables, truth: Tables, name: str, further: tuple[str, ...]) -> pl.DataFrame:
+    """Every rule and period of both, every policy; a cell that one side lacks counts 0 there.
+
+    true, settled, undetermined; error = settled − true; relative_error = error / |true| where that is not 0;
+    is_within: settled ≤ true ≤ settled + undetermined; for net settled − undetermined ≤ true.
+    within_share: the share of the cells of a kind of period (year, month, 1 January) and status that are within.
+    """
+    select = f"SELECT * FROM {name}"
+    published = engine.collect(select, **{name: run[name]})
+    known = engine.collect(select, **{name: truth[name]})
+    cells = _join(published, known, (*_CELL, *further))
+    true, settled, undetermined = pl.col("true"), pl.col("settled"), pl.col("undetermined")
+    is_net = pl.col("flow") == "net" if "flow" in further else pl.lit(False)
+    lowest = pl.when(is_net).then(settled - undetermined).otherwise(settled)
+    compared = cells.with_columns(
+        error=settled - true,
+        relative_error=pl.when(true != 0).then((settled - true) / true.abs()),
+        is_within=true.is_between(lowest, settled + undetermined),
+    )
+    return pl.concat([as_measures(name, compared), as_measures(name, _within(compared, further))])
+
+
+def _join(found: pl.DataFrame, true: pl.DataFrame, cell: tuple[str, ...]) -> pl.DataFrame:
+    """The cells of either side, in the rules and periods that both have."""
+    series = ["rule", "period"]
+    periods = found.select(*series).unique().join(true.select(*series).unique(), on=series)
+    vintages = found.select("rule", "policy", "period", "status").unique()
+    settled = found.join(periods, on=series, how="semi").select(
+        "rule", "policy", *cell, settled="n_settled", undetermined="n_undetermined"
+    )
+    expected = (
+        true.join(periods, on=series, how="semi")
+        .join(found.select("rule", "policy", "period").unique(), on=series)
+        .select("rule", "policy", *cell, true="n")
+    )
+    numbers = pl.col("true", "settled", "undetermined").fill_null(0)
+    return (
+        expected.join(settled, on=["rule", "policy", *cell], how="full", coalesce=True)
+        .with_columns(numbers)
+        .join(vintages, on=["rule", "policy", "period"], how="left")
+    )
+
+
+def _within(compared: pl.DataFrame, further: tuple[str, ...]) -> pl.DataFrame:
+    kinds = {4: "years", 7: "months", 10: "dates"}
+    kind = pl.col("period").str.len_chars().replace_strict(kinds, return_dtype=pl.String)
+    return (
+        compared.group_by("rule", "policy", *further, "status", kind.alias("kind"))
+        .agg(cells=pl.len(), within=pl.col("is_within").sum())
+        .select(
+            "rule",
+            "policy",
+            *further,
+            pl.format("{} {}", "status", "kind").alias("period"),
+            "status",
+            "cells",
+            within_share=share("within", "cells"),
+        )
+    )
