@@ -56,7 +56,8 @@ class DuckDBEngine:
     def step(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
         """Run one SELECT and write a scratch table that no contract describes; it goes when the engine closes."""
         table = Table(name, self._scratch / f"{name}.parquet")
-        self._write(select, table.path, tables)
+        # Read once or twice and gone: speed counts more than size.
+        self._write(select, table.path, tables, compression="snappy")
         return table
 
     def view(self, name: str, select: str, **tables: Table) -> Table:
@@ -236,12 +237,13 @@ class DuckDBEngine:
         path: Path,
         tables: Mapping[str, Table | pl.DataFrame],
         checked: Contract | None = None,
+        compression: str = "zstd",
     ) -> None:
         """Write under a name of its own first: a table appears under its final name only when whole and checked."""
         self._name(tables)
         part = path.with_name(path.name + ".part")
         self._connection.execute(
-            f"COPY ({select}) TO {text_literal(str(part))} (FORMAT parquet, COMPRESSION zstd)"
+            f"COPY ({select}) TO {text_literal(str(part))} (FORMAT parquet, COMPRESSION {compression})"
         )
         if checked is not None:
             self._check(part, checked)

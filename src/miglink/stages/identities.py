@@ -20,7 +20,8 @@ def find_identities(
     content = ", ".join(f"coalesce(CAST({identifier(field)} AS VARCHAR), '')" for field in fields)
     hashed = engine.step(
         "identities_hashed",
-        f"SELECT *, sha256(concat_ws(chr(31), {content})) AS identity_id FROM records",
+        f"""SELECT source, record_id, record_date, {", ".join(map(identifier, fields))},
+               sha256(concat_ws(chr(31), {content})) AS identity_id FROM records""",
         records=records,
     )
     columns = ", ".join(

@@ -92,12 +92,25 @@ def iso_sql(value: str, format_text: str, mapping: Mapping) -> str:
     Null where the value does not have the format. Whether such a day exists is for the caller to check.
     """
     form = date_format(format_text, mapping.unknown_parts)
-    year = form.part(value, "Y") if "Y" in form.positions else f"('~~' || {form.part(value, 'y')})"
-    month = (
-        _two_digits(form, value, "m", mapping)
-        if "m" in form.positions
-        else _named_month(form, value, mapping)
+    if "b" in form.positions:
+        return _named_iso_sql(value, form, mapping)
+    # One replacement puts the parts in order, each after a 0; another takes the 0 from parts of two digits.
+    year = rf"\{form.positions['Y']}" if "Y" in form.positions else rf"~~\{form.positions['y']}"
+    month, day, hour, minute, second = (
+        rf"0\{form.positions[letter]}" if letter in form.positions else "000" for letter in "mdHMS"
     )
+    ordered = f"{year}-{month}-{day}" + (f" {hour}:{minute}:{second}" if "H" in form.positions else "")
+    text = f"regexp_replace({value}, {text_literal(form.pattern)}, {text_literal(ordered)}, 'g')"
+    for unknown in mapping.unknown_parts:
+        text = f"replace({text}, {text_literal('-0' + unknown)}, '-000')"
+    text = rf"regexp_replace({text}, '([- :])0(\d\d)', '\1\2', 'g')"
+    return f"(CASE WHEN regexp_matches({value}, {text_literal(form.pattern)}) THEN {text} END)"
+
+
+def _named_iso_sql(value: str, form: DateFormat, mapping: Mapping) -> str:
+    """The same where the month is a name: part by part."""
+    year = form.part(value, "Y") if "Y" in form.positions else f"('~~' || {form.part(value, 'y')})"
+    month = _named_month(form, value, mapping)
     day = _two_digits(form, value, "d", mapping) if "d" in form.positions else "'00'"
     time = ""
     if "H" in form.positions:
@@ -117,8 +130,6 @@ def _two_digits(form: DateFormat, value: str, letter: str, mapping: Mapping) -> 
 
 
 def _named_month(form: DateFormat, value: str, mapping: Mapping) -> str:
-    if "b" not in form.positions:
-        return "'00'"
     assert mapping.months is not None
     cases = " ".join(
         f"WHEN {text_literal(name.upper())} THEN '{number:02d}'"

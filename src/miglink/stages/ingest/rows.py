@@ -87,7 +87,9 @@ def read_values(engine: Engine, layout: Layout, raw: RawRows) -> Table:
         f"{value_sql(mapping) if (mapping := layout.mapping(column)) else 'CAST(NULL AS VARCHAR)'} AS v_{column}"
         for column in columns
     )
-    content = ", ".join(f"coalesce({identifier(column)}, '')" for column in raw.columns)
+    # Only a row without an id of its own is known by its content.
+    parts = raw.columns if layout.mapping("record_id") is None else ()
+    content = ", ".join(["''", *(f"coalesce({identifier(column)}, '')" for column in parts)])
     return engine.view(
         f"ingest_{layout.name}_values",
         f"""SELECT __file AS file, __row_number AS row_number,
@@ -112,12 +114,16 @@ def check_columns(layout: Layout, found: tuple[str, ...]) -> None:
 
 def read_codes(engine: Engine, layout: Layout, values: Table, countries: Table) -> Table:
     """Countries and closed vocabularies by their standard codes; null where a value is not known."""
-    joins, coded = [], []
+    joins, coded, words_of = [], [], {}
     for column in COUNTRY_COLUMNS:
         mapping = layout.mapping(column)
-        word = mapped_sql(f"v_{column}", mapping) if mapping and mapping.map else f"v_{column}"
-        joins.append(f"LEFT JOIN countries AS c_{column} ON c_{column}.code = {country_key_sql(word)}")
+        if mapping is None:
+            coded.append(f"CAST(NULL AS VARCHAR) AS {column}")
+            continue
+        words_of[column] = mapped_sql(f"v_{column}", mapping)
+        joins.append(f"LEFT JOIN named AS c_{column} ON c_{column}.word = {words_of[column]}")
         coded.append(f"c_{column}.country AS {column}")
+    named = _name_countries(engine, layout.name, values, countries, list(words_of.values()))
     for column, words in WORDS.items():
         mapping = layout.mapping(column)
         word = mapped_sql(f"v_{column}", mapping) if mapping else "CAST(NULL AS VARCHAR)"
@@ -131,6 +137,18 @@ def read_codes(engine: Engine, layout: Layout, values: Table, countries: Table) 
     return engine.view(
         f"ingest_{layout.name}_codes",
         f"SELECT v.*, {', '.join(coded)} FROM source_values v {' '.join(joins)}",
+        source_values=values,
+        named=named,
+    )
+
+
+def _name_countries(engine: Engine, name: str, values: Table, countries: Table, words: list[str]) -> Table:
+    """The country of every spelling in the source: few, however many the rows."""
+    every = " UNION ALL ".join(f"SELECT {word} AS word FROM source_values" for word in words)
+    return engine.step(
+        f"ingest_{name}_countries",
+        f"""WITH spellings AS (SELECT DISTINCT word FROM ({every or "SELECT CAST(NULL AS VARCHAR) AS word"}))
+        SELECT s.word, c.country FROM spellings s JOIN countries c ON c.code = {country_key_sql("s.word")}""",
         source_values=values,
         countries=countries,
     )

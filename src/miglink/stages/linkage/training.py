@@ -86,10 +86,12 @@ def _train_with_splink(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Splink's own training; a linker is made anew after every failure, for a failed session spoils it."""
     history: list[dict[str, Any]] = []
+    # Only where the refit begins: an eighth of the pairs says that as well.
+    n_pairs = max(settings.training_pairs // 8, 1)
     linker = open_linker(engine, identities, plain)
     try:
         linker.training.estimate_u_using_random_sampling(
-            max_pairs=settings.training_pairs, seed=settings.seed, min_count_per_level=None
+            max_pairs=n_pairs, seed=settings.seed, min_count_per_level=None
         )
         history.append({"step": "u from random pairs", "outcome": "done"})
     except Exception as error:  # as below: the refit does without
@@ -99,7 +101,7 @@ def _train_with_splink(
     for block in blocks:
         try:
             linker.training.estimate_parameters_using_expectation_maximisation(
-                block.condition(), estimate_without_term_frequencies=True, max_pairs=settings.training_pairs
+                block.condition(), estimate_without_term_frequencies=True, max_pairs=n_pairs
             )
             model = linker.misc.save_model_to_json()
             history.append({"step": "EM", "block": block.name, "outcome": "done"})

@@ -99,7 +99,10 @@ def _describe(
     )
     person_records = engine.step(
         "persons_records",
-        """SELECT p.person_id, i.identity_id, r.* FROM records r JOIN record_identities i USING (source, record_id)
+        """SELECT p.person_id, i.identity_id, r.source, r.kind, r.record_date, r.birth_date, r.birth_date_precision,
+               r.sex, r.citizenship, r.citizenship_2, r.birth_country, r.person_number, r.region, r.crossed_date,
+               r.ended_date, r.reason, r.end_reason, r.event_date, r.mother_person_number
+        FROM records r JOIN record_identities i ON i.source = r.source AND i.record_id = r.record_id
         JOIN identity_persons p ON p.identity_id = i.identity_id""",
         records=linked.records,
         record_identities=linked.record_identities,
