@@ -35,7 +35,9 @@ KINDS = {
         WHERE n_documents = 2 AND n_spellings = 1 AND n_border BETWEEN 4 AND 8""",
     "Names written in several ways": "SELECT person_id FROM facts WHERE n_spellings >= 3 AND n_border BETWEEN 4 AND 9",
     "A crossing is missing": """SELECT person_id FROM facts WHERE n_border BETWEEN 3 AND 8
-        AND person_id IN (SELECT person_id FROM spells WHERE state = 'unresolved')""",
+        AND person_id IN (
+            SELECT person_id FROM spells
+            WHERE state = 'unresolved' AND end_basis = 'crossing' AND start_basis <> 'observation_start')""",
     "Born in the period": """SELECT person_id FROM facts JOIN persons USING (person_id)
         WHERE is_born_here AND n_border BETWEEN 2 AND 6""",
     "A death": """SELECT person_id FROM facts JOIN persons USING (person_id)
@@ -75,17 +77,22 @@ SURPRISES = {
         GROUP BY ALL ORDER BY ALL""",
     "Gaps with a missing crossing, by length, and those whose missing crossing may be a migration": """
         WITH gaps AS (
-            SELECT s.person_id, s.start_direction, date_diff('day', s.start_date, s.end_date) AS n,
+            SELECT s.person_id, date_diff('day', s.start_date, s.latest_date) AS n,
+                   CASE WHEN s.start_direction = 'start' THEN n.start_direction ELSE s.start_direction END AS direction,
+                   CASE WHEN s.end_basis <> 'crossing' THEN 'after the last crossing, by evidence'
+                        WHEN s.start_basis = 'observation_start' THEN 'before the first crossing, by evidence'
+                        ELSE 'gap' END AS kind,
                    m.person_id IS NOT NULL AS may_migrate
-            FROM spells s LEFT JOIN migrations m
+            FROM spells s LEFT JOIN spells n ON n.person_id = s.person_id AND n.sequence = s.sequence + 1
+            LEFT JOIN migrations m
               ON m.person_id = s.person_id AND m.sequence = s.sequence AND m.is_implied
             WHERE s.state = 'unresolved')
-        SELECT CASE WHEN n < 123 THEN 'under 123 days'
-                    WHEN n < 365 THEN '123 to 364' ELSE '365 and more' END AS gap,
-               count(*) AS gaps, count(*) FILTER (WHERE start_direction = 'arrival') AS "two arrivals",
-               count(*) FILTER (WHERE start_direction = 'departure') AS "two departures",
+        SELECT CASE WHEN kind = 'gap' THEN CASE WHEN n < 123 THEN 'under 123 days'
+                    WHEN n < 365 THEN '123 to 364' ELSE '365 and more' END ELSE kind END AS gap,
+               count(*) AS gaps, count(*) FILTER (WHERE direction = 'arrival') AS "arrivals",
+               count(*) FILTER (WHERE direction = 'departure') AS "departures",
                count(*) FILTER (WHERE may_migrate) AS "may be a migration"
-        FROM gaps GROUP BY ALL ORDER BY min(n)""",
+        FROM gaps GROUP BY ALL ORDER BY min(kind <> 'gap'), min(n)""",
 }
 
 
