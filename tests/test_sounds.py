@@ -18,6 +18,7 @@ ALIKE = (
     ("SCHMIDT", "SHMIT"),
     ("ZHANG", "CHANG"),
     ("EL HINAI", "ELHINAI"),
+    ("AMINAH FATMAH", "AMINA FATMA"),
     ("KOWALCZYK", "KOVALTCHIK"),
 )
 DIFFERENT = (

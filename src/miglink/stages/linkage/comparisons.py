@@ -58,16 +58,15 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                    replace(given_names_ascii, ' ', '') AS given_names_key,
                    replace(surname_icao, ' ', '') AS surname_icao_key,
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
-                   {_core("surname_ascii", words)} AS surname_core,
-                   nullif({sound_sql("surname_ascii")}, '') || ' ' || nullif({sound_sql("given_names_ascii")}, '')
-                       AS name_sound,
+                   {_without("surname_ascii", words)} AS surname_spaced,
                    nullif(array_to_string(list_sort(string_split(
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
                    CAST(birth_date AS VARCHAR) AS birth_iso,
                    translate(document_number, 'OQIBSZ', '001852') AS document_folded
             FROM identities)
         SELECT row_number() OVER (ORDER BY identity_id) AS unique_id, *,
-               concat(surname_key, given_names_key) AS name_key,
+               concat(surname_key, given_names_key) AS name_key, replace(surname_spaced, ' ', '') AS surname_core,
+               nullif({sound_sql("surname_spaced")} || ' ' || {sound_sql("given_names_ascii")}, ' ') AS name_sound,
                split_part(surname_ascii, ' ', 1) AS surname_first,
                CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
                substring(birth_iso, 1, 4) AS birth_year,
@@ -80,11 +79,10 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
     )
 
 
-def _core(name: str, words: str) -> str:
-    """A name without its particles and spaces; the whole of it where nothing else is left."""
-    spaced = f"(' ' || {name} || ' ')"
-    without = f"regexp_replace({spaced}, '( ({words}))+ ', ' ', 'g')"
-    return f"coalesce(nullif(replace({without}, ' ', ''), ''), replace({name}, ' ', ''))"
+def _without(name: str, words: str) -> str:
+    """A name without its particles; the whole of it where nothing else is left."""
+    without = f"trim(regexp_replace((' ' || {name} || ' '), '( ({words}))+ ', ' ', 'g'))"
+    return f"coalesce(nullif({without}, ''), {name})"
 
 
 def _similar(column: str, threshold: float) -> str:

@@ -17,7 +17,8 @@ def sound_sql(name: str) -> str:
     OLEKSANDR and ALEXANDER, SERHII and SERGEY, MOHAMMED and MUHAMAD, IVANOV and IVANOFF have the same; so have some
     names that are different, which the frequency of the value allows for.
     """
-    sound = f"replace({name}, ' ', '')"
+    # An H that ends a word is not spoken: AMINAH, AMINA.
+    sound = f"replace(regexp_replace({name}, 'H( |$)', '\\1', 'g'), ' ', '')"
     for letters, one in _TOGETHER:
         sound = f"replace({sound}, '{letters}', '{one}')"
     sound = f"translate({sound}, '{_LETTERS}', '{_CLASSES}')"
