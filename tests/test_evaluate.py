@@ -12,19 +12,12 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from given_tables import TYPES
 from miglink.cli import main
 from miglink.errors import ConfigError, SourceError
 from miglink.evaluate import Evaluation, evaluate_run, measures, render_report
 from miglink.tables import EVALUATION_TABLES, TABLES, TRUTH_TABLES, Contract
 
-TYPES = {
-    "VARCHAR": pl.String,
-    "DATE": pl.Date,
-    "INTEGER": pl.Int32,
-    "BIGINT": pl.Int64,
-    "DOUBLE": pl.Float64,
-    "BOOLEAN": pl.Boolean,
-}
 Rows = list[dict[str, Any]]
 World = dict[str, Rows]
 Found = dict[tuple[str, ...], float]
