@@ -55,7 +55,7 @@ def make_country(n_persons: int, level: str, chance: Chance, folder: Path) -> in
     crossings = journeys.find_crossings(parties, bases, trips, persons, chance)
     naturalised = documents.find_naturalisations(parties, bases, persons, chance)
     country = records.Country(
-        parties, persons, bases, trips, crossings, records.find_birth_countries(persons, bases, chance), naturalised,
+        parties, persons, bases, crossings, records.find_birth_countries(persons, bases, chance), naturalised,
         documents.issue_documents(persons, naturalised, noise.RENEWAL_RATE * factor, chance),
     )  # fmt: skip
     sources = noise.make_noise(noise.mark_facts(find_sources(country, chance), country), level, chance)

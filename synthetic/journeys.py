@@ -16,7 +16,7 @@ from synthetic.world import HISTORY_FROM, HISTORY_TO, JOURNEY, JOURNEYS, NEVER, 
 ARRIVAL, DEPARTURE = np.int8(1), np.int8(0)
 MOST_MOVES = 6
 PORTS = ("A1", "A2", "A3", "S1", "S2", "L1", "L2", "L3", "L4")
-_AIR, _SEA, _LAND = (0, 1, 2), (3, 4), (5, 6, 7, 8)
+_FIRST_SEA, _FIRST_LAND = 3, 5  # places in PORTS: airports, harbours, posts by land
 
 # Trips from a base: quantiles of trips a year, and of their days. A trip of no days is there and back within the day.
 _Habit = tuple[Sequence[float], Sequence[float]]
@@ -348,15 +348,15 @@ def _choose_ports(
 ) -> NDArray[np.int64]:
     """A port: for most journeys any of them, for some only those by land."""
     any_port = chance.pick((30, 14, 6, 6, 4, 14, 12, 8, 6), question, *keys)
-    land_port = _LAND[0] + chance.pick((14, 12, 8, 6), question, *keys)
+    land_port = _FIRST_LAND + chance.pick((14, 12, 8, 6), question, *keys)
     return np.where(by_land, land_port, any_port)
 
 
 def is_by_land(port: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Say which ports are posts by land."""
-    return port >= _LAND[0]
+    return port >= _FIRST_LAND
 
 
 def is_by_sea(port: NDArray[np.int8]) -> NDArray[np.bool_]:
     """Say which ports are harbours."""
-    return (port >= _SEA[0]) & (port < _LAND[0])
+    return (port >= _FIRST_SEA) & (port < _FIRST_LAND)

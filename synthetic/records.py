@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from synthetic.chance import Chance
 from synthetic.documents import Documents, find_shown, held_on
-from synthetic.journeys import ARRIVAL, Bases, Crossings, Trips
+from synthetic.journeys import ARRIVAL, Bases, Crossings
 from synthetic.world import (
     HISTORY_FROM,
     JOURNEY,
@@ -43,7 +43,6 @@ class Country:
     parties: Parties
     persons: Persons
     bases: Bases
-    trips: Trips
     crossings: Crossings
     birth_country: NDArray[np.int16]
     naturalised: Days

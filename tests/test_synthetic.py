@@ -32,7 +32,6 @@ def country(n_persons: int, seed: int) -> records.Country:
         parties,
         persons,
         bases,
-        trips,
         crossings,
         records.find_birth_countries(persons, bases, chance),
         naturalised,

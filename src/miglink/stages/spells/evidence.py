@@ -45,7 +45,6 @@ def find_doubts(
     Units: local days. Evidence holds from its first day up to but not on its end.
     Errors: none.
     Source: methods of miglink, section 2 (evidence narrows gaps); docs/decisions/0004.
-
     """
     end = f"DATE '{country.period.data_to_date}'"
     trip = f"CAST(FLOOR(LEAST(n_days, {settings.longest_trip_days}) / 2.0) AS INTEGER)"
