@@ -63,7 +63,13 @@ class Country:
         """A crossing that is, or may become, a migration."""
         self.migrations.append(
             STRATUM
-            | {"person_id": person, "event_date": day, "sequence": len(self.migrations), "is_implied": False}
+            | {
+                "person_id": person,
+                "event_date": day,
+                "counted_date": day,
+                "sequence": len(self.migrations),
+                "is_implied": False,
+            }
             | {"direction": direction, "outcome": outcome}
         )
 

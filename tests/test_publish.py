@@ -91,6 +91,7 @@ def little_run() -> dict[str, Rows]:
             HISTORY
             | {
                 "event_date": date(2019, 3, 1),
+                "counted_date": date(2019, 3, 1),
                 "sequence": 2,
                 "direction": "emigration",
                 "outcome": "undetermined",

@@ -56,7 +56,12 @@ def little_run() -> dict[str, Rows]:
         "record_id_r": "2",
         "verdict": "match",
     }
-    migration = STRATUM | {"person_id": "a", "event_date": date(2019, 1, 5), "direction": "emigration"}
+    migration = STRATUM | {
+        "person_id": "a",
+        "event_date": date(2019, 1, 5),
+        "counted_date": date(2019, 1, 5),
+        "direction": "emigration",
+    }
     return {
         "records": [row | {"kind": "crossings", "is_repeat": False} for row in records],
         "rejected": [

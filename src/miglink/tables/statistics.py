@@ -100,6 +100,12 @@ STATISTICS_TABLES = (
             POLICY,
             required("event_date", DATE, "day of the crossing (implied crossings: first possible day)"),
             required(
+                "counted_date",
+                DATE,
+                "the day in whose month and year it is counted: event_date, but under a rule that looks back the last "
+                "day of the period at whose end the new status was first found, if that is later",
+            ),
+            required(
                 "sequence",
                 "INTEGER",
                 "sequence of the spell that the crossing begins, or within which the implied one lies",

@@ -73,14 +73,14 @@ def _count_statuses(engine: Engine, statuses: Table, cells: Table, days: Sequenc
 def _count_migrations(engine: Engine, migrations: Table, cells: Table) -> pl.DataFrame:
     return engine.collect(
         """
-        SELECT m.rule, m.policy, CAST(YEAR(m.event_date) AS INTEGER) AS year,
-               CAST(MONTH(m.event_date) AS INTEGER) AS month,
+        SELECT m.rule, m.policy, CAST(YEAR(m.counted_date) AS INTEGER) AS year,
+               CAST(MONTH(m.counted_date) AS INTEGER) AS month,
                m.direction, m.outcome, c.sex, c.citizenship, COUNT(*) AS n
         FROM migrations m
         JOIN cells c
-          ON c.person_id = m.person_id AND c.valid_from <= m.event_date AND m.event_date < c.valid_to
+          ON c.person_id = m.person_id AND c.valid_from <= m.counted_date AND m.counted_date < c.valid_to
         WHERE m.draw = 0
-        GROUP BY m.rule, m.policy, YEAR(m.event_date), MONTH(m.event_date),
+        GROUP BY m.rule, m.policy, YEAR(m.counted_date), MONTH(m.counted_date),
                  m.direction, m.outcome, c.sex, c.citizenship
         """,
         migrations=migrations,

@@ -156,7 +156,7 @@ def _find_transitions(engine: Engine, statuses: Table, migrations: Table) -> Tab
         WHERE (status_before = 'non_resident' AND status = 'resident')
            OR (status_before = 'resident' AND status = 'non_resident')
         UNION ALL
-        SELECT person_id, rule, policy, event_date, direction, 1 AS n
+        SELECT person_id, rule, policy, counted_date AS event_date, direction, 1 AS n
         FROM migrations
         WHERE draw = 0 AND outcome = 'migration'
         """,

@@ -120,7 +120,7 @@ def write_migrations(
         "migrations",
         f"""
         SELECT CAST(0 AS INTEGER) AS draw, p.person_id, c.rule, c.policy, {as_date("c.event_day")} AS event_date,
-               CAST(c.position AS INTEGER) AS sequence,
+               {as_date("c.event_day")} AS counted_date, CAST(c.position AS INTEGER) AS sequence,
                CASE WHEN c.is_arrival THEN 'immigration' ELSE 'emigration' END AS direction, c.outcome,
                CASE WHEN c.outcome = 'migration' THEN CAST(1 AS DOUBLE) END AS p_migration, c.is_implied,
                {as_date("c.status_final_day")} AS status_final_date,
