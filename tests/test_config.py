@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from miglink.config import config_schema, load_key, preset_rules, read_config, read_rule
-from miglink.config.reading import DEMO_KEY
+from miglink.config.keys import DEMO_KEY
 from miglink.config.stages import KeySettings
 from miglink.errors import ConfigError
 
@@ -46,6 +46,8 @@ def problems(folder: Path, text: str, *overrides: str) -> list[str]:
 
 def test_a_configuration_is_read_with_every_value_stated(tmp_path: Path) -> None:
     config = read_config(write(tmp_path, GOOD))
+    assert config.period is not None
+    assert config.residence is not None
     assert config.period.from_date == date(2012, 1, 1)
     assert config.countries == {"NO": "NOR", "955": "QVR"}
     assert config.sources["border"].files == (f"{tmp_path}/border/*.csv", f"{tmp_path}/more.csv")
@@ -150,6 +152,7 @@ def test_overrides_are_yaml_values(tmp_path: Path) -> None:
     ]
     config = read_config(path, overrides)
     assert (config.linkage.seed, config.countries["NO"]) == (7, "SWE")
+    assert config.residence is not None
     assert config.residence.policies == ("midpoint", "unresolved")
     assert config.sources["border"].files[1] == f"{tmp_path}/x"
 
@@ -211,7 +214,9 @@ def test_the_schema_lets_rules_be_names() -> None:
     schema = config_schema()
     rules = schema["$defs"]["ResidenceSettings"]["properties"]["rules"]
     assert rules["items"]["anyOf"][0]["type"] == "string"
-    assert schema["properties"]["period"]["description"] == "The days that the sources cover."
+    assert schema["properties"]["period"]["description"] == (
+        "The days that the sources cover. Needed by the stages from spells on, and by two-digit years."
+    )
 
 
 def test_the_demonstration_has_a_key_of_its_own() -> None:
@@ -255,3 +260,37 @@ def test_absence_from_a_register_says_something_only_if_it_covers_the_population
     assert read_config(write(tmp_path, text)).sources["register"].covers_population
     (problem,) = problems(tmp_path, text.replace("    covers_population: true\n", ""))
     assert "`not_listed` need a register with `covers_population: true`" in problem
+
+
+def test_variables_of_the_environment_override_the_file_and_set_overrides_both(tmp_path: Path) -> None:
+    path = write(tmp_path, GOOD)
+    variables = {
+        "MIGLINK_ENGINE__MEMORY_LIMIT": "4GB",
+        "MIGLINK_LINKAGE__SEED": "5",
+        "MIGLINK_SOURCES__BORDER__BOUNDS__MIN_ROWS": "9",
+        "MIGLINK_KEY": "not an override",
+        "PATH": "/x",
+    }
+    config = read_config(path, ["linkage.seed=6"], variables)
+    assert (config.engine.memory_limit, config.linkage.seed) == ("4GB", 6)
+    assert config.sources["border"].bounds.min_rows == 9
+    with pytest.raises(ConfigError) as error:
+        read_config(path, (), {"MIGLINK_ENGINE__MEMMORY_LIMIT": "4GB"})
+    assert (
+        "MIGLINK_ENGINE__MEMMORY_LIMIT: engine.memmory_limit: unknown key, did you mean 'memory_limit'?"
+        in str(error.value)
+    )
+
+
+def test_a_list_to_be_linked_needs_neither_period_nor_rules(tmp_path: Path) -> None:
+    text = """\
+name: list
+key: {demo: true}
+sources:
+  members: {kind: people, files: members.csv, columns: {surname: NAME, birth_date: BORN}}
+"""
+    config = read_config(write(tmp_path, text))
+    assert (config.period, config.residence, config.estimates) == (None, None, None)
+    assert config.observation.data_to_date == date(9999, 12, 31)
+    two_digits = text.replace("BORN", "{from: BORN, formats: ['%d/%m/%y']}")
+    assert any("needed to tell the century" in problem for problem in problems(tmp_path, two_digits))

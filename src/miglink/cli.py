@@ -15,19 +15,44 @@ from typing import Annotated
 import typer
 
 from miglink import __version__
+from miglink.console import LogFormat, choose_log, print_results, print_wide, say, say_error
 from miglink.errors import MiglinkError
 
 app = typer.Typer(
     name="miglink",
     help="Links administrative records of travellers into persons, their stays, and statistics of migration.",
+    epilog="Options may be given as variables of the environment, as the help of each command says; every value of the "
+    "configuration as MIGLINK_SECTION__KEY. Exit codes: 0 done, 1 the run failed, 2 command or configuration wrong.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
 )
 
 
-class LogFormat(StrEnum):
-    """How progress is written to standard error."""
+class Stage(StrEnum):
+    """The nine stages, in their order."""
+
+    ingest = "ingest"
+    identities = "identities"
+    linkage = "linkage"
+    persons = "persons"
+    spells = "spells"
+    residence = "residence"
+    estimates = "estimates"
+    quality = "quality"
+    publish = "publish"
+
+
+class CountrySize(StrEnum):
+    """How many crossings the synthetic country has, about."""
+
+    tiny = "tiny"
+    small = "small"
+    medium = "medium"
+
+
+class AnswerFormat(StrEnum):
+    """How an answer is printed."""
 
     text = "text"
     json = "json"
@@ -53,29 +78,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except MiglinkError as error:
-        _say(str(error), *getattr(error, "__notes__", ()))
-        return error.exit_code
+        return say_error(error, str(error), error.exit_code)
     except BrokenPipeError:  # whoever read the output has seen enough
         return 1
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted; what is done can be gone on with: --resume", event="interrupted")
         return 130
-    except (
-        Exception
-    ) as error:  # the last line of defence: the message of a foreign error may hold personal data
+    except Exception as error:  # the message of a foreign error may hold personal data: it is left out
+        from miglink.shortages import find_shortage
+
         frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}:{frame.lineno}"
-        _say(f"miglink failed: {type(error).__name__} at {where}", *getattr(error, "__notes__", ()))
-        _say(
-            "This is a defect of miglink, or a lack of memory or disk. Its message is left out: it may name persons."
+        defect = (
+            f"miglink failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}\n"
+            "This is a defect of miglink; please report these lines. The error's own message is left out: it may name "
+            "persons."
         )
-        return 1
+        return say_error(error, find_shortage(error) or defect, 1)
+    finally:
+        choose_log(LogFormat.text)
     return 0
-
-
-def _say(*lines: str) -> None:
-    for line in lines:
-        print(line, file=sys.stderr)
 
 
 def _print_version(is_asked: bool) -> None:
@@ -93,41 +114,127 @@ def _options(
     """Links administrative records of travellers into persons, their stays, and statistics of migration."""
 
 
+Config = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="A.B=V", help="Set one value of the configuration; may be repeated."),
+]
+Log = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="Standard error.", envvar="MIGLINK_LOG_FORMAT", callback=choose_log),
+]
+Runs = Annotated[
+    Path,
+    typer.Option("--runs", help="Where run folders are made and looked for.", envvar="MIGLINK_RUNS"),
+]
+Answer = Annotated[AnswerFormat, typer.Option("--format", help="How to print it.")]
+ShowValues = Annotated[
+    bool, typer.Option("--show-values", help="Show names, documents and birth dates. Mind who looks on.")
+]
+
+
 @app.command()
 def run(
-    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.")],
+    config: Config,
     out: Annotated[
-        Path | None, typer.Option(help="Run folder, new or empty. Default: runs/<name>-<time>.")
+        Path | None,
+        typer.Option(
+            help="Run folder, new or empty. Default: RUNS/<name>-<time>.",
+            envvar="MIGLINK_OUT",
+            show_default=False,
+        ),
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="A.B=V", help="Set one value of the configuration.")
+    overrides: Overrides = None,
+    from_stage: Annotated[
+        Stage | None,
+        typer.Option("--from", help="Do this stage and all after it anew, in a folder that has a run."),
     ] = None,
-    log_format: Annotated[LogFormat, typer.Option(help="Progress on standard error.")] = LogFormat.text,
+    to_stage: Annotated[Stage | None, typer.Option("--to", help="Stop after this stage.")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out, or with the newest unfinished run of this configuration.",
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")
+    ] = False,
+    runs: Runs = Path("runs"),
+    log_format: Log = LogFormat.text,
 ) -> None:
     """Run the whole line: agency files in, stocks and flows out."""
-    from miglink.config import load_key, read_config
+    import os
 
-    settings = read_config(config, overrides or ())
+    from miglink.config import load_key, read_config
+    from miglink.runfolder import default_folder, newest_folder
+
+    settings = read_config(config, overrides or (), os.environ)
     key = load_key(settings.key)
     if settings.key.demo:
-        _say(
+        say(
             "Demonstration key: anyone can recompute these pseudonyms. For real data make one with `miglink key`."
         )
 
-    from rich.console import Console
-
-    from miglink.pipeline import N_STAGES, run_pipeline
+    from miglink.pipeline import describe_plan, run_pipeline
     from miglink.progress import Progress
-    from miglink.runrecord import default_folder
-    from miglink.stages.publish import render_summary
+    from miglink.runrecord import Course
 
-    folder = out if out is not None else default_folder(settings.name)
-    tables = run_pipeline(settings, folder, key, Progress(N_STAGES, log_format.value))
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(render_summary(tables["stocks"], tables["flows"], tables["accounts"]))
-    print(
-        f"Aggregates: {folder / 'outputs'}   Linked, pseudonymous: {folder / 'linked'}   All of it: {folder}"
-    )
+    is_resumed = resume or from_stage is not None
+    if out is None:
+        name = settings.name
+        out = newest_folder(name, runs, unfinished=resume) if is_resumed else default_folder(name, runs)
+    course = Course(is_resumed, from_stage and from_stage.value, to_stage and to_stage.value)
+    if dry_run:
+        print(describe_plan(settings, out, key, course), end="")
+        return
+    tables = run_pipeline(settings, out, key, Progress(log_format.value), course)
+    print_results(tables, out)
+
+
+@app.command()
+def demo(
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to make. Default: RUNS/demo-<time>.", envvar="MIGLINK_OUT", show_default=False
+        ),
+    ] = None,
+    size: Annotated[CountrySize, typer.Option(help="How large a country.")] = CountrySize.small,
+    seed: Annotated[int, typer.Option(help="Seed of the country.")] = 1,
+    runs: Runs = Path("runs"),
+    log_format: Log = LogFormat.text,
+) -> None:
+    """Make a small country with known truth, run it, and say how far the run is from the truth."""
+    from miglink.demo import demo_folder, make_country
+
+    folder = out if out is not None else demo_folder(runs)
+    config = make_country(size.value, seed, folder / "country")
+    run(config, folder / "run", runs=runs, log_format=log_format)
+    evaluate(folder / "run", folder / "country" / "truth")
+
+
+@app.command()
+def check(
+    config: Config,
+    overrides: Overrides = None,
+    show_values: ShowValues = False,
+    answer: Answer = AnswerFormat.text,
+) -> None:
+    """Look at configuration and sources before a run: columns, codes, bounds, pairs, time, memory. Writes nothing."""
+    import os
+
+    from miglink.check import check_config, findings_as_json, render_check
+    from miglink.config import read_config
+
+    findings = check_config(read_config(config, overrides or (), os.environ))
+    if answer is AnswerFormat.json:
+        print(findings_as_json(findings))
+    else:
+        print_wide(render_check(findings, show_values=show_values))
+    if findings.problems:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -158,20 +265,56 @@ def classify(
 
 @app.command()
 def evaluate(
-    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a finished run.")],
+    run_folder: Run,
     truth: Annotated[
         Path, typer.Option(help="Folder with record_persons.parquet and what else is known to be true.")
     ],
 ) -> None:
     """Say how far a finished run is from known truth, or from labels."""
-    from rich.console import Console
-
     from miglink.evaluate import evaluate_run, render_report
 
     found = evaluate_run(run_folder, truth)
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(render_report(found.measures, found.patterns))
+    print_wide(render_report(found.measures, found.patterns))
     print(f"Measures: {found.folder / 'evaluation.parquet'}   Pieces: {found.folder / 'confusions.parquet'}")
+
+
+@app.command()
+def explain(
+    run_folder: Run,
+    pair: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            help="Two identity_ids, or two records as source:record_id.", metavar="L R", show_default=False
+        ),
+    ] = None,
+    person: Annotated[
+        str | None, typer.Option(help="A person_id, or its first 8 characters or more.", metavar="ID")
+    ] = None,
+    show_values: ShowValues = False,
+    answer: Answer = AnswerFormat.text,
+) -> None:
+    """Say why two records were or were not linked, or tell a person's history from records to status."""
+    from miglink import explain as explained
+    from miglink.errors import ConfigError
+
+    if (pair is None) == (person is None):
+        raise ConfigError("give either --pair L R or --person ID")
+    if pair is not None:
+        why = explained.explain_pair(run_folder, *pair, show_values=show_values)
+        shown, text = explained.render_pair, explained.pair_as_json
+        print(text(why)) if answer is AnswerFormat.json else print_wide(shown(why))
+    elif person is not None:
+        history = explained.explain_person(run_folder, person, show_values=show_values)
+        is_json = answer is AnswerFormat.json
+        print(explained.person_as_json(history)) if is_json else print_wide(explained.render_person(history))
+
+
+@app.command()
+def rules(answer: Answer = AnswerFormat.text) -> None:
+    """List the usual-residence rules at hand: their values, units and sources."""
+    from miglink.rulebook import rules_as_json, rules_as_text
+
+    print(rules_as_json() if answer is AnswerFormat.json else rules_as_text(), end="")
 
 
 @app.command()
@@ -206,19 +349,9 @@ def key(
     ],
 ) -> None:
     """Make a new secret key for pseudonyms, readable by you alone."""
-    import os
-    import secrets
+    from miglink.config import make_key
 
-    from miglink.errors import ConfigError
-
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ConfigError(f"{file} exists; a key is never overwritten: other runs may depend on it") from None
-    except OSError as error:
-        raise ConfigError(f"{file} cannot be made: {error.strerror}") from None
-    with os.fdopen(descriptor, "w", encoding="ascii") as stream:
-        stream.write(secrets.token_hex(32) + "\n")
+    make_key(file)
     print(
         f"{file}: a new key. Name it in the configuration as key.file, keep a copy safe, and never share it."
     )

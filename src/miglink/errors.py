@@ -3,6 +3,7 @@
 MiglinkError
 ├── ConfigError    exit 2   the configuration or the command is wrong; lists every wrong key
 ├── SourceError    exit 1   a source file is missing, unreadable, incomplete or out of its bounds
+├── ResourceError  exit 1   memory, disk or a permission is lacking; what is done so far can be resumed
 ├── ResultError    exit 1   a result contradicts itself (accounts that do not balance, rows that vanished)
 └── TableError     exit 1   a stage broke the contract of its table: a defect of miglink, please report it
 
@@ -29,6 +30,10 @@ class ConfigError(MiglinkError):
 
 class SourceError(MiglinkError):
     """A source cannot be read as the configuration says."""
+
+
+class ResourceError(MiglinkError):
+    """The machine lacks memory, disk space or a permission."""
 
 
 class ResultError(MiglinkError):

@@ -1,13 +1,17 @@
 """The staircase: nine stages in the order in which data flow."""
 
+import hashlib
+import hmac
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 from miglink.config import Config
 from miglink.engine import Engine, Table, open_engine
+from miglink.errors import ConfigError
 from miglink.progress import Progress
-from miglink.runrecord import RunRecord
+from miglink.runfolder import describe_file, find_manifest
+from miglink.runrecord import Course, Plan, RunRecord, find_first, hash_of, software_versions
+from miglink.shortages import shortages_named
 from miglink.stages import (
     estimates,
     identities,
@@ -20,72 +24,178 @@ from miglink.stages import (
     spells,
 )
 
-N_STAGES = 9
+WHOLE = Course()
+# Each stage with the sections of the configuration that it cannot do without, beside `sources`.
+STAGES: dict[str, tuple[str, ...]] = {
+    "ingest": (),
+    "identities": (),
+    "linkage": (),
+    "persons": (),
+    "spells": ("period", "residence"),
+    "residence": ("period", "residence"),
+    "estimates": ("period", "residence", "estimates"),
+    "quality": ("period", "residence", "estimates"),
+    "publish": ("period", "residence", "estimates"),
+}
 
 
-def run_pipeline(config: Config, folder: Path, key: str, progress: Progress) -> dict[str, Table]:
-    """Run all nine stages into a new run folder; gives the finished tables by name."""
+def run_pipeline(
+    config: Config, folder: Path, key: str, progress: Progress, course: Course = WHOLE
+) -> dict[str, Table]:
+    """Run the stages asked for in a run folder, new or to go on with; gives the finished tables by name."""
+    plan = make_plan(config, key, course)
     place = config.engine.model_dump(exclude={"kind"})
     with (
-        RunRecord(folder, config, progress) as record,
+        RunRecord(folder, config, plan, progress) as record,
+        shortages_named(f"then go on with `miglink run … --out {folder} --resume`"),
         closing(open_engine(config.engine.kind, record.tables_folder, **place)) as engine,
     ):
         run_stages(config, engine, record, key)
     return record.tables
 
 
-def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
-    """The nine calls, each with its arguments in full."""
-    period, rules = config.period, config.residence.rules
-    end = period.to_date + timedelta(days=1)
-    further, country = config.identities.further_columns, config.estimates.reporting_country
-    current = tuple(name for name, source in config.sources.items() if source.one_current_record_per_person)
-    is_listed = any(source.covers_population for source in config.sources.values())
-    observation = estimates.Observation(period, {rule.name: rule.window.value for rule in rules}, is_listed)
+def make_plan(config: Config, key: str, course: Course) -> Plan:
+    """What each stage rests on, and how far to go; ConfigError if the configuration lacks a section for that."""
+    names = list(STAGES)
+    if (
+        course.from_stage
+        and course.to_stage
+        and names.index(course.to_stage) < names.index(course.from_stage)
+    ):
+        raise ConfigError(f"--to {course.to_stage}: comes before --from {course.from_stage}")
+    last = names.index(course.to_stage) if course.to_stage else len(names) - 1
+    missing = [section for section in STAGES[names[last]] if getattr(config, section) is None]
+    if missing:
+        first = next(name for name, sections in STAGES.items() if missing[0] in sections)
+        raise ConfigError(
+            f"the configuration has no section {', '.join(f'`{section}`' for section in missing)}, which stage {first} "
+            f"needs; add it, or end the run before that with --to {names[names.index(first) - 1]}"
+        )
+    stages = {name: {"configuration": hash_of(settings)} for name, settings in _settings(config).items()}
+    stages["ingest"]["software"] = hash_of(software_versions())
+    stages["persons"]["key"] = hmac.new(key.encode(), b"miglink: the same key?", hashlib.sha256).hexdigest()[
+        :16
+    ]
+    if not course.is_resumed:
+        return Plan(stages, course)
+    return Plan(
+        stages, course, {name: ingest.source_files(name, source) for name, source in config.sources.items()}
+    )
 
-    with record.stage("ingest") as stage:
+
+def describe_plan(config: Config, folder: Path, key: str, course: Course) -> str:
+    """What a run would do, in words; nothing is written. Errors: as of a run that begins."""
+    plan = make_plan(config, key, course)
+    previous = find_manifest(folder) if course.is_resumed else None
+    if previous is None and folder.exists() and any(folder.iterdir()):
+        raise ConfigError(f"--out {folder}: exists and is not an empty folder; name another, or add --resume")
+    first, why = find_first(folder, previous or {"stages": [], "inputs": {}}, plan)
+    lines = [f"run '{config.name}' in {folder}" + (" (goes on)" if previous else " (new)")]
+    for name, source in config.sources.items():
+        files = ingest.source_files(name, source)
+        megabytes = sum(file.stat().st_size for file in files) / 1e6
+        lines.append(f"  source {name:<12} {source.kind:<10} {len(files):>4} files {megabytes:>10,.1f} MB")
+    is_due = False
+    for name in STAGES:
+        is_due = is_due or name == first
+        does = "do" if is_due and name in plan.to_do else "taken over" if name in plan.to_do else "left out"
+        lines.append(f"  stage {name:<13} {does}" + (f": {why}" if name == first and previous else ""))
+    return "\n".join(lines) + "\nNothing has been done.\n"
+
+
+def _settings(config: Config) -> dict[str, list[object]]:
+    """The part of the configuration that each stage's results rest on, beside that of the stages before it."""
+    parts = config.model_dump(mode="json", by_alias=True)
+    current = {name: source.one_current_record_per_person for name, source in config.sources.items()}
+    listed = {name: source.covers_population for name, source in config.sources.items()}
+    later = ("one_current_record_per_person", "covers_population")
+    reading = {
+        name: {key: value for key, value in source.items() if key not in later}
+        for name, source in parts["sources"].items()
+    }
+    permits = config.residence.resident_permits if config.residence else None
+    country = config.estimates.reporting_country if config.estimates else None
+    reused = getattr(config.linkage, "model", None)
+    model = describe_file(reused) if reused else None
+    before = describe_file(config.persons.previous / "manifest.json") if config.persons.previous else None
+    return {
+        "ingest": [reading, parts["countries"], parts["period"], parts["identities"]],
+        "identities": [],
+        "linkage": [parts["linkage"], model],
+        "persons": [parts["persons"], before, country, current],
+        "spells": [parts["spells"], permits, listed],
+        "residence": [parts["residence"]],
+        "estimates": [parts["estimates"]],
+        "quality": [],
+        "publish": [parts["publish"], parts["name"]],
+    }
+
+
+def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
+    """The nine calls, each with its arguments in full. Tables are known by name: those just made, or taken over."""
+    t, period, further = record.tables, config.observation, config.identities.further_columns
+
+    if record.begin("ingest"):
         record.inputs({name: ingest.source_files(name, source) for name, source in config.sources.items()})
         read = ingest.ingest(engine, config.sources, config.countries, period, further)
-        stage.tables(read.records, read.rejected, read.row_accounts, read.judgements)
+        record.finish(read.records, read.rejected, read.row_accounts, read.judgements)
 
-    with record.stage("identities") as stage:
-        known, record_identities = identities.find_identities(engine, read.records, further)
-        stage.tables(known, record_identities)
+    if record.begin("identities"):
+        record.finish(*identities.find_identities(engine, t["records"], further))
 
-    with record.stage("linkage") as stage:
+    if record.begin("linkage"):
         model = record.folder / "model.json"
-        identified = linkage.Identified(known, record_identities, read.judgements)
+        identified = linkage.Identified(t["identities"], t["record_identities"], t["judgements"])
         links = linkage.link(engine, identified, config.linkage, further, model)
-        stage.tables(links)
-        stage.files(model)
+        record.finish(links, files=[model] if model.exists() else [])
 
-    with record.stage("persons") as stage:
-        linked = persons.Linked(read.records, known, record_identities, links, read.judgements)
-        found = persons.find_persons(
-            engine, linked, persons.Country(country, period, current), config.persons, key
+    if record.begin("persons"):
+        current = tuple(name for name, s in config.sources.items() if s.one_current_record_per_person)
+        country = persons.Country(
+            config.estimates.reporting_country if config.estimates else "", period, current
         )
-        stage.tables(found.persons, found.person_traits, found.identity_persons, found.record_persons)
-        stage.tables(found.person_draws, found.conflicts)
+        linked = persons.Linked(
+            t["records"], t["identities"], t["record_identities"], t["links"], t["judgements"]
+        )
+        found = persons.find_persons(engine, linked, country, config.persons, key)
+        record.finish(
+            found.persons,
+            found.person_traits,
+            found.identity_persons,
+            found.record_persons,
+            found.person_draws,
+            found.conflicts,
+        )
 
-    with record.stage("spells") as stage:
+    if config.period is None or config.residence is None:
+        return
+    end = period.data_to_date
+    is_listed = any(source.covers_population for source in config.sources.values())
+
+    if record.begin("spells"):
         observed = spells.Country(period, is_listed, config.residence.resident_permits)
-        stays = spells.find_spells(
-            engine, read.records, found.record_persons, found.persons, observed, config.spells
+        record.finish(
+            spells.find_spells(
+                engine, t["records"], t["record_persons"], t["persons"], observed, config.spells
+            )
         )
-        stage.tables(stays)
-        left_out = spells.find_left_out(engine, read.records, found.record_persons, found.persons, period)
 
-    with record.stage("residence") as stage:
-        evidence = residence.Evidence(stays, read.records, found.record_persons, found.persons)
-        statuses, migrations = residence.find_residence(engine, evidence, period, config.residence)
-        stage.tables(statuses, migrations)
+    if record.begin("residence"):
+        evidence = residence.Evidence(t["spells"], t["records"], t["record_persons"], t["persons"])
+        record.finish(*residence.find_residence(engine, evidence, period, config.residence))
 
-    with record.stage("estimates") as stage:
-        histories = estimates.Histories(statuses, migrations, found.persons, found.person_traits)
-        stage.tables(*estimates.estimate(engine, histories, observation, config.estimates))
+    if config.estimates is None:
+        return
 
-    with record.stage("quality") as stage:
-        stage.tables(quality.measure(engine, {**record.tables, "left_out": left_out}, end))
+    if record.begin("estimates"):
+        windows = {rule.name: rule.window.value for rule in config.residence.rules}
+        observation = estimates.Observation(period, windows, is_listed)
+        histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
+        record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
 
-    with record.stage("publish") as stage:
-        stage.files(*publish.publish(engine, record.tables, record.folder, end))
+    if record.begin("quality"):
+        left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
+        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end))
+
+    if record.begin("publish"):
+        record.finish(files=publish.publish(engine, t, record.folder, end))

@@ -1,15 +1,13 @@
-"""The run folder and its record: manifest, log and progress. Nothing in them is personal data."""
+"""The record of a run: manifest, log and progress; what a run before it has done is taken over. No personal data."""
 
 import hashlib
 import json
-import os
 import platform
-import shutil
 import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -23,14 +21,26 @@ import structlog
 from miglink import __version__
 from miglink.config import Config
 from miglink.engine import Table
-from miglink.errors import ConfigError, MiglinkError
+from miglink.errors import MiglinkError, SourceError
 from miglink.progress import Progress
+from miglink.runfolder import (
+    LOG,
+    TABLES_FOLDER,
+    clear_folder,
+    describe_file,
+    files_of,
+    find_damage,
+    find_manifest,
+    lock_folder,
+    make_folder,
+    output_path,
+    remove_outputs,
+    write_manifest,
+)
 
 if sys.platform != "win32":
     import resource
 
-MANIFEST, LOG = "manifest.json", "log.jsonl"
-_TABLES, _OUTPUTS, _LINKED = "tables", "outputs", "linked"
 _LIBRARIES = (
     "anyascii",
     "duckdb",
@@ -45,80 +55,104 @@ _LIBRARIES = (
     "structlog",
     "typer",
 )
-_BYTES_AT_ONCE = 1 << 20
+# What a stage rests on beside sources and the stages before it, as a person would say that it changed.
+_CAUSES = {
+    "configuration": "its configuration changed",
+    "key": "the key changed",
+    "software": "miglink or a library is another version",
+}
 
 
-def default_folder(name: str) -> Path:
-    """The folder of a run without --out: its name and the time in UTC, below runs/."""
-    return Path("runs") / f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+@dataclass(frozen=True)
+class Course:
+    """How far a run goes: from the first stage that must be done, or from one that is named, to a last one.
+
+    is_resumed: go on in a folder that has a run already. Stages that are done, whole and unaffected are taken over.
+    """
+
+    is_resumed: bool = False
+    from_stage: str | None = None
+    to_stage: str | None = None
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of a run, open to its owner only; ConfigError if there is something in it already."""
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ConfigError(f"--out {folder}: exists and is not an empty folder; name another or remove it")
-        for path in (folder, *(folder / name for name in (_TABLES, _OUTPUTS, _LINKED))):
-            path.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o700)
-    except OSError as error:
-        raise ConfigError(f"--out {folder}: cannot be made: {error.strerror}") from None
+@dataclass(frozen=True)
+class Plan:
+    """All stages in order, each with hashes of what it rests on by cause; how far to go; the sources as they are."""
+
+    stages: Mapping[str, Mapping[str, str]]
+    course: Course = Course()
+    sources: Mapping[str, Sequence[Path]] = field(default_factory=dict)
+
+    @property
+    def to_do(self) -> list[str]:
+        """The stages up to the last one asked for."""
+        names = list(self.stages)
+        return names[: names.index(self.course.to_stage) + 1] if self.course.to_stage else names
 
 
-@dataclass
-class Stage:
-    """What a stage has made so far: its tables and other files, with rows, size and hash."""
+def hash_of(*values: Any) -> str:
+    """The SHA-256 of values that can be written as JSON."""
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
 
-    folder: Path
-    finished: dict[str, Table]
-    outputs: dict[str, dict[str, int | str]] = field(default_factory=dict)
-    rows: int = 0
 
-    def tables(self, *tables: Table) -> None:
-        """Record finished tables; from now on the run has them."""
-        for table in tables:
-            self._describe(table.name, table.path)
-            self.finished[table.name] = table
+def software_versions() -> dict[str, str]:
+    """The versions of miglink and of the libraries that its results may depend on."""
+    return {"miglink": __version__, **{name: version(name) for name in _LIBRARIES}}
 
-    def files(self, *paths: Path) -> None:
-        """Record finished files that are not tables of the contract, by their path within the run folder."""
-        for path in paths:
-            self._describe(path.relative_to(self.folder).as_posix(), path)
 
-    def _describe(self, name: str, path: Path) -> None:
-        files = _files(path)
-        self.outputs[name] = describe_file(path)
-        if all(file.suffix == ".parquet" for file in files):
-            rows = sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
-            self.outputs[name]["rows"] = rows
-            self.rows += rows
+def find_first(folder: Path, previous: Mapping[str, Any], plan: Plan) -> tuple[str | None, str]:
+    """The first stage that must be done, and why; None where all that is asked for is done already."""
+    done = {str(stage["name"]): stage for stage in previous["stages"]}
+    changed_source = next(_changed_sources(previous["inputs"], plan.sources), None)
+    for name in plan.to_do:
+        if name not in done:
+            return name, "it was not done yet"
+        if changed_source is not None:
+            return name, f"the files of source {changed_source} changed"
+        rests_on, now = done[name].get("rests_on", {}), plan.stages[name]
+        changed = [words for cause, words in _CAUSES.items() if rests_on.get(cause) != now.get(cause)]
+        damage = list(find_damage(folder, done[name]["outputs"]))
+        if changed or damage:
+            return name, "; ".join(changed + damage[:3])
+        if name == plan.course.from_stage:
+            return name, "asked for by --from"
+    return None, ""
+
+
+def _changed_sources(recorded: Mapping[str, Any], found: Mapping[str, Sequence[Path]]) -> Iterator[str]:
+    """The sources whose files are others than those recorded, or have other content."""
+    for name in sorted({*recorded, *found}):
+        before, paths = recorded.get(name, {}), found.get(name, ())
+        is_same = list(before) == [str(path) for path in paths]
+        if not is_same or any(describe_file(path) != before[str(path)] for path in paths):
+            yield name
 
 
 class RunRecord:
     """Keeps the manifest and the log of one run; a run that fails leaves both, and no half-written file."""
 
-    def __init__(self, folder: Path, config: Config, progress: Progress) -> None:
-        make_folder(folder)
+    def __init__(self, folder: Path, config: Config, plan: Plan, progress: Progress) -> None:
+        previous = find_manifest(folder) if plan.course.is_resumed else None
+        if previous is None:
+            make_folder(folder)
         self.folder = folder
-        self.tables_folder = folder / _TABLES
+        self.tables_folder = folder / TABLES_FOLDER
         self.tables: dict[str, Table] = {}
-        self._progress = progress
-        self._stage = ""
-        self._clock = time.perf_counter()
-        self._log_file = (folder / LOG).open("a", encoding="utf-8")
-        (folder / LOG).chmod(0o600)
-        self._manifest: dict[str, Any] = {
-            "state": "running",
-            "started_at": _now(),
-            "miglink": __version__,
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "libraries": {name: version(name) for name in _LIBRARIES},
-            "seeds": {"linkage": config.linkage.seed},
-            "config": config.model_dump(mode="json", by_alias=True),
-            "inputs": {},
-            "stages": [],
-        }
+        self._plan, self._progress = plan, progress
+        self._stage, self._stage_clock, self._clock = "", 0.0, time.perf_counter()
+        self._sources: dict[Path, tuple[int, int]] = {}
+        self._log_file = (folder / LOG).open("a", encoding="utf-8", newline="\n")
+        try:
+            lock_folder(folder, self._log_file)
+            (folder / LOG).chmod(0o600)
+            clear_folder(folder)
+        except BaseException:
+            self._log_file.close()
+            raise
+        self._first, self._why = find_first(folder, previous or {"stages": [], "inputs": {}}, plan)
+        self._manifest = _opening(config, previous)
+        self._take_over(previous["stages"] if previous else [])
         structlog.configure(
             processors=[
                 structlog.contextvars.merge_contextvars,
@@ -129,90 +163,122 @@ class RunRecord:
             logger_factory=structlog.WriteLoggerFactory(self._log_file),
         )
         self._log = structlog.get_logger()
-        self._write()
+        write_manifest(folder, self._manifest)
 
     def __enter__(self) -> Self:
-        self._log.info("run started", run=self._manifest["config"]["name"], miglink=self._manifest["miglink"])
+        self._log.info("run started", run=self._manifest["config"]["name"], miglink=__version__)
+        to_do = self._plan.to_do
+        n_over = to_do.index(self._first) if self._first else len(to_do)
+        if self._plan.course.is_resumed:
+            first = self._first or "nothing: all that is asked for is done"
+            self._log.info("run resumed", first=first, why=self._why)
+            self._progress.resume(self._first, self._why, to_do[:n_over])
+        self._progress.start(to_do[n_over:])
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None:
-            self._manifest["state"] = "finished"
-            self._log.info("run finished")
+            is_whole = [stage["name"] for stage in self._manifest["stages"]] == list(self._plan.stages)
+            self._manifest["state"] = "finished" if is_whole else "stopped"
+            self._log.info(f"run {self._manifest['state']}")
         else:
             self._manifest["state"] = "failed"
             # The message of a foreign error may hold values of a person's fields; ours never do.
             said = str(error) if isinstance(error, MiglinkError) else None
             self._manifest["error"] = {"stage": self._stage, "type": type(error).__name__, "message": said}
-            self._log.error("run failed", **self._manifest["error"], where=_frames(trace))
-            error.add_note(
-                f"stage {self._stage}; log: {self.folder / LOG}"
-                if self._stage
-                else f"log: {self.folder / LOG}"
-            )
-            self._clear()
+            where = f"log: {self.folder / LOG}"
+            error.add_note(f"stage {self._stage}; {where}" if self._stage else where)
         self._manifest["finished_at"] = _now()
         self._manifest["seconds"] = round(time.perf_counter() - self._clock, 3)
         self._manifest["peak_memory_bytes"] = peak_memory_bytes()
-        self._write()
+        try:
+            if error is not None:
+                clear_folder(self.folder)
+                self._log.error("run failed", **self._manifest["error"], where=_frames(trace))
+            write_manifest(self.folder, self._manifest)
+        except OSError:
+            if error is None:  # else a full disk must not hide what went wrong
+                raise
         self._progress.close()
+        structlog.contextvars.unbind_contextvars("stage")
         structlog.reset_defaults()
-        self._log_file.close()
+        with suppress(OSError):
+            self._log_file.close()
 
     def inputs(self, files: Mapping[str, Sequence[Path]]) -> None:
-        """Record the files of each source with their hashes."""
+        """Record the files of each source with their hashes, before they are read."""
         for source, paths in sorted(files.items()):
-            described = {str(path): describe_file(path) for path in paths}
-            self._manifest["inputs"][source] = described
+            for path in paths:
+                self._sources[path] = _stamp(path)
+            self._manifest["inputs"][source] = {str(path): describe_file(path) for path in paths}
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[Stage]:
-        """Record one stage: its outputs, time and memory; shown as progress."""
-        stage, start = Stage(self.folder, self.tables), time.perf_counter()
-        self._stage = name
+    def begin(self, name: str) -> bool:
+        """Begin a stage; False where it need not be done: it is done already, or lies beyond what is asked for."""
+        to_do = self._plan.to_do
+        if name not in to_do or self._first is None or to_do.index(name) < to_do.index(self._first):
+            return False
+        self._stage, self._stage_clock = name, time.perf_counter()
         self._progress.begin(name)
-        with structlog.contextvars.bound_contextvars(stage=name):
-            yield stage
-            seconds = round(time.perf_counter() - start, 3)
-            entry = {
-                "name": name,
+        structlog.contextvars.bind_contextvars(stage=name)
+        return True
+
+    def finish(self, *tables: Table, files: Sequence[Path] = ()) -> None:
+        """Record what the stage has made: tables, and other files; from now on a resumed run takes them over."""
+        self._check_sources()
+        outputs, n_rows = {}, 0
+        for table in tables:
+            outputs[table.name] = describe_output(table.path)
+            self.tables[table.name] = table
+        for path in files:
+            outputs[path.relative_to(self.folder).as_posix()] = describe_output(path)
+        n_rows = sum(int(described.get("rows", 0)) for described in outputs.values())
+        seconds = round(time.perf_counter() - self._stage_clock, 3)
+        self._manifest["stages"].append(
+            {
+                "name": self._stage,
                 "seconds": seconds,
                 "peak_memory_bytes": peak_memory_bytes(),
-                "outputs": stage.outputs,
+                "outputs": outputs,
+                "rests_on": dict(self._plan.stages[self._stage]),
             }
-            self._manifest["stages"].append(entry)
-            self._log.info(
-                "stage finished", seconds=seconds, rows={k: v.get("rows") for k, v in stage.outputs.items()}
-            )
-        self._progress.end(name, stage.rows, seconds)
+        )
+        self._log.info("stage finished", seconds=seconds, rows={k: v.get("rows") for k, v in outputs.items()})
+        structlog.contextvars.unbind_contextvars("stage")
+        self._progress.end(self._stage, n_rows, seconds)
         self._stage = ""
-        self._write()
+        write_manifest(self.folder, self._manifest)
 
-    def _clear(self) -> None:
-        """Remove what a failed stage left half-written."""
-        for part in self.folder.rglob("*.part"):
-            part.unlink(missing_ok=True)
-        shutil.rmtree(self.tables_folder / "scratch", ignore_errors=True)
+    def _take_over(self, recorded: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what is done and unaffected; remove the outputs of all later stages."""
+        names = list(self._plan.stages)
+        n_kept = names.index(self._first) if self._first else len(recorded)
+        kept, outdated = recorded[:n_kept], recorded[n_kept:]
+        self._manifest["stages"] = list(kept)
+        for stage in kept:
+            for name in stage["outputs"]:
+                path = output_path(self.folder, name)
+                if path.parent == self.tables_folder:
+                    self.tables[name] = Table(name, path)
+        remove_outputs(self.folder, (name for stage in outdated for name in stage["outputs"]))
 
-    def _write(self) -> None:
-        """Write the manifest whole or not at all."""
-        path = self.folder / MANIFEST
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(self._manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
+    def _check_sources(self) -> None:
+        """A source whose files change while a run reads them is read as no delivery ever was."""
+        changed = [path for path, stamp in self._sources.items() if _stamp(path) != stamp]
+        self._sources = {}  # read by one stage only
+        if changed:
+            raise SourceError(
+                f"{changed[0]} changed while it was read; wait until its delivery is complete, then run again"
+            )
 
 
-def describe_file(path: Path) -> dict[str, int | str]:
-    """Size and SHA-256 of a file, or of all files of a folder in the order of their names."""
-    digest, size = hashlib.sha256(), 0
-    for file in _files(path):
-        size += file.stat().st_size
-        with file.open("rb") as stream:
-            while block := stream.read(_BYTES_AT_ONCE):
-                digest.update(block)
-    return {"bytes": size, "sha256": digest.hexdigest()}
+def describe_output(path: Path) -> dict[str, int | str]:
+    """Size and hash of an output, and its rows where it is Parquet."""
+    described, files = describe_file(path), files_of(path)
+    if files and all(file.suffix == ".parquet" for file in files):
+        described["rows"] = sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
+    return described
 
 
 def peak_memory_bytes() -> int | None:
@@ -223,8 +289,27 @@ def peak_memory_bytes() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+def _opening(config: Config, previous: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The manifest of a run that begins, or goes on."""
+    versions = software_versions()
+    return {
+        "state": "running",
+        "started_at": previous["started_at"] if previous else _now(),
+        **({"resumed_at": _now()} if previous else {}),
+        "miglink": versions.pop("miglink"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": versions,
+        "seeds": {"linkage": config.linkage.seed},
+        "config": config.model_dump(mode="json", by_alias=True),
+        "inputs": dict(previous["inputs"]) if previous else {},
+        "stages": [],
+    }
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _frames(trace: TracebackType | None) -> list[str]:

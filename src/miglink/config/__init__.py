@@ -1,7 +1,8 @@
 """The configuration: one YAML file, read into frozen, typed sections; a stage gets its own section only."""
 
 from miglink.config.description import config_schema, describe_config
-from miglink.config.reading import load_key, preset_rules, read_config, read_rule
+from miglink.config.keys import load_key, make_key
+from miglink.config.reading import preset_rules, read_config, read_rule
 from miglink.config.rules import Rule
 from miglink.config.run import Config
 
@@ -11,6 +12,7 @@ __all__ = [
     "config_schema",
     "describe_config",
     "load_key",
+    "make_key",
     "preset_rules",
     "read_config",
     "read_rule",

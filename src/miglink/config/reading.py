@@ -2,8 +2,7 @@
 
 import json
 import os
-import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -15,23 +14,30 @@ from miglink.config.problems import find_problems, unknown_key
 from miglink.config.rules import Rule
 from miglink.config.run import Config
 from miglink.config.sources import KIND_COLUMNS, PERSON_COLUMNS
-from miglink.config.stages import KeySettings
 from miglink.config.yaml_tree import Node, Place, Problem, parse_yaml, read_yaml
 from miglink.errors import ConfigError
 
-DEMO_KEY = "miglink-demonstration-key-with-which-anyone-can-recompute-the-pseudonyms"
-_SHORTEST_KEY = 32
-_PATHS = (("key", "file"), ("engine", "temp_directory"), ("persons", "previous"))
+_VARIABLE = "MIGLINK_"
+_PATHS = (("key", "file"), ("engine", "temp_directory"), ("linkage", "model"), ("persons", "previous"))
 
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def read_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Read a configuration file, with `a.b=v` overrides; ConfigError lists everything that is wrong with it."""
+def read_config(
+    path: Path, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Config:
+    """Read a configuration file, with `a.b=v` overrides; ConfigError lists everything that is wrong with it.
+
+    A variable of the environment such as MIGLINK_ENGINE__MEMORY_LIMIT overrides the file; `overrides` override both.
+    """
     problems: list[Problem] = []
     tree = read_yaml(path, "configuration", problems)
+    for name, value in sorted((environment or {}).items()):
+        if name.startswith(_VARIABLE) and "__" in name.removeprefix(_VARIABLE):
+            keys = name.removeprefix(_VARIABLE).lower().split("__")
+            _override(tree, f"{'.'.join(keys)}={value}", name, problems)
     for override in overrides:
-        _override(tree, override, problems)
+        _override(tree, override, f"--set {override.partition('=')[0]}", problems)
     if not isinstance(tree.value, dict):
         raise ConfigError(
             f"{tree.place}: the configuration must be a section with keys; it begins with `name: …`"
@@ -77,42 +83,6 @@ def preset_rules() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yml"))}
 
 
-def load_key(settings: KeySettings) -> str:
-    """The secret behind the pseudonyms; ConfigError where it is missing, too short or readable by others."""
-    if settings.demo:
-        return DEMO_KEY
-    if settings.environment is not None:
-        key = os.environ.get(settings.environment, "").strip()
-        where = f"environment variable {settings.environment}"
-        if not key:
-            raise ConfigError(
-                f"key.environment: the {where} is not set; set it to the content of a file of `miglink key`"
-            )
-    else:
-        assert settings.file is not None  # the model admits exactly one of the three
-        key, where = _key_of_file(settings.file), f"file {settings.file}"
-    if len(key) < _SHORTEST_KEY:
-        raise ConfigError(
-            f"key: the {where} holds fewer than {_SHORTEST_KEY} characters; make a key with `miglink key`"
-        )
-    return key
-
-
-def _key_of_file(path: Path) -> str:
-    try:
-        mode = path.stat().st_mode
-        key = path.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise ConfigError(
-            f"key.file: {path} cannot be read: {error.strerror}; make one with `miglink key {path}`"
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"key.file: {path} is not a key; make one with `miglink key`") from None
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        raise ConfigError(f"key.file: others can read {path}; run `chmod 600 {path}`")
-    return key
-
-
 def _validate(model: type[AnySection], tree: Node) -> tuple[AnySection | None, list[Problem]]:
     """Validate as JSON: strict about types, while lists, dates and paths have only their JSON forms anyway."""
     try:
@@ -126,11 +96,11 @@ def _raise(problems: Sequence[Problem]) -> None:
         raise ConfigError(*map(str, sorted(set(problems))))
 
 
-def _override(tree: Node, override: str, problems: list[Problem]) -> None:
+def _override(tree: Node, override: str, origin: str, problems: list[Problem]) -> None:
     """Set one value of the tree; an unknown key is found by the validation that follows."""
     path, equals, text = override.partition("=")
     keys = path.strip().split(".")
-    place = Place(0, 0, f"--set {path}")
+    place = Place(0, 0, origin)
     if not equals or not all(keys):
         problems.append(Problem(place, "", "write it as section.key=value"))
         return

@@ -1,11 +1,12 @@
 """The whole configuration, its sections in the order in which data flow."""
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from miglink.config.models import Section
-from miglink.config.sources import Source
+from miglink.config.sources import Mapping, Source
 from miglink.config.stages import (
     EngineSettings,
     EstimatesSettings,
@@ -27,8 +28,8 @@ class Config(Section):
     """Name of the run; the run folder begins with it."""
     engine: EngineSettings = EngineSettings()
     """Where the run computes."""
-    period: Period
-    """The days that the sources cover."""
+    period: Period | None = None
+    """The days that the sources cover. Needed by the stages from spells on, and by two-digit years."""
     key: KeySettings
     """The secret behind the pseudonyms."""
     countries: dict[str, str] = {}
@@ -43,15 +44,33 @@ class Config(Section):
     """How links become persons."""
     spells: SpellsSettings = SpellsSettings()
     """How crossings become spells."""
-    residence: ResidenceSettings
-    """Which rules decide who is a usual resident."""
-    estimates: EstimatesSettings
-    """What is counted."""
+    residence: ResidenceSettings | None = None
+    """Which rules decide who is a usual resident. Needed by the stages from spells on."""
+    estimates: EstimatesSettings | None = None
+    """What is counted. Needed by the stages from estimates on."""
     publish: PublishSettings = PublishSettings()
     """What leaves the run folder."""
 
+    @property
+    def observation(self) -> Period:
+        """The period; where none is given, as for lists that are only linked, all days there are."""
+        return self.period or Period.model_validate({"from": date(1, 1, 1), "to": date(9999, 12, 30)})
+
+    @model_validator(mode="after")
+    def _two_digit_years_need_a_period(self) -> "Config":
+        dates = (
+            m for source in self.sources.values() for m in source.columns.values() if isinstance(m, Mapping)
+        )
+        if self.period is None and any("%y" in form for mapping in dates for form in mapping.formats or ()):
+            raise ValueError(
+                "period: needed to tell the century of two-digit years (%y); add `period: {from: …, to: …}`"
+            )
+        return self
+
     @model_validator(mode="after")
     def _absence_needs_a_list(self) -> "Config":
+        if self.residence is None:
+            return self
         listed = any(source.covers_population for source in self.sources.values())
         if {"not_registered", "not_listed"} & set(self.residence.initial_status) and not listed:
             raise ValueError(
