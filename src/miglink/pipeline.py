@@ -9,7 +9,7 @@ from miglink.config import Config
 from miglink.engine import Engine, Table, open_engine
 from miglink.errors import ConfigError
 from miglink.progress import Progress
-from miglink.runfolder import describe_file, find_manifest
+from miglink.runfolder import describe_file, resume_folder
 from miglink.runrecord import Course, Plan, RunRecord, find_first, hash_of, software_versions
 from miglink.shortages import shortages_named
 from miglink.stages import (
@@ -86,8 +86,8 @@ def make_plan(config: Config, key: str, course: Course) -> Plan:
 def describe_plan(config: Config, folder: Path, key: str, course: Course) -> str:
     """What a run would do, in words; nothing is written. Errors: as of a run that begins."""
     plan = make_plan(config, key, course)
-    previous = find_manifest(folder) if course.is_resumed else None
-    if previous is None and folder.exists() and any(folder.iterdir()):
+    previous = resume_folder(folder) if course.is_resumed else None
+    if not course.is_resumed and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"--out {folder}: exists and is not an empty folder; name another, or add --resume")
     first, why = find_first(folder, previous or {"stages": [], "inputs": {}}, plan)
     lines = [f"run '{config.name}' in {folder}" + (" (goes on)" if previous else " (new)")]
@@ -188,7 +188,7 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
         return
 
     if record.begin("estimates"):
-        windows = {rule.name: rule.window.value for rule in config.residence.rules}
+        windows = {rule.name: rule.follow_up_days for rule in config.residence.rules}
         observation = estimates.Observation(period, windows, is_listed)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
         record.finish(*estimates.estimate(engine, histories, observation, config.estimates))

@@ -42,10 +42,10 @@ def newest_folder(name: str, runs: Path = Path("runs"), *, unfinished: bool) -> 
     return max(found)[1]
 
 
-def make_folder(folder: Path) -> None:
-    """Make the folder of a new run, open to its owner only; ConfigError if there is something in it already."""
+def make_folder(folder: Path, *, is_resumed: bool = False) -> None:
+    """Make the folder of a run, open to its owner only; ConfigError if a new one has something in it already."""
     try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not is_resumed and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ConfigError(
                 f"--out {folder}: exists and is not an empty folder; name another or remove it. "
                 "To go on with the run in it, add --resume"
@@ -55,6 +55,24 @@ def make_folder(folder: Path) -> None:
             path.chmod(0o700)
     except OSError as error:
         raise ConfigError(f"--out {folder}: cannot be made: {error.strerror}") from None
+
+
+def resume_folder(folder: Path) -> dict[str, Any] | None:
+    """The manifest of the run in a folder; None where it was ended before it did anything, or the folder is new."""
+    manifest = find_manifest(folder)
+    if manifest is not None and {"stages", "inputs", "started_at", "config"} <= manifest.keys():
+        return manifest
+    if not folder.exists():
+        return None
+    skeleton = {LOG, f"{MANIFEST}.part", TABLES_FOLDER, OUTPUTS_FOLDER, LINKED_FOLDER}
+    files = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    is_blank = folder.is_dir() and {path.name for path in folder.iterdir()} <= skeleton
+    if is_blank and not any(file for path in files for file in path.rglob("*")):
+        return None
+    raise ConfigError(
+        f"--out {folder}: holds no run that can be gone on with ({MANIFEST} is missing or damaged); "
+        "name another folder, and start a new run"
+    )
 
 
 def lock_folder(folder: Path, log: TextIO) -> None:

@@ -21,7 +21,7 @@ import structlog
 from miglink import __version__
 from miglink.config import Config
 from miglink.engine import Table
-from miglink.errors import MiglinkError, SourceError
+from miglink.errors import ConfigError, MiglinkError, SourceError
 from miglink.progress import Progress
 from miglink.runfolder import (
     LOG,
@@ -30,11 +30,11 @@ from miglink.runfolder import (
     describe_file,
     files_of,
     find_damage,
-    find_manifest,
     lock_folder,
     make_folder,
     output_path,
     remove_outputs,
+    resume_folder,
     write_manifest,
 )
 
@@ -133,16 +133,18 @@ class RunRecord:
     """Keeps the manifest and the log of one run; a run that fails leaves both, and no half-written file."""
 
     def __init__(self, folder: Path, config: Config, plan: Plan, progress: Progress) -> None:
-        previous = find_manifest(folder) if plan.course.is_resumed else None
-        if previous is None:
-            make_folder(folder)
+        previous = resume_folder(folder) if plan.course.is_resumed else None
+        make_folder(folder, is_resumed=plan.course.is_resumed)
         self.folder = folder
         self.tables_folder = folder / TABLES_FOLDER
         self.tables: dict[str, Table] = {}
         self._plan, self._progress = plan, progress
         self._stage, self._stage_clock, self._clock = "", 0.0, time.perf_counter()
         self._sources: dict[Path, tuple[int, int]] = {}
-        self._log_file = (folder / LOG).open("a", encoding="utf-8", newline="\n")
+        try:
+            self._log_file = (folder / LOG).open("a", encoding="utf-8", newline="\n")
+        except OSError as error:
+            raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
         try:
             lock_folder(folder, self._log_file)
             (folder / LOG).chmod(0o600)
