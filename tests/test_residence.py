@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from miglink.config.rules import MissingCrossings, Rule
+from miglink.config.rules import ForwardWindowRule, MissingCrossings
 from miglink.engine import Engine
 from miglink.stages.residence import classify
+from miglink.stages.residence.classification import ForwardRule
 from miglink.stages.spells import order_crossings
 
 HERE = Path(__file__).parent
@@ -30,18 +31,18 @@ Crossings = Sequence[tuple[date, str]]
 SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> Rule:
+def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> ForwardWindowRule:
     numbers = {
         "threshold": NZ["threshold"] | {"value": threshold},
         "window": NZ["window"] | {"value": window},
     }
-    return Rule.model_validate(NZ | numbers | changes)
+    return ForwardWindowRule.model_validate(NZ | numbers | changes)
 
 
 def classify_all(
     engine: Engine,
     histories: dict[str, tuple[Crossings, str | None]],
-    rule: Rule,
+    rule: ForwardRule,
     policy: MissingCrossings,
     *observed: date | None,
 ) -> dict[str, list[dict[str, Any]]]:
@@ -80,6 +81,7 @@ OTHER_RULES = {
     "snz-migrbc-error-04": "stage ingest rejects unknown directions",
     "snz-migrbc-error-05": "stage ingest rejects unreadable dates",
 }
+# Counts of days: test_spells has them all, test_residence_examples those that a rule in calendar months decides.
 DAYS_ONLY = (
     "of-nz-",
     "schengen-",
@@ -280,7 +282,7 @@ def dated(histories: dict[str, Any], until: int | None = None) -> dict[str, tupl
 
 
 def check_against_oracle(
-    engine: Engine, histories: dict[str, Any], rule: Rule, observed_from: int | None, end: int
+    engine: Engine, histories: dict[str, Any], rule: ForwardWindowRule, observed_from: int | None, end: int
 ) -> None:
     start = None if observed_from is None else START + timedelta(observed_from)
     numbers = (rule.threshold.value, rule.window.value)

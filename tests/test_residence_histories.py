@@ -1,8 +1,6 @@
 """Stage 6 within the pipeline: statuses and migrations of persons with registers, permits, births and deaths."""
 
-from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,74 +9,24 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from given_tables import make_table
-from miglink.config.rules import Rule
-from miglink.config.stages import Period, ResidenceSettings, SpellsSettings
+from given_travellers import CONFIGS, IN, OUT, PERIOD, Country
+from miglink.config.rules import ForwardWindowRule
+from miglink.config.stages import Period
 from miglink.engine import Engine
-from miglink.stages.residence import Evidence, find_residence
 from miglink.stages.residence.classification import settle_chain
-from miglink.stages.spells import Country as Observed
-from miglink.stages.spells import find_spells
 
-NZ = YAML(typ="safe").load(
-    (Path(__file__).parents[1] / "configs" / "rules" / "nz_12_16.yml").read_text("utf-8")
-)
+NZ = YAML(typ="safe").load((CONFIGS / "rules" / "nz_12_16.yml").read_text("utf-8"))
 POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
-IN, OUT = "arrival", "departure"
 RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
-PERIOD = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
 BEFORE = date(2011, 12, 31)
-Found = tuple[pl.DataFrame, pl.DataFrame]
 
 
-def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> Rule:
+def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> ForwardWindowRule:
     numbers = {
         "threshold": NZ["threshold"] | {"value": threshold},
         "window": NZ["window"] | {"value": window},
     }
-    return Rule.model_validate(NZ | numbers | changes)
-
-
-class Country:
-    """Persons, their crossings and what else is on record of them."""
-
-    def __init__(self) -> None:
-        self.persons: list[dict[str, Any]] = []
-        self.records: list[dict[str, Any]] = []
-        self.owners: list[dict[str, Any]] = []
-
-    def add(self, person: str, *crossings: tuple[date, str], **facts: Any) -> "Country":
-        """A person with crossings; facts are columns of persons."""
-        fixed = {"n_identities": 1, "n_records": 1, "is_doubtful": False, "id_since_date": date(2020, 1, 1)}
-        born = {"birth_date": date(1980, 1, 1), "birth_date_precision": "day", "is_born_here": False}
-        self.persons.append(fixed | born | {"person_id": person} | facts)
-        for day, direction in crossings:
-            self.record(person, "crossings", crossed_date=day, direction=direction, purpose="work")
-        return self
-
-    def record(self, person: str, kind: str, **fields: Any) -> "Country":
-        """A record of any kind."""
-        key = {"source": kind, "record_id": f"{len(self.records):06}"}
-        self.records.append(key | {"kind": kind, "is_repeat": False} | fields)
-        self.owners.append(key | {"person_id": person})
-        return self
-
-    def follow(
-        self,
-        engine: Engine,
-        rules: Iterable[Rule],
-        period: Period = PERIOD,
-        is_listed: bool = False,
-        **choices: Any,
-    ) -> Found:
-        """The tables residence and migrations."""
-        records = make_table(engine, "records", self.records)
-        owners = make_table(engine, "record_persons", self.owners)
-        persons = make_table(engine, "persons", self.persons)
-        spells = find_spells(engine, records, owners, persons, Observed(period, is_listed), SpellsSettings())
-        chosen = ResidenceSettings(rules=tuple(rules), **choices)
-        found = find_residence(engine, Evidence(spells, records, owners, persons), period, chosen)
-        return pl.read_parquet(found[0].path), pl.read_parquet(found[1].path)
+    return ForwardWindowRule.model_validate(NZ | numbers | changes)
 
 
 def statuses_of(residence: pl.DataFrame, person: str) -> list[tuple[Any, ...]]:

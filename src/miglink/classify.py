@@ -10,8 +10,8 @@ from typing import cast, get_args
 
 import polars as pl
 
-from miglink.config import Rule, read_rule
-from miglink.config.rules import MissingCrossings
+from miglink.config import read_rule
+from miglink.config.rules import MissingCrossings, ReferenceDateRule
 from miglink.engine import Engine, open_engine
 from miglink.errors import ConfigError, SourceError
 from miglink.stages import residence, spells
@@ -37,6 +37,11 @@ def classify_file(path: Path, rule_name: str, policy: str | None, observed: Obse
     Errors: ConfigError for a wrong rule, policy or file to write; SourceError for crossings that cannot be read.
     """
     rule = read_rule(rule_name, Path.cwd())
+    if isinstance(rule, ReferenceDateRule):
+        raise ConfigError(
+            f"--rule {rule_name}: this rule looks back from a reference date, so no crossing is a migration by itself; "
+            "use `miglink run` with it, or classify with a forward rule such as nz_12_16 or un_12_months"
+        )
     chosen = _check_policy(policy or rule.missing_crossings)
     if observed.from_date and observed.to_date and observed.to_date <= observed.from_date:
         raise ConfigError("--observed-to must be later than --observed-from")
@@ -122,7 +127,11 @@ def check_crossings(rows: pl.DataFrame, name: str) -> pl.DataFrame:
 
 
 def _classify(
-    engine: Engine, crossings: pl.DataFrame, rule: Rule, policy: MissingCrossings, observed: Observed
+    engine: Engine,
+    crossings: pl.DataFrame,
+    rule: residence.ForwardRule,
+    policy: MissingCrossings,
+    observed: Observed,
 ) -> pl.DataFrame:
     """The results in the order of the rows."""
     ordered = spells.order_crossings(engine, engine.frame("classify_crossings", crossings))
@@ -147,7 +156,7 @@ def _check_out(path: Path, out: Path) -> None:
 
 
 def _write(classified: pl.DataFrame, out: Path) -> None:
-    """Write whole or not at all."""
+    """Write whole or not at all. Texts are the user's own and go back as they came, formulas among them too."""
     part = out.with_name(out.name + ".part")
     try:
         classified.write_csv(part) if out.suffix == ".csv" else classified.write_parquet(part)

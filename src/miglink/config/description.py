@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from miglink.config.models import Section
-from miglink.config.rules import Rule
+from miglink.config.rules import RULE_KINDS
 from miglink.config.run import Config
 from miglink.config.sources import KIND_COLUMNS, PERSON_COLUMNS, REQUIRED_COLUMNS
 
@@ -17,6 +17,11 @@ _OPENING = """# Configuration
 One YAML file (YAML 1.2), its sections in the order in which data flow. This page is generated from the models
 (`make docs`). Paths are relative to the configuration file. Unknown keys are errors. Write codes that look like
 numbers in quotes (`"955"`). `miglink schema` prints the same as JSON Schema, for editors.
+
+`--set section.key=value` overrides one value for one run. So does a variable of the environment whose name is the path
+in capitals with two underscores between the keys, such as `MIGLINK_ENGINE__MEMORY_LIMIT=4GB`; `--set` comes last. The
+run's manifest states what was used. Options of the commands have variables too: `MIGLINK_OUT`, `MIGLINK_RUNS`,
+`MIGLINK_LOG_FORMAT`.
 """
 
 
@@ -48,8 +53,14 @@ def _sections(model: type[Section], path: str) -> Iterator[tuple[str, type[Secti
     for name, field in model.model_fields.items():
         for section, step in _found_in(field.annotation, ""):
             title = f"{path}{field.alias or name}{step}"
-            yield f"`{title}`" if section is not Rule else f"A rule file (`{title}`)", section
+            yield _title(section, title), section
             yield from _sections(section, f"{title}.")
+
+
+def _title(section: type[Section], path: str) -> str:
+    """The heading of a section; a rule may also be a file, of the kind that it names."""
+    kinds = [kind for kind, model in RULE_KINDS.items() if model is section]
+    return f"A rule file of kind `{kinds[0]}` (`{path}`)" if kinds else f"`{path}`"
 
 
 def _found_in(type_: Any, step: str) -> Iterator[tuple[type[Section], str]]:
@@ -78,7 +89,7 @@ def _type(type_: Any) -> str:
     origin = get_origin(type_)
     arguments = [argument for argument in get_args(type_) if argument is not type(None)]
     if isinstance(type_, type) and issubclass(type_, Section):
-        return "name of a preset, or file" if type_ is Rule else "section"
+        return "name of a preset, or file" if type_ in RULE_KINDS.values() else "section"
     if origin is Annotated:
         return _type(arguments[0])
     if origin is Literal:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from miglink.config.models import Section
 from miglink.config.problems import find_problems, unknown_key
-from miglink.config.rules import Rule
+from miglink.config.rules import RULE_KINDS, Rule
 from miglink.config.run import Config
 from miglink.config.sources import KIND_COLUMNS, PERSON_COLUMNS
 from miglink.config.yaml_tree import Node, Place, Problem, parse_yaml, read_yaml
@@ -70,10 +71,20 @@ def read_rule(name_or_path: str, base: Path) -> Rule:
     tree = read_yaml(path, "rule", problems)
     if not isinstance(tree.value, dict):
         raise ConfigError(f"{tree.place}: a rule must be a section with keys; see the presets")
-    rule, found = _validate(Rule, tree)
+    rule, found = _validate_rule(tree)
     _raise(problems + found)
     assert rule is not None
     return rule
+
+
+def _validate_rule(tree: Node) -> tuple[Rule | None, list[Problem]]:
+    """Validate a rule by the model of its kind, so that problems speak of that kind only."""
+    kind = tree.child("kind")
+    if kind is None or str(kind.value) not in RULE_KINDS:
+        advice = unknown_key(str(kind.value), RULE_KINDS) if kind else f"known: {', '.join(RULE_KINDS)}"
+        what = f"no such kind of rule, {advice}" if kind else f"missing: the family of rules; {advice}"
+        return None, [Problem(kind.place if kind else tree.place, "kind", what)]
+    return _validate(RULE_KINDS[str(kind.value)], tree)
 
 
 def preset_rules() -> dict[str, Path]:
@@ -148,8 +159,12 @@ def _insert_rules(tree: Node, base: Path) -> list[Problem]:
     residence = tree.child("residence")
     rules = residence.child("rules") if residence else None
     problems: list[Problem] = []
-    for node in rules.value if rules and isinstance(rules.value, list) else ():
-        if isinstance(node.value, str):
+    for number, node in enumerate(rules.value if rules and isinstance(rules.value, list) else ()):
+        if isinstance(node.value, dict):
+            key = f"residence.rules.{number}"
+            _, wrong = _validate_rule(node)
+            problems.extend(replace(one, key=f"{key}.{one.key}" if one.key else key) for one in wrong)
+        elif isinstance(node.value, str):
             try:
                 rule = read_rule(node.value, base)
             except ConfigError as error:
@@ -161,13 +176,12 @@ def _insert_rules(tree: Node, base: Path) -> list[Problem]:
 
 def _check_columns(tree: Node, problems: list[Problem]) -> None:
     """Each source maps only columns that its kind has; each further column is mapped by a source."""
-    identities = tree.child("identities")
-    further = identities.child("further_columns") if identities else None
-    names = (
-        {str(node.value): node for node in further.value}
-        if further and isinstance(further.value, list)
-        else {}
-    )
+    names: dict[str, tuple[str, Node]] = {}
+    for section, key in (("identities", "further_columns"), ("estimates", "traits")):
+        parent = tree.child(section)
+        further = parent.child(key) if parent else None
+        for node in further.value if further and isinstance(further.value, list) else ():
+            names[str(node.value)] = (f"{section}.{key}", node)
     sources = tree.child("sources")
     mapped: set[str] = set()
     for name, source in sources.value.items() if sources and isinstance(sources.value, dict) else ():
@@ -186,9 +200,9 @@ def _check_columns(tree: Node, problems: list[Problem]) -> None:
             if column not in known:
                 message = f"kind {kind.value} has no such column, {unknown_key(column, known)}"
                 problems.append(Problem(node.key_place, f"sources.{name}.columns.{column}", message))
-    for column, node in names.items():
+    for column, (key, node) in names.items():
         if mapped and column not in mapped:
             message = (
                 f"no source maps '{column}': add it under the `columns` of a source, or leave it out here"
             )
-            problems.append(Problem(node.place, "identities.further_columns", message))
+            problems.append(Problem(node.place, key, message))

@@ -1,13 +1,15 @@
-"""Usual-residence rules: data in configs/rules/*.yml, never code."""
+"""Usual-residence rules: data in configs/rules/*.yml, never code. Each family of rules is one model, told by `kind`."""
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from miglink.config.models import Section
 
 MissingCrossings = Literal["unresolved", "midpoint", "open_until_next", "reject_person"]
+
+_LONGEST_YEAR = 366
 
 
 class Parameter(Section):
@@ -25,8 +27,23 @@ class Parameter(Section):
     """False: not read in the primary source."""
 
 
-class Rule(Section):
-    """A forward-window rule: a crossing is a migration if enough of the window after it is spent in the new state."""
+class Months(Section):
+    """A number of calendar months of a rule, the date it applies from and where it is written."""
+
+    value: Literal[12]
+    """The number; statuses and accounts are of years, so it is 12."""
+    unit: Literal["months"]
+    """Its unit; from a day to the same day of a later month, or that month's last day."""
+    applies_from: date | None = None
+    """First event date the value applies to; absent: always."""
+    reference: str
+    """Publication and section."""
+    is_verified: bool = True
+    """False: not read in the primary source."""
+
+
+class _Rule(Section):
+    """What every rule states."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """Name of the rule, as in the tables."""
@@ -34,25 +51,45 @@ class Rule(Section):
     """One line for people."""
     gives: Literal["residence"]
     """What the rule decides."""
+    counting: Literal["half_open"]
+    """The day of entry counts, the day of exit does not."""
+    missing_crossings: MissingCrossings = "unresolved"
+    """What is done where a crossing must be missing; the run's policies override it."""
+    reference: str
+    """Publication the rule is taken from."""
+
+
+class ForwardWindowRule(_Rule):
+    """A forward-window rule: a crossing is a migration if enough of the window after it is spent in the new state."""
+
     kind: Literal["forward_window"]
     """The family of rules it belongs to."""
     threshold: Parameter
     """V: days in the new state, within the window, that make a crossing a migration."""
     window: Parameter
     """W: length of the window from the crossing."""
-    counting: Literal["half_open"]
-    """The day of entry counts, the day of exit does not."""
     duration: Literal["cumulative"]
     """Days add up over several stays within the window."""
     death_in_window: Literal["hold", "actual"] = "hold"
     """hold: the state at death is held to the window's end; actual: the window ends at death."""
-    missing_crossings: MissingCrossings = "unresolved"
-    """What is done where a crossing must be missing; the run's policies override it."""
-    reference: str
-    """Publication the rule is taken from."""
+
+    @property
+    def has_flow_dates(self) -> bool:
+        """Whether a migration happens on a day of its own, so that flows of months have a meaning."""
+        return True
+
+    @property
+    def follow_up_days(self) -> int:
+        """The most days after an event that must be observed before a figure counted there cannot change."""
+        return self.window.value
+
+    @property
+    def settling_days(self) -> int:
+        """Days in one state, without a crossing, that show that somebody lived there when they began."""
+        return self.threshold.value
 
     @model_validator(mode="after")
-    def _threshold_fits_window(self) -> "Rule":
+    def _threshold_fits_window(self) -> "ForwardWindowRule":
         if not self.window.value / 2 < self.threshold.value <= self.window.value:
             raise ValueError(
                 f"threshold ({self.threshold.value} days) must be more than half of the window "
@@ -60,3 +97,118 @@ class Rule(Section):
                 "neither"
             )
         return self
+
+
+class ForwardMonthsRule(_Rule):
+    """A forward rule in calendar months: a crossing is a migration if the person then lives in the new state for them.
+
+    More than half of the window is spent in the new state, and no stay in the old one that begins in the window lasts
+    longer than is tolerated. The same holds in both directions.
+    """
+
+    kind: Literal["forward_months"]
+    """The family of rules it belongs to."""
+    window: Months
+    """Length of the window from the crossing."""
+    duration: Literal["most_of_window"]
+    """More than half of the window is spent in the new state, over several stays."""
+    tolerated_absence: Parameter
+    """Days that one stay in the old state may last; counted whole, also beyond the window's end."""
+    expected_stay: Literal["decides_unfinished", "ignored"]
+    """decides_unfinished: a permit or visa that covers the window stands for the days not observed yet."""
+    visit_purposes: tuple[str, ...] = ()
+    """Purposes of permits and visas that are visits: they say nothing of a stay that is expected."""
+    death_in_window: Literal["hold"] = "hold"
+    """hold: the state at death is held to the window's end."""
+
+    @property
+    def has_flow_dates(self) -> bool:
+        """Whether a migration happens on a day of its own, so that flows of months have a meaning."""
+        return True
+
+    @property
+    def follow_up_days(self) -> int:
+        """The window, and the longest stay in the old state that may begin on its last day."""
+        return _LONGEST_YEAR + self.tolerated_absence.value
+
+    @property
+    def settling_days(self) -> int:
+        """Days in one state, without a crossing, that show that somebody lived there when they began."""
+        return _LONGEST_YEAR
+
+    @model_validator(mode="after")
+    def _absence_fits_window(self) -> "ForwardMonthsRule":
+        _check_tolerated(self.tolerated_absence)
+        return self
+
+
+class ReferenceDateRule(_Rule):
+    """A rule that looks back: status is decided at the reference dates that bound years, by the time before them."""
+
+    kind: Literal["reference_date"]
+    """The family of rules it belongs to."""
+    window: Months
+    """The time before the reference date that is looked at."""
+    duration: Literal["most_of_window", "continuous"]
+    """most_of_window: more than half of its days. continuous: also no longer absence than is tolerated."""
+    tolerated_absence: Parameter | None = None
+    """continuous: days that one absence may last without breaking residence; counted whole, also beyond the window."""
+    intended_stay: Literal["counts", "ignored"] = "ignored"
+    """counts: who arrived within the window and intends to stay as long as it is a resident too."""
+    visit_purposes: tuple[str, ...] = ()
+    """Purposes of permits and visas that are visits: they say nothing of a stay that is intended."""
+    applies_to: date | None = None
+    """Last reference date (the day at whose end the status holds); after it the rule gives no status."""
+
+    @property
+    def has_flow_dates(self) -> bool:
+        """Whether a migration happens on a day of its own, so that flows of months have a meaning."""
+        return False
+
+    @property
+    def follow_up_days(self) -> int:
+        """Days after a reference date: none, or until the stay of the last arrival is known to last or not."""
+        if self.tolerated_absence is None:
+            return 0
+        return self.tolerated_absence.value + (_LONGEST_YEAR if self.intended_stay == "counts" else 0)
+
+    @property
+    def death_in_window(self) -> Literal["hold"]:
+        """Who dies after a reference date is judged as if the state at death lasted."""
+        return "hold"
+
+    @property
+    def settling_days(self) -> int:
+        """Days in one state, without a crossing, that show that somebody lived there when they began."""
+        return _LONGEST_YEAR
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ReferenceDateRule":
+        is_continuous = self.duration == "continuous"
+        if is_continuous != (self.tolerated_absence is not None):
+            raise ValueError(
+                "`tolerated_absence` says what breaks a continuous stay: give it where `duration` is continuous, and "
+                "only there"
+            )
+        if self.intended_stay == "counts" and not is_continuous:
+            raise ValueError("`intended_stay: counts` needs `duration: continuous`: a stay that is to last")
+        if self.tolerated_absence is not None:
+            _check_tolerated(self.tolerated_absence)
+        return self
+
+
+Rule = Annotated[ForwardWindowRule | ForwardMonthsRule | ReferenceDateRule, Field(discriminator="kind")]
+
+RULE_KINDS: dict[str, type[ForwardWindowRule] | type[ForwardMonthsRule] | type[ReferenceDateRule]] = {
+    "forward_window": ForwardWindowRule,
+    "forward_months": ForwardMonthsRule,
+    "reference_date": ReferenceDateRule,
+}
+
+
+def _check_tolerated(tolerated: Parameter) -> None:
+    if tolerated.value >= _LONGEST_YEAR / 2:
+        raise ValueError(
+            f"tolerated_absence ({tolerated.value} days) must be less than half of the 12 months, or a person could "
+            "be away for most of the time and yet live here"
+        )

@@ -1,20 +1,24 @@
 """Stage 6: decides who is a usual resident, from when, and which crossings are migrations."""
 
-from miglink.config.rules import MissingCrossings, Rule
+from dataclasses import dataclass
+
+from miglink.config.rules import ForwardWindowRule, MissingCrossings, ReferenceDateRule, Rule
 from miglink.config.stages import Period, ResidenceSettings
-from miglink.engine import Engine, Table
-from miglink.stages.residence.classification import classify, settle_chain
-from miglink.stages.residence.days import day_number
+from miglink.engine import Engine, Table, text_literal
+from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
+from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.histories import (
     find_changes,
     find_events,
+    find_status_days,
     find_statuses,
     write_migrations,
     write_residence,
 )
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
+from miglink.stages.residence.reference_dates import Question, judge_reference_dates
 
-__all__ = ["Evidence", "classify", "find_residence"]
+__all__ = ["Evidence", "ForwardRule", "classify", "find_residence"]
 
 
 def find_residence(
@@ -42,25 +46,36 @@ def find_residence(
     changes: dict[tuple[str, str], list[Table]] = {}
     for rule in settings.rules:
         starters = find_starters(engine, people, rule, period, settings.initial_status)
+        expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
         for policy in settings.policies:
             name = f"residence_{rule.name}_{policy}"
-            statuses, moves = _follow(engine, name, chain, starters, rule, policy)
+            case = _Case(rule, policy, period, expectations)
+            statuses, moves = _follow(engine, name, chain, starters, case)
             newborns = find_newborns(engine, people, statuses, rule, period)
-            child_statuses, child_moves = _follow(engine, f"{name}_newborns", chain, newborns, rule, policy)
+            child_statuses, child_moves = _follow(engine, f"{name}_newborns", chain, newborns, case)
             histories[rule.name, policy] = [statuses, child_statuses]
             changes[rule.name, policy] = [moves, child_moves]
     residence = write_residence(engine, people, histories)
     return residence, write_migrations(engine, people, evidence, changes)
 
 
-def _follow(
-    engine: Engine, name: str, chain: Table, travellers: Table, rule: Rule, policy: MissingCrossings
-) -> tuple[Table, Table]:
+@dataclass(frozen=True)
+class _Case:
+    """One rule and policy, the period, and the stays that permits and visas let expect."""
+
+    rule: Rule
+    policy: MissingCrossings
+    period: Period
+    expectations: Table
+
+
+def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:
     """The statuses and changes of some persons under one rule and policy."""
-    rejected = "has_gap" if policy == "reject_person" else "FALSE"
+    rejected = "has_gap" if case.policy == "reject_person" else "FALSE"
     followed = engine.step(
         "residence_followed",
-        f"""SELECT person_key, from_day, death_day, observed_day, is_window_cut, initial_status, initial_final_day,
+        f"""SELECT person_key, from_day, death_day, start, observed_day, is_window_cut, initial_status,
+                   initial_final_day,
                    CASE WHEN {rejected} THEN 'rejected_person' ELSE initial_basis END AS initial_basis
         FROM travellers""",
         travellers=travellers,
@@ -71,11 +86,41 @@ def _follow(
         chain=chain,
         travellers=travellers,
     )
-    settled, _ = settle_chain(engine, own, followed, rule, policy)
+    if isinstance(case.rule, ReferenceDateRule):
+        question = Question(case.rule, case.policy, case.period, case.expectations)
+        corrected, status_days, moves = judge_reference_dates(engine, own, followed, question)
+        changes = engine.step(f"{name}_changes", "SELECT * FROM moves", moves=moves)
+        return find_statuses(engine, f"{name}_statuses", status_days, corrected), changes
+    settled, _ = settle_chain(engine, own, followed, case.rule, case.policy, case.expectations)
     events = find_events(engine, settled, followed)
     return (
-        find_statuses(engine, f"{name}_statuses", events, followed),
+        find_statuses(engine, f"{name}_statuses", find_status_days(engine, events), followed),
         find_changes(engine, f"{name}_changes", events),
+    )
+
+
+def _find_expectations(
+    engine: Engine, evidence: Evidence, people: Table, rule: Rule, resident_permits: tuple[str, ...] | None
+) -> Table:
+    """When permits and visas let expect a stay; those for a visit do not, nor permits of who lives abroad."""
+    visits = ", ".join(map(text_literal, () if isinstance(rule, ForwardWindowRule) else rule.visit_purposes))
+    purposes = ", ".join(map(text_literal, resident_permits or ()))
+    is_residence = "TRUE" if resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
+    return engine.step(
+        f"residence_expectations_{rule.name}",
+        f"""
+        SELECT DISTINCT q.person_key, {day_number("r.valid_from")} AS from_day,
+               COALESCE({day_number("r.valid_to")} + 1, {FOREVER}) AS until_day
+        FROM records r
+        JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
+        JOIN people q ON q.person_id = p.person_id
+        WHERE (r.kind = 'visas' OR (r.kind = 'permits' AND {is_residence})) AND r.valid_from IS NOT NULL
+          AND {not isinstance(rule, ForwardWindowRule)}
+          AND COALESCE(r.purpose, '') NOT IN ({visits or "'-'"})
+        """,
+        records=evidence.records,
+        record_persons=evidence.record_persons,
+        people=people,
     )
 
 

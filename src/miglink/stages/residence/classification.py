@@ -2,17 +2,21 @@
 
 from datetime import date
 
-from miglink.config.rules import MissingCrossings, Rule
+from miglink.config.rules import ForwardMonthsRule, ForwardWindowRule, MissingCrossings
 from miglink.engine import Engine, Table
-from miglink.stages.residence.days import as_date, count_days, day_number, find_decisive_days
+from miglink.stages.residence.days import as_final_date, count_days, day_number, find_decisive_days
 from miglink.stages.residence.elements import find_elements
-from miglink.stages.residence.settlement import settle
+from miglink.stages.residence.months import LEAST_STAY, decide_by_months
+from miglink.stages.residence.settlement import decide_by_days, settle
+
+# The rules that decide crossing by crossing, so that a migration has a day of its own.
+ForwardRule = ForwardWindowRule | ForwardMonthsRule
 
 
 def classify(
     engine: Engine,
     crossings: Table,
-    rule: Rule,
+    rule: ForwardRule,
     policy: MissingCrossings,
     observed_from: date | None = None,
     observed_to: date | None = None,
@@ -21,14 +25,15 @@ def classify(
 
     Reads: crossings as `order_crossings` of stage spells gives them (crossing_id, person_key, crossed_date,
         direction, sequence, initial_status). initial_status: resident or non_resident; anything else is unknown,
-        and then inferred from the first crossing if that lies at least the threshold after observed_from.
+        and then inferred from the first crossing if that lies at least the rule's threshold (or 12 months) after
+        observed_from.
     Gives: a scratch table with crossing_id, status_before, status_after, is_migration (null: undetermined),
         status_final_date, migration_final_date; present_days_least, present_days_most and observed_days of the
         window; is_rejected (the person is left unclassified under `reject_person`).
     Units: dates are local days. Crossings dated observed_to are known, days are counted up to but not including
         it; default: the day of the last crossing of the table. Later crossings are undetermined.
     Errors: none.
-    Source: StatisticsNZ migrbc 2.0.9 and migstat 1.0.6.
+    Source: StatisticsNZ migrbc 2.0.9 and migstat 1.0.6; the rule's own references.
 
     One kind of news can unsettle a settled status: a later crossing in the same direction as the last one, which
     shows that one between them is missing.
@@ -54,8 +59,8 @@ def classify(
                {status_word(_unless_rejected("status_before", "initial_status"))} AS status_before,
                {status_word(_unless_rejected("status_after", "initial_status"))} AS status_after,
                {_unless_rejected("is_migration", "FALSE")} AS is_migration,
-               {as_date(_unless_rejected("status_final_day", "day"))} AS status_final_date,
-               {as_date(_unless_rejected("migration_final_day", "day"))} AS migration_final_date,
+               {as_final_date(_unless_rejected("status_final_day", "day"))} AS status_final_date,
+               {as_final_date(_unless_rejected("migration_final_day", "day"))} AS migration_final_date,
                CAST(present_min AS INTEGER) AS present_days_least,
                CAST(present_max AS INTEGER) AS present_days_most,
                CAST(observed_min AS INTEGER) AS observed_days, is_rejected
@@ -69,13 +74,21 @@ def classify(
 
 
 def settle_chain(
-    engine: Engine, chain: Table, travellers: Table, rule: Rule, policy: MissingCrossings
+    engine: Engine,
+    chain: Table,
+    travellers: Table,
+    rule: ForwardRule,
+    policy: MissingCrossings,
+    expectations: Table | None = None,
 ) -> tuple[Table, Table]:
     """Statuses of a chain of crossings under one rule and policy, and the counts of days they rest on."""
     elements = find_elements(engine, chain, policy)
+    if isinstance(rule, ForwardMonthsRule):
+        decided, counts = decide_by_months(engine, elements, travellers, expectations, rule)
+        return settle(engine, decided, LEAST_STAY), counts
     counts = count_days(engine, elements, travellers, rule)
-    decisive_days = find_decisive_days(engine, counts, rule)
-    return settle(engine, decisive_days, travellers, rule), counts
+    decided = decide_by_days(engine, find_decisive_days(engine, counts, rule), travellers, rule)
+    return settle(engine, decided, 2 * rule.threshold.value - rule.window.value), counts
 
 
 def status_word(code: str) -> str:
@@ -109,7 +122,7 @@ def _find_chain(engine: Engine, crossings: Table, observed_to: date | None) -> T
     )
 
 
-def _find_travellers(engine: Engine, chain: Table, rule: Rule, observed_from: date | None) -> Table:
+def _find_travellers(engine: Engine, chain: Table, rule: ForwardRule, observed_from: date | None) -> Table:
     """One row for each person: the initial status, and until when days are observed."""
     start = day_number(f"DATE '{observed_from}'") if observed_from else "NULL"
     return engine.step(
@@ -127,7 +140,7 @@ def _find_travellers(engine: Engine, chain: Table, rule: Rule, observed_from: da
         SELECT person_key, observed_day,
                CASE WHEN least_status <> given_status THEN -1
                     WHEN given_status >= 0 THEN given_status
-                    WHEN first_day - {start} >= {rule.threshold.value} THEN 1 - MOD(first_code, 2)
+                    WHEN first_day - {start} >= {rule.settling_days} THEN 1 - MOD(first_code, 2)
                     ELSE -1 END AS initial_status,
                CAST(NULL AS BIGINT) AS death_day, FALSE AS is_window_cut
         FROM firsts

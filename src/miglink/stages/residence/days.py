@@ -4,11 +4,13 @@ Presence before day t is t × (b + Σ sign) − Σ sign × day over the elements
 at first, sign +1 for an arrival and −1 for a departure: running sums answer any count of days, without a join.
 """
 
-from miglink.config.rules import Rule
+from miglink.config.rules import ForwardWindowRule
 from miglink.engine import Engine, Table
 
 # SQL computes with whole days since this one.
 _EPOCH = "DATE '1900-01-01'"
+# No observation reaches this day: the end of what lasts, and the final day of what later crossings can overturn.
+FOREVER = 1_000_000
 
 
 def day_number(date: str) -> str:
@@ -21,7 +23,12 @@ def as_date(day: str) -> str:
     return f"CAST({_EPOCH} + CAST({day} AS INTEGER) AS DATE)"
 
 
-def count_days(engine: Engine, elements: Table, travellers: Table, rule: Rule) -> Table:
+def as_final_date(day: str) -> str:
+    """SQL for the date of a final day; null where later crossings can still overturn what it is the day of."""
+    return f"CASE WHEN ({day}) < {FOREVER} THEN {as_date(day)} END"
+
+
+def count_days(engine: Engine, elements: Table, travellers: Table, rule: ForwardWindowRule) -> Table:
     """Count for each element the days present before it and in the window from it, on both timelines.
 
     `presence_*` and `absence_*` are running totals at the element (only differences mean anything), `observed_*` the
@@ -61,7 +68,7 @@ def count_days(engine: Engine, elements: Table, travellers: Table, rule: Rule) -
     )
 
 
-def find_decisive_days(engine: Engine, counts: Table, rule: Rule) -> Table:
+def find_decisive_days(engine: Engine, counts: Table, rule: ForwardWindowRule) -> Table:
     """The elements of the state chain, each with the days on which it is decided at the latest.
 
     The k-th day of presence from an element on is q = presence_min + k − 1 days of presence away from the start of
@@ -103,7 +110,7 @@ def find_decisive_days(engine: Engine, counts: Table, rule: Rule) -> Table:
     )
 
 
-def _frames(timeline: str, rule: Rule) -> str:
+def _frames(timeline: str, rule: ForwardWindowRule) -> str:
     """SQL for the elements up to the day of each element, and up to its window's end."""
     order = f"PARTITION BY e.person_key ORDER BY e.day_{timeline} RANGE BETWEEN UNBOUNDED PRECEDING"
     return f"""here_{timeline} AS ({order} AND CURRENT ROW),

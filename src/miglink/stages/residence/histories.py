@@ -2,7 +2,7 @@
 
 from miglink.engine import Engine, Table
 from miglink.stages.residence.classification import status_word
-from miglink.stages.residence.days import as_date
+from miglink.stages.residence.days import FOREVER, as_date, as_final_date
 from miglink.stages.residence.initial_status import Evidence
 
 
@@ -32,18 +32,31 @@ def find_events(engine: Engine, settled: Table, travellers: Table) -> Table:
     )
 
 
-def find_statuses(engine: Engine, name: str, events: Table, travellers: Table) -> Table:
+def find_status_days(engine: Engine, events: Table) -> Table:
+    """The status at the end of each day with an element, when it is final and what it rests on."""
+    return engine.view(
+        "residence_status_days",
+        f"""
+        SELECT person_key, event_day AS from_day, MIN(day_status_after) AS status,
+               MIN(CASE WHEN status_after = day_status_after THEN status_final_day END) AS status_final_day,
+               CASE WHEN MIN(CASE WHEN status_after = day_status_after THEN status_final_day END) >= {FOREVER}
+                    THEN 'expected_stay'
+                    WHEN MOD(MIN(CASE WHEN status_after = day_status_after THEN place END), 2) = 1
+                    THEN 'implied_crossing' ELSE 'crossing' END AS basis
+        FROM events
+        GROUP BY person_key, event_day
+        """,
+        events=events,
+    )
+
+
+def find_statuses(engine: Engine, name: str, status_days: Table, travellers: Table) -> Table:
     """The status of each person from the end of one day to the end of another; equal neighbours are one row."""
     return engine.step(
         name,
         """
         WITH days AS (
-            SELECT person_key, event_day AS from_day, MIN(day_status_after) AS status,
-                   MIN(CASE WHEN status_after = day_status_after THEN status_final_day END) AS status_final_day,
-                   CASE MOD(MIN(CASE WHEN status_after = day_status_after THEN place END), 2)
-                        WHEN 1 THEN 'implied_crossing' ELSE 'crossing' END AS basis
-            FROM events
-            GROUP BY person_key, event_day
+            SELECT person_key, from_day, status, status_final_day, basis FROM status_days
             UNION ALL
             SELECT person_key, from_day, initial_status AS status, initial_final_day AS status_final_day,
                    initial_basis AS basis
@@ -64,7 +77,7 @@ def find_statuses(engine: Engine, name: str, events: Table, travellers: Table) -
                     ELSE 'migration' END AS end_reason
         FROM changes c JOIN travellers t ON t.person_key = c.person_key
         """,
-        events=events,
+        status_days=status_days,
         travellers=travellers,
     )
 
@@ -77,7 +90,7 @@ def find_changes(engine: Engine, name: str, events: Table) -> Table:
     """
     return engine.step(
         name,
-        """
+        f"""
         WITH days AS (
             SELECT *, day_status_before >= 0 AND day_status_after >= 0
                       AND day_status_before <> day_status_after AS is_change,
@@ -85,8 +98,9 @@ def find_changes(engine: Engine, name: str, events: Table) -> Table:
                        OVER (PARTITION BY person_key, event_day) AS decisive_place
             FROM events
         )
-        SELECT person_key, position, event_day, is_arrival, is_implied, status_final_day,
+        SELECT person_key, position, event_day, event_day AS counted_day, is_arrival, is_implied, status_final_day,
                CASE WHEN is_change THEN 'migration' ELSE 'undetermined' END AS outcome,
+               CASE WHEN is_change AND status_final_day < {FOREVER} THEN CAST(1 AS DOUBLE) END AS p_migration,
                CASE WHEN is_change THEN status_final_day ELSE migration_final_day END AS migration_final_day
         FROM days
         WHERE (is_change AND place = decisive_place) OR (NOT is_change AND (is_migration IS NULL OR is_migration))
@@ -103,7 +117,7 @@ def write_residence(engine: Engine, people: Table, histories: dict[tuple[str, st
         f"""
         SELECT CAST(0 AS INTEGER) AS draw, p.person_id, s.rule, s.policy, {as_date("s.from_day")} AS from_date,
                {as_date("s.to_day")} AS to_date, {status_word("s.status")} AS status, s.basis,
-               {as_date("s.status_final_day")} AS status_final_date, s.end_reason
+               {as_final_date("s.status_final_day")} AS status_final_date, s.end_reason
         FROM ({parts}) AS s JOIN people p ON p.person_key = s.person_key
         """,
         people=people,
@@ -120,11 +134,10 @@ def write_migrations(
         "migrations",
         f"""
         SELECT CAST(0 AS INTEGER) AS draw, p.person_id, c.rule, c.policy, {as_date("c.event_day")} AS event_date,
-               {as_date("c.event_day")} AS counted_date, CAST(c.position AS INTEGER) AS sequence,
+               {as_date("c.counted_day")} AS counted_date, CAST(c.position AS INTEGER) AS sequence,
                CASE WHEN c.is_arrival THEN 'immigration' ELSE 'emigration' END AS direction, c.outcome,
-               CASE WHEN c.outcome = 'migration' THEN CAST(1 AS DOUBLE) END AS p_migration, c.is_implied,
-               {as_date("c.status_final_day")} AS status_final_date,
-               {as_date("c.migration_final_day")} AS migration_final_date,
+               c.p_migration, c.is_implied, {as_final_date("c.status_final_day")} AS status_final_date,
+               {as_final_date("c.migration_final_day")} AS migration_final_date,
                r.country_from_to AS other_country, r.purpose
         FROM ({parts}) AS c
         JOIN people p ON p.person_key = c.person_key

@@ -6,10 +6,7 @@ from datetime import timedelta
 from miglink.config.rules import Rule
 from miglink.config.stages import InitialEvidence, Period, ResidenceSettings
 from miglink.engine import Engine, Table, text_literal
-from miglink.stages.residence.days import day_number
-
-# No observation reaches this day: for the dead, whose state is held as long as a window asks for.
-_FOREVER = 1_000_000
+from miglink.stages.residence.days import FOREVER, day_number
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def find_starters(
     start = day_number(f"DATE '{period.from_date}'")
     tests = {
         "active_registration": "is_registered AND (is_active OR first_sign_end_day <= first_day)",
-        "first_crossing": f"first_day - {start} >= {rule.threshold.value}",
+        "first_crossing": f"first_day - {start} >= {rule.settling_days}",
         "register": "is_registered",
         "permit": "has_permit",
         "not_registered": "NOT is_registered",
@@ -96,7 +93,7 @@ def find_starters(
         "not_registered": "0",
         "not_listed": "0",
     }
-    is_resident = f"start = 'birth_here' AND registered_day - from_day <= {rule.threshold.value}"
+    is_resident = f"start = 'birth_here' AND registered_day - from_day <= {rule.settling_days}"
     basis = f"""CASE WHEN start = 'birth_abroad' THEN 'birth_abroad' WHEN {is_resident} THEN 'register'
                      WHEN start = 'birth_here' THEN 'none'
                      {" ".join(f"WHEN {tests[kind]} THEN '{kind}'" for kind in order)} ELSE 'none' END"""
@@ -104,7 +101,7 @@ def find_starters(
         "residence_starters",
         f"""
         WITH based AS (SELECT *, {basis} AS basis FROM people WHERE mother_key IS NULL)
-        SELECT person_key, from_day, death_day, has_gap, {_observed(rule, period)},
+        SELECT person_key, from_day, death_day, has_gap, start, {_observed(rule, period)},
                CASE basis WHEN 'birth_abroad' THEN 0 WHEN 'none' THEN -1
                     {" ".join(f"WHEN '{kind}' THEN {statuses[kind]}" for kind in statuses)} END AS initial_status,
                basis AS initial_basis,
@@ -122,7 +119,7 @@ def find_newborns(engine: Engine, people: Table, statuses: Table, rule: Rule, pe
     return engine.step(
         "residence_newborns",
         f"""
-        SELECT p.person_key, p.from_day, p.death_day, p.has_gap, {_observed(rule, period)},
+        SELECT p.person_key, p.from_day, p.death_day, p.has_gap, p.start, {_observed(rule, period)},
                m.status AS initial_status, CASE m.status WHEN -1 THEN 'none' ELSE 'mother' END AS initial_basis,
                GREATEST(p.from_day, m.status_final_day) AS initial_final_day
         FROM people p
@@ -173,9 +170,10 @@ def _find_permissions(
 def _observed(rule: Rule, period: Period) -> str:
     """SQL for the day until which days are observed, and whether death cuts the window short.
 
-    The last day of the period is observed whole. `hold`: the state at death counts on, so nothing stays undetermined.
+    The last day of the period is observed whole. `hold`: the state at death counts on as long as a window asks for, so
+    nothing stays undetermined.
     """
     end = day_number(f"DATE '{period.to_date}'") + " + 1"
     if rule.death_in_window == "hold":
-        return f"CASE WHEN death_day IS NULL THEN {end} ELSE {_FOREVER} END AS observed_day, FALSE AS is_window_cut"
+        return f"CASE WHEN death_day IS NULL THEN {end} ELSE {FOREVER} END AS observed_day, FALSE AS is_window_cut"
     return f"COALESCE(death_day, {end}) AS observed_day, death_day IS NOT NULL AS is_window_cut"

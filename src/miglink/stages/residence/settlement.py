@@ -7,27 +7,27 @@ set after an element is the state of the last reset, or both once an undecided e
 In SQL a state is 1 (resident), 0 (non-resident) or −1 (both are possible).
 """
 
-from miglink.config.rules import Rule
+from miglink.config.rules import ForwardWindowRule
 from miglink.engine import Engine, Table
 
 _RUNNING = "PARTITION BY person_key ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
 
 
-def settle(engine: Engine, decisive_days: Table, travellers: Table, rule: Rule) -> Table:
-    """Decide each element: status before and after, is_migration, and the days on which these are final.
+def settle(engine: Engine, decided: Table, least_stay: int) -> Table:
+    """Follow the states from element to element: status before and after, is_migration, and when these are final.
 
-    Reads: decisive days (one row for each element of the chain), travellers.
+    Reads: decided (one row for each element of the chain, with whether it can be a migration, or must be one).
     Gives: a row for each element: status_before, status_after (1, 0, −1), is_migration (null: undetermined),
         status_final_day, migration_final_day.
     Units: days since the epoch of `days`.
     Source: StatisticsNZ migrbc 2.0.9 (final dates), migstat 1.0.6 (unknown status).
+
+    least_stay: whoever comes back after fewer days cannot have migrated both ways. 2V − W in a window rule.
     """
-    decided = _decide(engine, decisive_days, travellers, rule)
-    chained = _chain(engine, decided)
-    return _date(engine, chained, rule)
+    return _date(engine, _chain(engine, decided), least_stay)
 
 
-def _decide(engine: Engine, decisive_days: Table, travellers: Table, rule: Rule) -> Table:
+def decide_by_days(engine: Engine, decisive_days: Table, travellers: Table, rule: ForwardWindowRule) -> Table:
     """Whether each element can be a migration, and can fail to be one, for somebody in the state that fits it."""
     threshold, spare = rule.threshold.value, rule.window.value - rule.threshold.value
     return engine.step(
@@ -98,13 +98,12 @@ def _chain(engine: Engine, decided: Table) -> Table:
     )
 
 
-def _date(engine: Engine, chained: Table, rule: Rule) -> Table:
+def _date(engine: Engine, chained: Table, least_stay: int) -> Table:
     """Migrations and final days.
 
-    A return is final early: who was known to be in the other state less than 2V − W days ago cannot have settled in
-    this one since, so going back is no migration, whatever becomes of the outward crossing.
+    A return is final early: who was known to be in the other state less than `least_stay` days ago cannot have settled
+    in this one since, so going back is no migration, whatever becomes of the outward crossing.
     """
-    least_stay = 2 * rule.threshold.value - rule.window.value
     nearby = f"PARTITION BY person_key ORDER BY day RANGE BETWEEN {least_stay - 1} PRECEDING AND CURRENT ROW"
     return engine.step(
         "residence_settled",

@@ -1,0 +1,216 @@
+"""Stage 6: the rules un_12_months, most_of_12 and eu_2013 on cases that statisticians wrote, and several at once."""
+
+from collections.abc import Callable
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
+
+from given_tables import make_table
+from given_travellers import CONFIGS, Country
+from miglink.config import preset_rules, read_rule
+from miglink.config.rules import Rule
+from miglink.config.stages import EstimatesSettings, Period
+from miglink.engine import Engine
+from miglink.errors import ConfigError
+from miglink.stages import estimates
+
+CASES = CONFIGS.parent / "tests" / "cases"
+POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
+RULES = ("un_12_months", "most_of_12", "eu_2013")
+STATUS_ORDER = ("register", "not_listed")
+
+
+def build(cases: list[dict[str, Any]]) -> Country:
+    """The persons of the cases. Unknown at the start: neither registered, nor without a permit for a visit."""
+    country, always = Country(), date(2000, 1, 1)
+    for case in cases:
+        name, given = case["name"], case["given"]
+        moves = [text.split() for text in given.get("crossings", ())]
+        facts: dict[str, Any] = {"death_date": given.get("died")}
+        if "born" in given:
+            place, day = given["born"].split()
+            facts |= {"birth_date": date.fromisoformat(day), "is_born_here": place == "here"}
+        if "mother_is" in given:
+            facts["mother_person_id"] = f"mother of {name}"
+            country.add(f"mother of {name}")
+            if given["mother_is"] == "resident":
+                country.record(f"mother of {name}", "register", valid_from=always)
+        country.add(name, **facts)
+        for hour, (day, direction) in enumerate(moves):
+            at = datetime.combine(date.fromisoformat(day), time(hour))
+            country.record(name, "crossings", crossed_date=at.date(), crossed_at=at, direction=direction)
+        if given.get("initial") == "resident":
+            country.record(name, "register", valid_from=always)
+        if given.get("initial") == "unknown":
+            country.record(name, "permits", valid_from=always, valid_to=date(2012, 1, 1), purpose="visit")
+        for kind in ("permits", "visas"):
+            for first, last, purpose in (text.split() for text in given.get(kind, ())):
+                country.record(
+                    name,
+                    kind,
+                    valid_from=date.fromisoformat(first),
+                    valid_to=date.fromisoformat(last),
+                    purpose=purpose,
+                )
+    return country
+
+
+def say_status(row: dict[str, Any]) -> str:
+    return f"{row['from_date']} {row['status']} {row['basis']}"
+
+
+def say_migration(row: dict[str, Any]) -> str:
+    words = [str(row["event_date"]), row["direction"]]
+    words += ["open"] * (row["outcome"] == "undetermined") + ["implied"] * row["is_implied"]
+    words += ["expected"] * (row["outcome"] == "migration" and row["p_migration"] is None)
+    words += [f"counted {row['counted_date']}"] * (row["counted_date"] != row["event_date"])
+    return " ".join(words)
+
+
+def say_all(rows: pl.DataFrame, say: Callable[[dict[str, Any]], str]) -> list[str]:
+    return [say(row) for row in rows.iter_rows(named=True)]
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_cases(engine: Engine, name: str) -> None:
+    file = YAML(typ="safe").load((CASES / f"{name}.yml").read_text("utf-8"))
+    period = Period.model_validate(file["period"])
+    country = build(file["cases"])
+    rule = read_rule(name, CONFIGS)
+    choices: dict[str, Any] = {"policies": POLICIES, "initial_status": STATUS_ORDER}
+    residence, migrations = country.follow(engine, [rule], period, **choices)
+    found, expected = {}, {}
+    for case in file["cases"]:
+        own = {"person_id": case["name"], "policy": case.get("policy", "unresolved")}
+        statuses = residence.filter(**own).sort("from_date")
+        moves = migrations.filter(**own).sort("event_date", "direction", "is_implied")
+        found[case["name"]] = (say_all(statuses[1:], say_status), say_all(moves, say_migration))
+        expected[case["name"]] = (case["expect"]["residence"], case["expect"]["migrations"])
+        initial = case["given"].get("initial")
+        if initial is not None and "never seen" not in case["name"]:
+            word = "undetermined" if initial == "unknown" else initial
+            assert statuses["status"][0] == word, case["name"]
+    assert found == expected
+    assert len(found) == len(file["cases"]) >= 12
+
+
+def test_presets_say_what_they_rest_on() -> None:
+    assert set(preset_rules()) == {"nz_12_16", *RULES}
+    rules = {name: read_rule(name, CONFIGS) for name in preset_rules()}
+    assert {name for name, rule in rules.items() if not rule.has_flow_dates} == {"most_of_12", "eu_2013"}
+    followed = {name: rule.follow_up_days for name, rule in rules.items()}
+    assert followed == {"nz_12_16": 487, "un_12_months": 456, "most_of_12": 0, "eu_2013": 456}
+    assert all(rule.reference for rule in rules.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "reason"),
+    [
+        ("un_12_months", {"tolerated_absence": 183}, "less than half"),
+        ("eu_2013", {"tolerated_absence": 200}, "less than half"),
+        ("eu_2013", {"tolerated_absence": None}, "only there"),
+        ("eu_2013", {"duration": "most_of_window"}, "only there"),
+        ("most_of_12", {"intended_stay": "counts"}, "needs `duration: continuous`"),
+        ("most_of_12", {"kind": "backward"}, "kind"),
+    ],
+)
+def test_a_rule_that_contradicts_itself_is_refused(name: str, changes: dict[str, Any], reason: str) -> None:
+    given = read_rule(name, CONFIGS).model_dump()
+    for key, value in changes.items():
+        given[key] = given[key] | {"value": value} if key == "tolerated_absence" and value else value
+    with pytest.raises(ValidationError, match=reason):
+        TypeAdapter(Rule).validate_python(given)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (
+            "kind: reference_date",
+            "kind: reference_dates",
+            "kind: no such kind of rule, did you mean 'reference_date'?",
+        ),
+        (
+            "kind: reference_date",
+            "",
+            "kind: missing: the family of rules; known: forward_window, forward_months",
+        ),
+        ("counting: half_open", "counting: half_open\ntolerated: 3", "tolerated: unknown key, did you mean"),
+        ("value: 12", "value: 9", "window.value: expected 12, found the number 9"),
+    ],
+)
+def test_a_wrong_rule_file_is_explained(tmp_path: Path, old: str, new: str, reason: str) -> None:
+    text = (CONFIGS / "rules" / "most_of_12.yml").read_text("utf-8")
+    (tmp_path / "own.yml").write_text(text.replace(old, new, 1), "utf-8")
+    with pytest.raises(ConfigError) as error:
+        read_rule("own.yml", tmp_path)
+    assert reason in str(error.value)
+
+
+def test_after_its_last_reference_date_a_rule_gives_no_status(engine: Engine) -> None:
+    dated = {"applies_to": date(2016, 12, 31)}
+    rule = read_rule("eu_2013", CONFIGS).model_copy(update=dated)
+    country = Country().add("a").add("b", (date(2015, 3, 1), "arrival")).add("c", death_date=date(2017, 5, 1))
+    for name in "ac":
+        country.record(name, "register", valid_from=date(2000, 1, 1))
+    residence, _ = country.follow(engine, [rule], initial_status=("register", "not_registered"))
+    found = {name: say_all(residence.filter(person_id=name).sort("from_date"), say_status) for name in "abc"}
+    assert found == {
+        "a": ["2011-12-31 resident register", "2017-12-31 undetermined none"],
+        "b": ["2011-12-31 non_resident not_registered", "2015-03-01 resident crossing", "2017-12-31 undetermined none"],
+        "c": ["2011-12-31 resident register"],
+    }  # fmt: skip
+
+
+def test_before_twelve_months_are_observed_the_evidence_stands(engine: Engine) -> None:
+    """From July on only half of the year is seen: too little for most of 12 months, and for a continuous stay."""
+    period = Period.model_validate({"from": date(2012, 7, 1), "to": date(2014, 12, 31)})
+    country = Country()
+    for name in ("registered", "unregistered"):
+        country.add(name, (date(2014, 5, 1), "departure"))
+    # 2012 has 366 days, of which 182 are not observed.
+    country.add("here for one day", (date(2012, 7, 2), "departure"))
+    country.add("here for two days", (date(2012, 7, 3), "departure"))
+    for name in ("registered", "here for one day", "here for two days"):
+        country.record(name, "register", valid_from=date(2000, 1, 1))
+    country.record("unregistered", "permits", valid_from=date(2012, 1, 1), purpose="visit")
+    rules = [read_rule(name, CONFIGS) for name in ("most_of_12", "eu_2013")]
+    residence, _ = country.follow(engine, rules, period, initial_status=STATUS_ORDER)
+    at_first = residence.filter(pl.col("from_date") <= date(2012, 12, 31)).sort("from_date")
+    for rule in ("most_of_12", "eu_2013"):
+        last = {row["person_id"]: row["status"] for row in at_first.filter(rule=rule).iter_rows(named=True)}
+        assert last["registered"] == "resident"
+        assert last["here for one day"] == "non_resident"
+        assert last["here for two days"] == ("non_resident" if rule == "eu_2013" else "resident")
+        assert last["unregistered"] == ("resident" if rule == "most_of_12" else "undetermined")
+
+
+def test_all_rules_and_two_policies_balance(engine: Engine) -> None:
+    """The accounts of stage estimates fail where statuses and migrations disagree; here nothing may."""
+    country = Country()
+    for name in RULES:
+        cases = YAML(typ="safe").load((CASES / f"{name}.yml").read_text("utf-8"))["cases"]
+        part = build([case | {"name": f"{name}: {case['name']}"} for case in cases])
+        country.persons += part.persons
+        shift = len(country.records)
+        for rows, to in ((part.records, country.records), (part.owners, country.owners)):
+            to += [row | {"record_id": f"{int(row['record_id']) + shift:06}"} for row in rows]
+    rules = [read_rule(name, CONFIGS) for name in ("nz_12_16", *RULES)]
+    period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
+    chosen: dict[str, Any] = {"policies": ("unresolved", "midpoint"), "initial_status": STATUS_ORDER}
+    residence, migrations, persons = country.find(engine, rules, period, **chosen)
+    histories = estimates.Histories(residence, migrations, persons, make_table(engine, "person_traits", []))
+    windows = {rule.name: rule.follow_up_days for rule in rules}
+    observation = estimates.Observation(period, windows, False)
+    settings = EstimatesSettings(reporting_country="QVR")
+    tables = estimates.estimate(engine, histories, observation, settings)
+    accounts = pl.read_parquet(tables[2].path)
+    assert accounts["discrepancy"].unique().to_list() == [0]
+    assert accounts.group_by("rule", "policy").len().height == 8
+    total = accounts.filter(sex="total", citizenship_group="total")
+    assert total.filter(pl.col("immigration") > 0)["rule"].n_unique() == 4
