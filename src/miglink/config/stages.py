@@ -8,8 +8,9 @@ from pydantic import Field, model_validator
 
 from miglink.config.models import Section
 from miglink.config.rules import MissingCrossings, Rule
+from miglink.tables.contract import DIMENSIONS
 
-ComparisonKind = Literal["exact", "name", "date", "document", "number"]
+ComparisonKind = Literal["exact", "name", "date", "document", "number", "text", "code", "quantity"]
 
 
 class Period(Section):
@@ -76,7 +77,11 @@ class ComparisonSettings(Section):
     """Field compared: name, birth_date, sex, citizenship, birth_country, document, person_number or a further
     column."""
     kind: ComparisonKind | None = None
-    """How: exact, name, date, document, number; default: what suits the field."""
+    """How: exact, name, date, document, number, and for further columns also text (an address), code (a postcode) and
+    quantity; `number` is one that identifies. Default: what suits the field, for a further column exact."""
+    unless_same: str | None = None
+    """Another comparison, earlier in the list, of which this is a part: a postcode says nothing new where the address
+    is the same, and is left out there."""
 
 
 class LinkageSettings(Section):
@@ -84,14 +89,33 @@ class LinkageSettings(Section):
 
     comparisons: tuple[ComparisonSettings, ...] | None = None
     """Comparisons by name; default: chosen from the fields that the sources hold."""
-    blocking: tuple[tuple[str, ...], ...] | None = None
-    """Blocking rules as lists of expressions on identities; default: chosen from the fields at hand."""
+    blocking: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = None
+    """Blocking rules as lists of columns of identities or of their keys, all of which must be equal; default: chosen
+    from the fields at hand."""
+    model: Path | None = None
+    """The model.json of an earlier run, or its run folder: its parameters score the pairs, and nothing is trained."""
+    max_pairs: int = Field(default=1_000_000_000, gt=0)
+    """Most pairs that the blocking rules may propose, all rules together; beyond, the run stops before it makes one."""
     training_pairs: int = Field(default=2_000_000, gt=0)
     """Random pairs from which the frequencies among non-matches (u) are estimated."""
     keep_p_match: float = Field(default=0.01, ge=0, lt=1)
     """Pairs below this probability are not kept in `links`."""
     seed: int = 1
     """Seed of the training sample."""
+
+    @model_validator(mode="after")
+    def _named_once(self) -> "LinkageSettings":
+        before: set[str] = set()
+        for comparison in self.comparisons or ():
+            if comparison.field in before:
+                raise ValueError(f"comparisons: {comparison.field!r} is compared twice")
+            if comparison.unless_same is not None and comparison.unless_same not in before:
+                raise ValueError(
+                    f"comparisons: {comparison.field!r} has `unless_same: {comparison.unless_same}`, "
+                    "which must be the field of a comparison before it in the list"
+                )
+            before.add(comparison.field)
+        return self
 
 
 class PersonsSettings(Section):
@@ -151,12 +175,50 @@ class EstimatesSettings(Section):
 
     reporting_country: str = Field(pattern=r"^[A-Z]{3}$")
     """alpha-3 code of the country whose migration is measured."""
-    periods: tuple[Literal["month", "year"], ...] = ("year", "month")
-    """Periods of the flows."""
+    periods: tuple[Literal["month", "quarter", "year"], ...] = ("year", "month")
+    """Periods of the flows. Flows under a rule without flow dates of its own have years only."""
+    traits: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] = ()
+    """Further columns of the sources (education, occupation …) by which persons are counted; a value holds from the
+    day of the first record that states it until another is stated."""
+    breakdowns: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] | None = None
+    """Lists of dimensions, each counted with all its totals: sex, age, age_reached, age_group, citizenship,
+    citizenship_group, birth_country, birth_group, origin_group, region, other_country, purpose, and at most one of
+    `traits`. other_country and purpose are dimensions of flows alone. Default: [sex, citizenship_group],
+    [sex, age_group], [citizenship], [birth_country], [birth_group], [origin_group], [region], [other_country],
+    [purpose], and each of `traits`; a dimension of which no source holds a value is left out, but not of the first."""
+
+    @model_validator(mode="after")
+    def _dimensions_are_known(self) -> "EstimatesSettings":
+        standard = [name for name in DIMENSIONS if name not in ("trait", "trait_value")]
+        taken = sorted({*DIMENSIONS} & {*self.traits})
+        if taken or len(set(self.traits)) < len(self.traits):
+            raise ValueError(
+                f"traits: {', '.join(taken) or 'a name'} "
+                f"{'is a dimension already' if taken else 'is given twice'}; name further columns, each once"
+            )
+        for names in self.breakdowns or ():
+            unknown = [name for name in names if name not in (*standard, *self.traits)]
+            if unknown:
+                raise ValueError(
+                    f"breakdowns: no dimension is called {', '.join(map(repr, unknown))}; known: "
+                    f"{', '.join((*standard, *self.traits))}; further columns are named under `traits`"
+                )
+            if len(set(names)) < len(names) or len(set(names) & set(self.traits)) > 1:
+                raise ValueError(
+                    f"breakdowns: [{', '.join(names)}] names a dimension twice, or two of `traits`; "
+                    "give each dimension once, and at most one of `traits` to a breakdown"
+                )
+        return self
 
 
 class PublishSettings(Section):
     """What leaves the run folder."""
 
-    formats: tuple[Literal["parquet"], ...] = ("parquet",)
-    """File formats of outputs/."""
+    formats: tuple[Literal["parquet", "csv"], ...] = Field(default=("parquet", "csv"), min_length=1)
+    """File formats of outputs/: each table in each of them. linked/ is Parquet always."""
+
+    @model_validator(mode="after")
+    def _formats_once(self) -> "PublishSettings":
+        if len(set(self.formats)) < len(self.formats):
+            raise ValueError("formats: one is given twice")
+        return self

@@ -5,8 +5,12 @@ import polars as pl
 from miglink.engine import Engine
 from miglink.evaluate.inputs import Tables
 from miglink.evaluate.measures import as_measures, share
+from miglink.tables.contract import DIMENSIONS
 
-_CELL = ("period", "sex", "citizenship_group")
+# What the truth is broken down by; the run's rows by any other dimension are left out.
+_BY = ("sex", "citizenship_group")
+_CELL = ("period", *_BY)
+_OTHERS = tuple(name for name in DIMENSIONS if name not in _BY)
 
 
 def measure_flows(engine: Engine, run: Tables, truth: Tables) -> pl.DataFrame:
@@ -34,13 +38,19 @@ def measure_stocks(engine: Engine, run: Tables, truth: Tables) -> pl.DataFrame:
 def _compare(engine: Engine, run: Tables, truth: Tables, name: str, further: tuple[str, ...]) -> pl.DataFrame:
     """Every rule and period of both, every policy; a cell that one side lacks counts 0 there.
 
+    A breakdown (by sex, by citizenship group, by both) that the run was not asked for is not compared.
+
     true, settled, undetermined; error = settled − true; relative_error = error / |true| where that is not 0;
     is_within: settled ≤ true ≤ settled + undetermined; for net settled − undetermined ≤ true.
-    within_share: the share of the cells of a kind of period (year, month, 1 January) and status that are within.
+    within_share: the share of the cells of a kind of period (year, quarter, month, 1 January) and status that are
+    within.
     """
-    select = f"SELECT * FROM {name}"
-    published = engine.collect(select, **{name: run[name]})
-    known = engine.collect(select, **{name: truth[name]})
+    only = " AND ".join(f"{other} = 'total'" for other in _OTHERS)
+    published = engine.collect(f"SELECT * FROM {name} WHERE {only}", **{name: run[name]})
+    known = engine.collect(f"SELECT * FROM {name}", **{name: truth[name]})
+    is_total = {f"is_total_{dimension}": pl.col(dimension) == "total" for dimension in _BY}
+    made = published.select(**is_total).unique()
+    known = known.with_columns(**is_total).join(made, on=list(is_total), how="semi").drop(is_total)
     cells = _join(published, known, (*_CELL, *further))
     true, settled, undetermined = pl.col("true"), pl.col("settled"), pl.col("undetermined")
     is_net = pl.col("flow") == "net" if "flow" in further else pl.lit(False)
@@ -76,7 +86,10 @@ def _join(found: pl.DataFrame, true: pl.DataFrame, cell: tuple[str, ...]) -> pl.
 
 def _within(compared: pl.DataFrame, further: tuple[str, ...]) -> pl.DataFrame:
     kinds = {4: "years", 7: "months", 10: "dates"}
-    kind = pl.col("period").str.len_chars().replace_strict(kinds, return_dtype=pl.String)
+    length = pl.col("period").str.len_chars().replace_strict(kinds, return_dtype=pl.String)
+    kind = (
+        pl.when(pl.col("period").str.contains("Q", literal=True)).then(pl.lit("quarters")).otherwise(length)
+    )
     return (
         compared.group_by("rule", "policy", *further, "status", kind.alias("kind"))
         .agg(cells=pl.len(), within=pl.col("is_within").sum())

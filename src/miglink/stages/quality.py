@@ -114,7 +114,8 @@ def _source_problem(source: Mapping[str, Any]) -> str:
 def measure_ingest(engine: Engine, tables: Tables) -> pl.DataFrame:
     """Row accounts by source and in all: rows read, accepted, rejected, repeated (double scans), trailers.
 
-    rejected_share = rows rejected / rows read. rows_rejected_because counts rejections by source and reason.
+    rejected_share = rows rejected / rows read. rows_rejected_because counts rejections by source and reason;
+    records_noted counts records by source and value that could not be used (`records.notes`).
     """
     accounts = engine.collect("SELECT * FROM row_accounts", row_accounts=tables["row_accounts"])
     whole = accounts.select(pl.lit("all").alias("source"), pl.exclude("source").sum())
@@ -139,7 +140,17 @@ def measure_ingest(engine: Engine, tables: Tables) -> pl.DataFrame:
         """,
         rejected=tables["rejected"],
     )
-    return pl.concat([_of_stage("ingest", rows), _of_stage("ingest", reasons)])
+    notes = engine.collect(
+        """
+        SELECT 'records_noted' AS measure, CONCAT(source, ': ', note) AS item, COUNT(*) AS value
+        FROM (
+            SELECT source, UNNEST(STRING_SPLIT(notes, '; ')) AS note FROM records WHERE notes IS NOT NULL
+        ) AS noted
+        GROUP BY source, note
+        """,
+        records=tables["records"],
+    )
+    return pl.concat([_of_stage("ingest", part) for part in (rows, reasons, notes)])
 
 
 def measure_identities(engine: Engine, tables: Tables) -> pl.DataFrame:

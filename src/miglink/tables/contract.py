@@ -58,12 +58,37 @@ RECORD = (
     required("source", TEXT, "name of the source"),
     required("record_id", TEXT, "key of the record within it"),
 )
+_BROKEN_DOWN = (
+    required("sex", TEXT, "male, female, other, unknown; total where not broken down, as in every dimension"),
+    required("age", TEXT, "completed years on the event date, or on the day before the reference date"),
+    required("age_reached", TEXT, "age reached in the year of that day"),
+    required("age_group", TEXT, "completed years on that day in groups of five: 0-4, …, 95-99, 100+"),
+    required("citizenship", TEXT, "alpha-3 code of the citizenship, or XXA, XXB … of ICAO 9303"),
+    required("citizenship_group", TEXT, "national, eu, efta, candidate, other, stateless, unknown or total"),
+    required("birth_country", TEXT, "country of birth, alpha-3"),
+    required("birth_group", TEXT, "native, foreign (born), unknown or total"),
+    required(
+        "origin_group",
+        TEXT,
+        "foreign_born_foreigner, native_born_foreigner, foreign_born_citizen, native_born_citizen, "
+        "unknown or total",
+    ),
+    required("region", TEXT, "region of residence, as coded by the source"),
+    required(
+        "other_country", TEXT, "flows: country come from (immigration) or gone to (emigration), alpha-3"
+    ),
+    required("purpose", TEXT, "flows: stated purpose of the crossing"),
+    required("trait", TEXT, "name of the further column that the row is broken down by, or total"),
+    required("trait_value", TEXT, "value of that column, unknown or total"),
+)
+DIMENSIONS = tuple(column.name for column in _BROKEN_DOWN)
 CELL = (
     RULE,
     POLICY,
-    required("period", TEXT, "month (2019-03), year (2019) or reference date (2019-01-01)"),
-    required("sex", TEXT, "male, female, other, unknown or total"),
-    required("citizenship_group", TEXT, "national, eu, efta, candidate, other, stateless, unknown or total"),
+    required(
+        "period", TEXT, "month (2019-03), quarter (2019-Q1), year (2019) or reference date (2019-01-01)"
+    ),
+    *_BROKEN_DOWN,
 )
 VINTAGE = (
     required("data_to_date", DATE, "the observation that the figure rests on ends before this day"),

@@ -57,7 +57,9 @@ LINKAGE_TABLES = (
             Column("mother_person_number", TEXT, "births: person number of the mother"),
             Column("domain", TEXT, "activity: tax, school, health …"),
             Column(
-                "notes", TEXT, "values that could not be used: birth_date_unreadable, birth_date_after_record"
+                "notes",
+                TEXT,
+                "values that could not be used: birth_date_unreadable, birth_date_after_record, birth_date_too_early",
             ),
         ),
         open_columns=True,

@@ -4,6 +4,7 @@ from miglink.tables.contract import (
     CELL,
     COUNT,
     DATE,
+    DIMENSIONS,
     DRAW,
     FLAG,
     NUMBER,
@@ -78,9 +79,14 @@ STATISTICS_TABLES = (
                 TEXT,
                 "crossing, implied_crossing, active_registration, first_crossing, register, "
                 "permit, not_registered, not_listed, mother, birth_abroad, "
-                "rejected_person, none: what the status rests on",
+                "rejected_person, none: what the status rests on; expected_stay: a permit or visa",
             ),
-            Column("status_final_date", DATE, "known at the end of that day; null while undetermined"),
+            Column(
+                "status_final_date",
+                DATE,
+                "known at the end of that day; null while undetermined, or while it rests on an expected stay that "
+                "later crossings can still overturn",
+            ),
             Column(
                 "end_reason",
                 TEXT,
@@ -102,8 +108,9 @@ STATISTICS_TABLES = (
             required(
                 "counted_date",
                 DATE,
-                "the day in whose month and year it is counted: event_date, but under a rule that looks back the last "
-                "day of the period at whose end the new status was first found, if that is later",
+                "the day in whose month and year it is counted, and from whose end the new status holds: event_date, "
+                "but under a rule that looks back the last day of the year at whose end the new status was first "
+                "found, if event_date lies in an earlier year; under such a rule only the year has a meaning",
             ),
             required(
                 "sequence",
@@ -115,11 +122,20 @@ STATISTICS_TABLES = (
             Column(
                 "p_migration",
                 NUMBER,
-                "probability of becoming a migration; 1 where settled, null where not estimated",
+                "probability of becoming a migration; 1 where settled, null where not estimated and where the "
+                "migration rests on an expected stay that later crossings can still overturn",
             ),
             required("is_implied", FLAG, "the crossing itself is missing from the records"),
-            Column("status_final_date", DATE, "day at whose end the status after it is known"),
-            Column("migration_final_date", DATE, "day at whose end it is known whether it is a migration"),
+            Column(
+                "status_final_date",
+                DATE,
+                "day at whose end the status after it is known; null while later crossings can change it",
+            ),
+            Column(
+                "migration_final_date",
+                DATE,
+                "day at whose end it is known whether it is a migration; null while later crossings can change it",
+            ),
             Column("other_country", TEXT, "country come from or gone to, alpha-3"),
             Column("purpose", TEXT, "stated purpose"),
         ),
@@ -128,7 +144,7 @@ STATISTICS_TABLES = (
         "stocks",
         "estimates",
         "Usual residents at reference dates.",
-        ("rule", "policy", "period", "sex", "citizenship_group"),
+        ("rule", "policy", "period", *DIMENSIONS),
         (
             *CELL,
             required(
@@ -149,8 +165,8 @@ STATISTICS_TABLES = (
     Contract(
         "flows",
         "estimates",
-        "Immigration, emigration and net migration in months and years.",
-        ("rule", "policy", "period", "flow", "sex", "citizenship_group"),
+        "Immigration, emigration and net migration in months, quarters and years.",
+        ("rule", "policy", "period", "flow", *DIMENSIONS),
         (
             *CELL,
             required("flow", TEXT, "immigration, emigration or net"),
@@ -170,7 +186,7 @@ STATISTICS_TABLES = (
         "accounts",
         "estimates",
         "Opening to closing stock of settled residents by year, every term counted from events.",
-        ("rule", "policy", "period", "sex", "citizenship_group"),
+        ("rule", "policy", "period", *DIMENSIONS),
         (
             *CELL,
             required("opening", COUNT, "settled residents at 1 January"),
@@ -178,7 +194,9 @@ STATISTICS_TABLES = (
             required("emigration", COUNT, "settled emigrations in the year"),
             required("births", COUNT, "children born resident"),
             required("deaths", COUNT, "residents who died"),
-            required("moves", COUNT, "net moves into the cell by a change of trait while resident"),
+            required(
+                "moves", COUNT, "net moves into the cell by a change of trait or a birthday while resident"
+            ),
             required(
                 "net_undetermined",
                 COUNT,

@@ -1,6 +1,6 @@
-"""Stage 7: counts residents at reference dates, migrations in months and years, and draws up the accounts."""
+"""Stage 7: counts residents at reference dates, migrations in periods, and draws up the accounts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -8,14 +8,15 @@ import polars as pl
 
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine, Table
-from miglink.stages.estimates.accounts import build_accounts, check_balance
-from miglink.stages.estimates.cells import group_citizenships, tabulate
-from miglink.stages.estimates.counts import Counts, count_all
-from miglink.stages.estimates.histories import check_histories, find_cells, find_statuses
-from miglink.stages.estimates.periods import flow_periods, reference_dates
+from miglink.stages.estimates.accounts import TERMS, check_balance, count_terms, explain
+from miglink.stages.estimates.cells import cells_of, margins
+from miglink.stages.estimates.counts import FLOWS, Counts, count_breakdown, join_histories
+from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
+from miglink.stages.estimates.histories import check_histories, find_statuses
+from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
+from miglink.stages.estimates.traits import find_traits
 from miglink.tables import TABLES
-
-_FLOWS = ("immigration", "emigration", "net")
+from miglink.tables.contract import DIMENSIONS
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,15 @@ class Histories:
 
 @dataclass(frozen=True)
 class Observation:
-    """What the data can tell: the days they cover, the longest window of each rule, whom they list."""
+    """What the data can tell: the days they cover, the longest window of each rule, whom they list.
+
+    flows_by_year_only: the rules that give no date of a migration, but the year in which a status changed.
+    """
 
     period: Period
     windows: Mapping[str, int]
     has_population_list: bool
+    flows_by_year_only: frozenset[str] = frozenset()
 
     @property
     def data_to_date(self) -> date:
@@ -45,11 +50,13 @@ class Observation:
 def estimate(
     engine: Engine, histories: Histories, observation: Observation, settings: EstimatesSettings
 ) -> tuple[Table, Table, Table]:
-    """Count stocks, flows and accounts by sex and citizenship group, with the total of each.
+    """Count stocks, flows and accounts by each breakdown, with all its totals.
 
-    Reads: residence and migrations (draw 0), persons, person_traits (citizenship).
-    Gives: stocks, flows, accounts. Every month, year and 1 January that the observation covers is listed for
-        every cell that occurs in any of them, with zeros where nobody is counted.
+    Reads: residence and migrations (draw 0), persons, person_traits.
+    Gives: stocks, flows, accounts. Every month, quarter, year (those asked for) and 1 January that the
+        observation covers is listed for every cell that occurs in any of them, with zeros where nobody is
+        counted. A dimension that a row is not broken down by holds `total`; a value that is not known is
+        `unknown`, so every breakdown adds up to its total. other_country and purpose break down flows alone.
     Units: persons; settled migrations and crossings that may become one.
     Errors: ResultError if an account does not balance in every cell, or if residence and migrations
         contradict each other.
@@ -58,8 +65,9 @@ def estimate(
 
     The choices made here:
 
-    - The stock at 1 January is the status in force at the end of the day before. Cells use the trait in force
-      on that day, flows the trait in force on the day of the event.
+    - The stock at 1 January is the status in force at the end of the day before. Cells use the trait and the
+      age of that day, flows those of the day that a migration is counted on (`counted_date`).
+    - A change of trait while resident, and a birthday, moves a person between cells of the accounts.
     - Citizenship groups have the composition of 1 January of the reference year: the year of the date for a
       stock, the year of the event for a flow, the year of the account for all of its terms. So an account
       balances within its year, but where the composition changes the closing of a cell may differ from its
@@ -69,17 +77,21 @@ def estimate(
       undetermined stays so, and does not make a figure provisional.
     - The headline `n` is null while the figure is provisional or anything in its cell is undetermined.
     """
+    people = histories.persons, histories.person_traits
+    layout = find_layout(engine, *people, histories.migrations, settings)
     statuses = find_statuses(engine, histories.residence, histories.persons)
-    cells = find_cells(engine, histories.persons, histories.person_traits)
+    traits = find_traits(engine, *people, layout)
+    joined = join_histories(engine, statuses, traits, histories.migrations, layout)
     dates = reference_dates(observation.period)
-    counts = count_all(engine, statuses, cells, histories.migrations, dates["last_date"].to_list())
-
-    accounts = build_accounts(counts, observation.period, settings.reporting_country)
-    check_balance(accounts)
+    counts = {
+        breakdown: count_breakdown(engine, joined, layout.of(breakdown), dates, observation.period)
+        for breakdown in layout.breakdowns
+    }
+    accounts = _accounts(counts, layout, joined.strata, observation)
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
-    stocks = _stocks(counts, dates, observation, settings)
-    flows = _flows(counts, observation, settings)
+    stocks = _stocks(counts, layout, joined.strata.join(dates, how="cross"), observation)
+    flows = _flows(counts, layout, joined.strata, observation, settings)
     return (
         _write(engine, "stocks", stocks),
         _write(engine, "flows", flows),
@@ -87,62 +99,90 @@ def estimate(
     )
 
 
+def _accounts(
+    counts: Mapping[Breakdown, Counts], layout: Layout, strata: pl.DataFrame, observation: Observation
+) -> pl.DataFrame:
+    """The accounts of each year, by every breakdown that a stock has."""
+    grid = strata.join(flow_periods(observation.period, ("year",)).select("period"), how="cross")
+    terms = [
+        (breakdown, count_terms(counted, breakdown, layout))
+        for breakdown, counted in counts.items()
+        if counted.statuses is not None
+    ]
+    for breakdown, counted_terms in terms:
+        check_balance(counted_terms, breakdown, layout, grid)
+    return explain(margins(terms, layout, grid, TERMS))
+
+
 def _stocks(
-    counts: Counts, dates: pl.DataFrame, observation: Observation, settings: EstimatesSettings
+    counts: Mapping[Breakdown, Counts], layout: Layout, grid: pl.DataFrame, observation: Observation
 ) -> pl.DataFrame:
     """Residents and undetermined persons at each 1 January."""
-    at_dates = group_citizenships(
-        counts.statuses.join(dates, on="last_date"), settings.reporting_country
-    ).select(
-        "rule",
-        "policy",
-        "period",
-        "sex",
-        "citizenship_group",
-        n_settled="n_resident",
-        n_undetermined="n_undetermined",
-    )
-    table = tabulate(at_dates, counts.strata, dates, ("n_settled", "n_undetermined"))
+    measures = ("n_settled", "n_undetermined")
+    by_cell = [
+        (
+            breakdown,
+            cells_of(
+                counted.statuses.rename({"n_resident": "n_settled"}).join(
+                    grid.select("last_date", "year", "period").unique(), on="last_date"
+                ),
+                breakdown,
+                layout,
+            ),
+        )
+        for breakdown, counted in counts.items()
+        if counted.statuses is not None
+    ]
+    table = margins(by_cell, layout, grid, measures)
     coverage = "population" if observation.has_population_list else "travellers_only"
     return _with_vintage(table, observation).with_columns(coverage=pl.lit(coverage))
 
 
-def _flows(counts: Counts, observation: Observation, settings: EstimatesSettings) -> pl.DataFrame:
-    """Immigration, emigration and net migration in each month and year."""
-    grouped = group_citizenships(counts.migrations, settings.reporting_country)
-    month = pl.format("{}-{}", "year", pl.col("month").cast(pl.String).str.zfill(2))
-    by_period = pl.concat(
-        [grouped.with_columns(period=pl.col("year").cast(pl.String)), grouped.with_columns(period=month)]
+def _flows(
+    counts: Mapping[Breakdown, Counts],
+    layout: Layout,
+    strata: pl.DataFrame,
+    observation: Observation,
+    settings: EstimatesSettings,
+) -> pl.DataFrame:
+    """Immigration, emigration and net migration in each month, quarter and year."""
+    periods = flow_periods(observation.period, {"year", *settings.periods})
+    by_year_only = pl.col("rule").is_in(list(observation.flows_by_year_only))
+    is_listed = (
+        pl.col("kind").is_in(settings.periods) & ~by_year_only | (pl.col("kind") == "year") & by_year_only
     )
-    wide = by_period.select(
-        "rule",
-        "policy",
-        "period",
-        "sex",
-        "citizenship_group",
-        *(
-            pl.when(direction=direction, outcome=outcome)
-            .then("n")
-            .otherwise(0)
-            .alias(f"{direction} {outcome}")
-            for direction in ("immigration", "emigration")
-            for outcome in ("migration", "undetermined")
-        ),
-    )
-    periods = flow_periods(observation.period, settings.periods)
-    table = tabulate(wide, counts.strata, periods, tuple(wide.columns[5:])).with_columns(
-        (pl.col("immigration migration") - pl.col("emigration migration")).alias("net migration"),
-        (pl.col("immigration undetermined") + pl.col("emigration undetermined")).alias("net undetermined"),
+    grid = strata.join(periods, how="cross").filter(is_listed).drop("kind")
+    by_cell = [
+        (breakdown, _by_period(cells_of(counted.events, breakdown, layout), settings.periods))
+        for breakdown, counted in counts.items()
+    ]
+    table = margins(by_cell, layout, grid, FLOWS).with_columns(
+        (pl.col("immigration") - pl.col("emigration")).alias("net"),
+        (pl.col("immigration_undetermined") + pl.col("emigration_undetermined")).alias("net_undetermined"),
     )
     long = pl.concat(
         table.with_columns(
-            flow=pl.lit(flow),
-            n_settled=pl.col(f"{flow} migration"),
-            n_undetermined=pl.col(f"{flow} undetermined"),
+            flow=pl.lit(flow), n_settled=pl.col(flow), n_undetermined=pl.col(f"{flow}_undetermined")
         )
-        for flow in _FLOWS
+        for flow in ("immigration", "emigration", "net")
     )
     return _with_vintage(long, observation)
+
+
+def _by_period(events: pl.DataFrame, kinds: Collection[str]) -> pl.DataFrame:
+    """The counts of each month once for the month, once for its quarter and once for its year."""
+    year, month = pl.col("year"), pl.col("month")
+    names = {
+        "year": year.cast(pl.String),
+        "quarter": quarter_name(year, month),
+        "month": pl.format("{}-{}", year, month.cast(pl.String).str.zfill(2)),
+    }
+    counted = events.filter(pl.any_horizontal(pl.col(*FLOWS) != 0)).select(
+        "rule", "policy", *DIMENSIONS, *FLOWS, year, month
+    )
+    return pl.concat(
+        counted.with_columns(period=name) for kind, name in names.items() if kind in {"year", *kinds}
+    )
 
 
 def _with_vintage(table: pl.DataFrame, observation: Observation) -> pl.DataFrame:

@@ -1,21 +1,22 @@
 """The cells of the tables: citizenship groups, totals by addition, and zeros where nobody is counted."""
 
 from collections.abc import Sequence
+from itertools import combinations
 
 import polars as pl
 
 from miglink.codes import citizenship_groups
+from miglink.stages.estimates.dimensions import TOTAL, UNKNOWN, Breakdown, Layout, check_values, label
+from miglink.tables.contract import DIMENSIONS
 
 # Travel documents of persons without a citizenship or under protection (ICAO 9303-3, section 5, part D).
 _STATELESS = ("XXA", "XXB", "XXC")
-UNKNOWN_CITIZENSHIP = "XXX"
 
 _KEYS = ("rule", "policy", "period")
-_CELL = ("sex", "citizenship_group")
 
 
 def group_citizenships(counts: pl.DataFrame, reporting_country: str) -> pl.DataFrame:
-    """Turn `citizenship` into `citizenship_group`, with the composition of 1 January of `year`."""
+    """Add `citizenship_group` to `citizenship`, with the composition of 1 January of `year`."""
     first_january = pl.date("year", 1, 1)
     members = (
         counts.select("year")
@@ -34,38 +35,70 @@ def group_citizenships(counts: pl.DataFrame, reporting_country: str) -> pl.DataF
     group = (
         pl.when(citizenship == reporting_country)
         .then(pl.lit("national"))
-        .when(citizenship.is_null() | (citizenship == UNKNOWN_CITIZENSHIP))
-        .then(pl.lit("unknown"))
+        .when(citizenship == UNKNOWN)
+        .then(pl.lit(UNKNOWN))
         .when(citizenship.is_in(list(_STATELESS)))
         .then(pl.lit("stateless"))
         .otherwise(pl.col("group").fill_null("other"))
     )
     joined = counts.join(members, on=["year", "citizenship"], how="left")
-    return joined.with_columns(citizenship_group=group).drop("group", "citizenship")
+    return joined.with_columns(citizenship_group=group).drop("group")
+
+
+def cells_of(counts: pl.DataFrame, breakdown: Breakdown, layout: Layout) -> pl.DataFrame:
+    """Counts with every dimension column: `citizenship_group` made, `total` where not broken down."""
+    if "citizenship_group" in breakdown:
+        counts = group_citizenships(counts, layout.reporting_country)
+    if "citizenship" not in breakdown:
+        counts = counts.drop("citizenship", strict=False)
+    check_values(counts, breakdown)
+    return label(counts, breakdown, layout.traits)
 
 
 def tabulate(
-    counts: pl.DataFrame, strata: pl.DataFrame, periods: pl.DataFrame, measures: Sequence[str]
+    counts: pl.DataFrame, grid: pl.DataFrame, measures: Sequence[str], *, is_whole: bool = False
 ) -> pl.DataFrame:
-    """Sum the measures by rule, policy, period and cell, with totals, for every listed period.
+    """Sum the measures by rule, policy, period and cell, for every row of the grid.
 
-    `strata` lists rules and policies, `periods` periods (its further columns are kept). Cells are those that
-    occur in any count, so that a series has no holes; the total of totals is always there.
+    `grid` lists rules, policies and periods (its further columns are kept). Cells are those in which anybody is
+    counted in any row of the grid, so that a series has no holes; the whole, which is one cell, is always there.
     """
-    total = pl.lit("total")
-    margins = (
-        pl.concat(
-            [
-                counts,
-                counts.with_columns(sex=total),
-                counts.with_columns(citizenship_group=total),
-                counts.with_columns(sex=total, citizenship_group=total),
-            ]
-        )
-        .group_by(*_KEYS, *_CELL)
-        .agg(pl.col(*measures).sum())
+    whole = pl.DataFrame({name: [TOTAL] for name in DIMENSIONS})
+    sums = counts.group_by(*_KEYS, *DIMENSIONS).agg(pl.col(*measures).sum())
+    listed = sums.join(grid.select(_KEYS), on=_KEYS, how="semi")
+    cells = listed.filter(pl.any_horizontal(pl.col(*measures) != 0)).select(DIMENSIONS).unique()
+    return (
+        grid.join(whole if is_whole else cells, how="cross")
+        .join(sums, on=[*_KEYS, *DIMENSIONS], how="left")
+        .with_columns(pl.col(*measures).fill_null(0))
     )
-    everybody = pl.DataFrame({"sex": ["total"], "citizenship_group": ["total"]})
-    cells = pl.concat([margins.select(_CELL), everybody]).unique()
-    grid = strata.join(periods, how="cross").join(cells, how="cross")
-    return grid.join(margins, on=[*_KEYS, *_CELL], how="left").with_columns(pl.col(*measures).fill_null(0))
+
+
+def margins(
+    tables: Sequence[tuple[Breakdown, pl.DataFrame]],
+    layout: Layout,
+    grid: pl.DataFrame,
+    measures: Sequence[str],
+) -> pl.DataFrame:
+    """Tabulate every breakdown with all its margins; a margin that several share is made once.
+
+    The total of totals is always there.
+    """
+    rows = []
+    made: set[frozenset[str]] = set()
+    for breakdown, counts in tables:
+        for size in range(len(breakdown), -1, -1):
+            for kept in combinations(breakdown, size):
+                if frozenset(kept) in made:
+                    continue
+                made.add(frozenset(kept))
+                rows.append(tabulate(_sum_over(counts, kept, layout), grid, measures, is_whole=not kept))
+    return pl.concat(rows)
+
+
+def _sum_over(counts: pl.DataFrame, kept: Breakdown, layout: Layout) -> pl.DataFrame:
+    """Replace the dimensions that are not kept by `total`."""
+    columns = {name for name in kept if name not in layout.traits}
+    if len(columns) < len(kept):
+        columns |= {"trait", "trait_value"}
+    return counts.with_columns(pl.lit(TOTAL).alias(name) for name in DIMENSIONS if name not in columns)

@@ -1,145 +1,260 @@
-"""Counts of histories by citizenship, small whatever the number of persons."""
+"""Counts of histories by the values of a breakdown, small whatever the number of persons."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 
 import polars as pl
 
+from miglink.config.stages import Period
 from miglink.engine import Engine, Table
+from miglink.stages.estimates.ages import AGES, age_columns, birthdays, month_day
+from miglink.stages.estimates.dimensions import OF_FLOWS, Layout
+from miglink.stages.estimates.traits import CONSTANT
+
+FLOWS = ("immigration", "emigration", "immigration_undetermined", "emigration_undetermined")
+CHANGES = ("births", "deaths", "net_undetermined", "moves")
+
+
+@dataclass(frozen=True)
+class Histories:
+    """What is counted, person by person; each row with all traits.
+
+    strata: the rules and policies at hand.
+    residents: the days on which a status other than non_resident and all traits stay as they are.
+    events: migrations, births, deaths, changes of status, and moves into and out of cells, with their day.
+    """
+
+    strata: pl.DataFrame
+    residents: Table
+    events: Table
 
 
 @dataclass(frozen=True)
 class Counts:
-    """All counts have rule, policy, sex and citizenship.
+    """Counts by rule, policy and one breakdown (citizenship for its groups).
 
-    strata: the rules and policies at hand.
-    statuses: n_resident and n_undetermined at the end of `last_date`.
-    migrations: n by year, month, direction and outcome.
-    changes: n by year and term (births, deaths, net_undetermined, moves).
+    statuses: n_resident and n_undetermined at the end of `last_date`; none for breakdowns of flows alone.
+    events: FLOWS and CHANGES by year and month.
     """
 
-    strata: pl.DataFrame
-    statuses: pl.DataFrame
-    migrations: pl.DataFrame
-    changes: pl.DataFrame
+    statuses: pl.DataFrame | None
+    events: pl.DataFrame
 
 
-def count_all(
-    engine: Engine, statuses: Table, cells: Table, migrations: Table, days: Sequence[date]
-) -> Counts:
-    """Count statuses at the end of the days, migrations, and the other changes of the resident population."""
+def join_histories(
+    engine: Engine, statuses: Table, traits: Table, migrations: Table, layout: Layout
+) -> Histories:
+    """Join statuses and events with the traits in force on their days."""
     strata = engine.collect("SELECT DISTINCT rule, policy FROM statuses", statuses=statuses)
-    return Counts(
-        strata=strata.sort("rule", "policy"),
-        statuses=_count_statuses(engine, statuses, cells, days),
-        migrations=_count_migrations(engine, migrations, cells),
-        changes=pl.concat(
-            [_count_transitions(engine, statuses, cells), _count_moves(engine, statuses, cells)]
-        ),
-    )
-
-
-def _count_statuses(engine: Engine, statuses: Table, cells: Table, days: Sequence[date]) -> pl.DataFrame:
-    # Most persons never change: counting equal intervals first leaves few rows to compare with the days.
-    intervals = engine.step(
-        "estimates_intervals",
-        """
-        SELECT s.rule, s.policy, s.status, c.sex, c.citizenship,
-               GREATEST(s.from_date, c.valid_from) AS from_date, LEAST(s.to_date, c.valid_to) AS to_date,
-               COUNT(*) AS n
+    columns = (*CONSTANT, *layout.changing.values(), "origin_group")
+    # A change of trait on the day after `moves_to` is a move of its own; a birthday then is part of it.
+    residents = engine.step(
+        "estimates_residents",
+        f"""
+        SELECT s.rule, s.policy, s.status, {", ".join(f"t.{column}" for column in columns)},
+               GREATEST(s.from_date, t.valid_from) AS from_date, LEAST(s.to_date, t.valid_to) AS to_date,
+               LEAST(s.to_date, CAST(t.valid_to - INTERVAL 1 DAY AS DATE)) AS moves_to
         FROM statuses s
-        JOIN cells c ON c.person_id = s.person_id AND c.valid_from < s.to_date AND s.from_date < c.valid_to
+        JOIN traits t ON t.person_id = s.person_id AND t.valid_from < s.to_date AND s.from_date < t.valid_to
         WHERE s.status <> 'non_resident'
-        GROUP BY s.rule, s.policy, s.status, c.sex, c.citizenship,
-                 GREATEST(s.from_date, c.valid_from), LEAST(s.to_date, c.valid_to)
         """,
         statuses=statuses,
-        cells=cells,
+        traits=traits,
     )
-    return engine.collect(
-        """
-        SELECT i.rule, i.policy, d.last_date, i.sex, i.citizenship,
-               CAST(SUM(CASE WHEN i.status = 'resident' THEN i.n ELSE 0 END) AS BIGINT) AS n_resident,
-               CAST(SUM(CASE WHEN i.status = 'undetermined' THEN i.n ELSE 0 END) AS BIGINT) AS n_undetermined
-        FROM intervals i JOIN days d ON i.from_date <= d.last_date AND d.last_date < i.to_date
-        GROUP BY i.rule, i.policy, d.last_date, i.sex, i.citizenship
+    return Histories(
+        strata.sort("rule", "policy"), residents, _join_events(engine, statuses, traits, migrations, layout)
+    )
+
+
+def _join_events(engine: Engine, statuses: Table, traits: Table, migrations: Table, layout: Layout) -> Table:
+    """Every event with the traits of its day; a move twice, into the new cell and out of the old one.
+
+    A move comes before the other events of its day, because those are counted in the cell of their day: so whoever
+    is resident at the end of the day before moves. Ages are those of the day, for the old cell of the day before.
+    """
+    constant = ", ".join(f"t.{name}" for name in CONSTANT)
+    changing = (*layout.changing.values(), "origin_group")
+    now = ", ".join(f"t.{name}" for name in changing)
+    before = ", ".join(f"t.{name}_before AS {name}" for name in changing)
+    nothing = "CAST(NULL AS VARCHAR)"
+    moving = "s.status = 'resident' AND s.from_date < t.valid_from AND t.valid_from <= s.to_date"
+    eve = "CAST(t.valid_from - INTERVAL 1 DAY AS DATE)"
+    moves = "FROM statuses s JOIN traits t ON t.person_id = s.person_id"
+    return engine.step(
+        "estimates_events",
+        f"""
+        WITH all_events AS (
+            SELECT e.rule, e.policy, e.term, e.change, e.event_date, e.event_date AS aged_on, e.other_country,
+                   e.purpose, {constant}, {now}
+            FROM found e
+            JOIN traits t
+              ON t.person_id = e.person_id AND t.valid_from <= e.event_date AND e.event_date < t.valid_to
+            UNION ALL
+            SELECT s.rule, s.policy, 'moves', 1, t.valid_from, t.valid_from, {nothing}, {nothing}, {constant}, {now}
+            {moves} WHERE {moving}
+            UNION ALL
+            SELECT s.rule, s.policy, 'moves', -1, t.valid_from, {eve}, {nothing}, {nothing}, {constant}, {before}
+            {moves} WHERE {moving}
+        )
+        SELECT *, {age_columns("YEAR(aged_on)", month_day("aged_on"))} FROM all_events
         """,
-        intervals=intervals,
-        days=engine.frame("estimates_days", pl.DataFrame({"last_date": days}, schema={"last_date": pl.Date})),
+        found=_find_events(engine, statuses, migrations),
+        statuses=statuses,
+        traits=traits,
     )
 
 
-def _count_migrations(engine: Engine, migrations: Table, cells: Table) -> pl.DataFrame:
-    return engine.collect(
-        """
-        SELECT m.rule, m.policy, CAST(YEAR(m.counted_date) AS INTEGER) AS year,
-               CAST(MONTH(m.counted_date) AS INTEGER) AS month,
-               m.direction, m.outcome, c.sex, c.citizenship, COUNT(*) AS n
-        FROM migrations m
-        JOIN cells c
-          ON c.person_id = m.person_id AND c.valid_from <= m.counted_date AND m.counted_date < c.valid_to
-        WHERE m.draw = 0
-        GROUP BY m.rule, m.policy, YEAR(m.counted_date), MONTH(m.counted_date),
-                 m.direction, m.outcome, c.sex, c.citizenship
-        """,
-        migrations=migrations,
-        cells=cells,
-    )
-
-
-def _count_transitions(engine: Engine, statuses: Table, cells: Table) -> pl.DataFrame:
-    """Births and deaths of residents, and residents whose status was settled less those who lost theirs."""
-    transitions = engine.step(
-        "estimates_changes",
-        """
-        SELECT person_id, rule, policy, 'births' AS term, from_date AS event_date, 1 AS change
+def _find_events(engine: Engine, statuses: Table, migrations: Table) -> Table:
+    """Migrations, births and deaths of residents, and whose status was settled (1) or is no longer (−1)."""
+    nothing = "CAST(NULL AS VARCHAR) AS other_country, CAST(NULL AS VARCHAR) AS purpose"
+    return engine.step(
+        "estimates_found_events",
+        f"""
+        SELECT person_id, rule, policy,
+               CASE WHEN outcome = 'migration' THEN direction ELSE CONCAT(direction, '_undetermined') END AS term,
+               counted_date AS event_date, 1 AS change,
+               COALESCE(NULLIF(other_country, 'XXX'), 'unknown') AS other_country,
+               COALESCE(purpose, 'unknown') AS purpose
+        FROM migrations
+        WHERE draw = 0
+        UNION ALL
+        SELECT person_id, rule, policy, 'births', from_date, 1, {nothing}
         FROM statuses
         WHERE status = 'resident' AND begins_at_birth
         UNION ALL
-        SELECT person_id, rule, policy, 'deaths' AS term, to_date AS event_date, 1 AS change
+        SELECT person_id, rule, policy, 'deaths', to_date, 1, {nothing}
         FROM statuses
         WHERE status = 'resident' AND end_reason = 'death'
         UNION ALL
-        SELECT person_id, rule, policy, 'net_undetermined' AS term, from_date AS event_date,
-               CASE WHEN status = 'resident' THEN 1 ELSE -1 END AS change
+        SELECT person_id, rule, policy, 'net_undetermined', from_date,
+               CASE WHEN status = 'resident' THEN 1 ELSE -1 END, {nothing}
         FROM statuses
         WHERE (status_before = 'undetermined' AND status = 'resident')
            OR (status_before = 'resident' AND status = 'undetermined')
         """,
         statuses=statuses,
+        migrations=migrations,
+    )
+
+
+def count_breakdown(
+    engine: Engine, histories: Histories, columns: Mapping[str, str], days: pl.DataFrame, period: Period
+) -> Counts:
+    """Count statuses at the end of the days, migrations, and the other changes, by the columns of a breakdown."""
+    events = _count_events(engine, histories.events, columns)
+    if OF_FLOWS & {*columns}:
+        return Counts(None, events)
+    if {*columns} & {*AGES}:
+        aged = _count_birthdays(engine, histories.residents, columns, period)
+        events = pl.concat([events, aged.select(events.columns)])
+    return Counts(_count_statuses(engine, histories.residents, columns, days), events)
+
+
+def _count_statuses(
+    engine: Engine, residents: Table, columns: Mapping[str, str], days: pl.DataFrame
+) -> pl.DataFrame:
+    # Most persons never change: counting equal intervals first leaves few rows to compare with the days.
+    # So does the year of birth in place of the date: every reference date is the end of a 31 December, when this
+    # year's birthday has been.
+    has_ages = bool({*columns} & {*AGES})
+    plain = [column for name, column in columns.items() if name not in AGES]
+    held = _also([*plain, *(["birth_year"] if has_ages else [])])
+    always = ", 101 AS first_birthday, 101 AS last_birthday" if has_ages else ""
+    ages = f", {age_columns('YEAR(d.last_date)', '1231')}" if has_ages else ""
+    return engine.collect(
+        f"""
+        WITH intervals AS (
+            SELECT rule, policy, status, from_date, to_date{held}, COUNT(*) AS n
+            FROM residents GROUP BY rule, policy, status, from_date, to_date{held}
+        ), at_days AS (
+            SELECT i.*, d.last_date{ages}
+            FROM (SELECT *{always} FROM intervals) AS i
+            JOIN days d ON i.from_date <= d.last_date AND d.last_date < i.to_date
+        )
+        SELECT rule, policy, last_date{_as(columns)},
+               CAST(SUM(CASE WHEN status = 'resident' THEN n ELSE 0 END) AS BIGINT) AS n_resident,
+               CAST(SUM(CASE WHEN status = 'undetermined' THEN n ELSE 0 END) AS BIGINT) AS n_undetermined
+        FROM at_days
+        GROUP BY rule, policy, last_date{_also(columns.values())}
+        """,
+        residents=residents,
+        days=engine.frame("estimates_days", days.select("last_date")),
+    )
+
+
+def _count_events(engine: Engine, events: Table, columns: Mapping[str, str]) -> pl.DataFrame:
+    terms = ", ".join(
+        f"CAST(SUM(CASE WHEN term = '{term}' THEN change ELSE 0 END) AS BIGINT) AS {term}"
+        for term in (*FLOWS, *CHANGES)
+    )
+    is_flow = f"term IN ({', '.join(repr(term) for term in FLOWS)})" if OF_FLOWS & {*columns} else "TRUE"
+    return engine.collect(
+        f"""
+        SELECT rule, policy, CAST(YEAR(event_date) AS INTEGER) AS year, CAST(MONTH(event_date) AS INTEGER) AS month
+               {_as(columns)}, {terms}
+        FROM events
+        WHERE {is_flow}
+        GROUP BY rule, policy, YEAR(event_date), MONTH(event_date){_also(columns.values())}
+        """,
+        events=events,
+    )
+
+
+def _count_birthdays(
+    engine: Engine, residents: Table, columns: Mapping[str, str], period: Period
+) -> pl.DataFrame:
+    """Moves between ages of residents on days on which no other trait changes: into the new and out of the old."""
+    others = [column for name, column in columns.items() if name not in AGES]
+    held = _also(others)
+    days = "first_birthday AS month_day FROM kept UNION ALL SELECT *, last_birthday FROM kept "
+    days += "WHERE last_birthday <> first_birthday"
+    if "age_reached" in columns:
+        days += " UNION ALL SELECT *, 101 FROM kept WHERE first_birthday <> 101"
+    # Groups of five completed years change on every fifth birthday alone.
+    is_needed = "TRUE" if {"age", "age_reached"} & {*columns} else "MOD(b.year - m.birth_year, 5) = 0"
+    ages = "age_first, age_last, age_reached"
+    older = ", ".join(f"{name}_before" for name in ages.split(", "))
+    counted = engine.collect(
+        f"""
+        WITH kept AS (
+            SELECT rule, policy, birth_year, first_birthday, last_birthday, from_date, moves_to{held}
+            FROM residents WHERE status = 'resident' AND birth_year IS NOT NULL
+        ), markers AS (SELECT *, {days}),
+        aged AS (
+            SELECT m.rule, m.policy, b.year{_also(f"m.{column}" for column in others)},
+                   {age_columns("b.year", "b.falls")}, {age_columns("b.year_before", "b.falls_before", "_before")}
+            FROM markers m JOIN birthdays b ON b.month_day = m.month_day
+            WHERE m.from_date < b.birthday AND b.birthday <= m.moves_to AND {is_needed}
+        )
+        SELECT rule, policy, CAST(year AS INTEGER) AS year{held}, {ages}, {older}, COUNT(*) AS n
+        FROM aged GROUP BY rule, policy, year{held}, {ages}, {older}
+        """,
+        residents=residents,
+        birthdays=engine.frame("estimates_birthdays", birthdays(period.from_date, period.data_to_date)),
     )
     return engine.collect(
-        """
-        SELECT t.rule, t.policy, CAST(YEAR(t.event_date) AS INTEGER) AS year, t.term, c.sex, c.citizenship,
-               CAST(SUM(t.change) AS BIGINT) AS n
-        FROM transitions t
-        JOIN cells c
-          ON c.person_id = t.person_id AND c.valid_from <= t.event_date AND t.event_date < c.valid_to
-        GROUP BY t.rule, t.policy, YEAR(t.event_date), t.term, c.sex, c.citizenship
+        f"""
+        WITH moved AS (
+            SELECT rule, policy, year{held}, {ages}, n AS moves FROM counted
+            UNION ALL
+            SELECT rule, policy, year{held}, {older}, -n FROM counted
+        )
+        SELECT rule, policy, year, CAST(1 AS INTEGER) AS month{_as(columns)}, {_none_of((*FLOWS, *CHANGES[:-1]))},
+               CAST(SUM(moves) AS BIGINT) AS moves
+        FROM moved GROUP BY rule, policy, year{_also(columns.values())} HAVING SUM(moves) <> 0
         """,
-        transitions=transitions,
-        cells=cells,
+        counted=engine.frame("estimates_aged", counted),
     )
 
 
-def _count_moves(engine: Engine, statuses: Table, cells: Table) -> pl.DataFrame:
-    """Changes of citizenship of persons resident at the end of the day before: in and out.
+def _as(columns: Mapping[str, str]) -> str:
+    return _also(f"{column} AS {name}" for name, column in columns.items())
 
-    A move comes before the other events of its day, because those are counted in the cell of their day.
-    """
-    moves = engine.collect(
-        """
-        SELECT s.rule, s.policy, CAST(YEAR(c.valid_from) AS INTEGER) AS year, c.sex,
-               c.citizenship_before, c.citizenship, COUNT(*) AS n
-        FROM statuses s
-        JOIN cells c ON c.person_id = s.person_id AND s.from_date < c.valid_from AND c.valid_from <= s.to_date
-        WHERE s.status = 'resident' AND c.citizenship_before <> c.citizenship
-        GROUP BY s.rule, s.policy, YEAR(c.valid_from), c.sex, c.citizenship_before, c.citizenship
-        """,
-        statuses=statuses,
-        cells=cells,
-    )
-    into = moves.with_columns(term=pl.lit("moves"))
-    out_of = into.with_columns(citizenship="citizenship_before", n=-pl.col("n"))
-    return pl.concat([into, out_of]).select("rule", "policy", "year", "term", "sex", "citizenship", "n")
+
+def _also(columns: Iterable[str]) -> str:
+    """SQL: columns that follow others; there may be none."""
+    return "".join(f", {column}" for column in columns)
+
+
+def _none_of(terms: tuple[str, ...]) -> str:
+    return ", ".join(f"CAST(0 AS BIGINT) AS {term}" for term in terms)

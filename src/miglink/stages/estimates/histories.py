@@ -1,4 +1,4 @@
-"""The histories that are counted: each status with the one before it, each citizenship with its days."""
+"""The statuses that are counted, each with the one before it, and whether they agree with the migrations."""
 
 from miglink.engine import Engine, Table
 from miglink.errors import ResultError
@@ -26,75 +26,6 @@ def find_statuses(engine: Engine, residence: Table, persons: Table) -> Table:
         """,
         residence=residence,
         persons=persons,
-    )
-
-
-def find_cells(engine: Engine, persons: Table, person_traits: Table) -> Table:
-    """Sex and citizenship of every person on every day: rows that follow one another without gap or overlap.
-
-    A citizenship holds until the next begins, or until its valid_to where that is earlier; XXX stands for
-    unknown. Most persons have one citizenship only, so the few changes are put in order apart.
-    """
-    changes = _find_changes(engine, person_traits)
-    first = engine.step(
-        "estimates_first_cells",
-        """
-        SELECT p.person_id, COALESCE(p.sex, 'unknown') AS sex, COALESCE(t.value, 'XXX') AS citizenship,
-               COALESCE(c.valid_to, DATE '9999-12-31') AS valid_to
-        FROM persons p
-        LEFT JOIN person_traits t
-          ON t.person_id = p.person_id AND t.trait = 'citizenship' AND t.valid_from = DATE '0001-01-01'
-        LEFT JOIN (SELECT person_id, MIN(valid_from) AS valid_to FROM changes GROUP BY person_id) AS c
-          ON c.person_id = p.person_id
-        """,
-        persons=persons,
-        person_traits=person_traits,
-        changes=changes,
-    )
-    later = engine.step(
-        "estimates_later_cells",
-        """
-        SELECT c.person_id, f.sex, c.citizenship,
-               COALESCE(LAG(c.citizenship) OVER history, f.citizenship) AS citizenship_before,
-               c.valid_from,
-               LEAD(c.valid_from, 1, DATE '9999-12-31') OVER history AS valid_to
-        FROM changes c JOIN first_cells f ON f.person_id = c.person_id
-        WINDOW history AS (PARTITION BY c.person_id ORDER BY c.valid_from)
-        """,
-        changes=changes,
-        first_cells=first,
-    )
-    return engine.step(
-        "estimates_cells",
-        """
-        SELECT person_id, sex, citizenship, CAST(NULL AS VARCHAR) AS citizenship_before,
-               DATE '0001-01-01' AS valid_from, valid_to
-        FROM first_cells
-        UNION ALL
-        SELECT person_id, sex, citizenship, citizenship_before, valid_from, valid_to FROM later_cells
-        """,
-        first_cells=first,
-        later_cells=later,
-    )
-
-
-def _find_changes(engine: Engine, person_traits: Table) -> Table:
-    """The days after the first on which a citizenship begins, or ends without another that follows."""
-    return engine.step(
-        "estimates_citizenship_changes",
-        """
-        SELECT person_id, valid_from, value AS citizenship
-        FROM person_traits
-        WHERE trait = 'citizenship' AND valid_from > DATE '0001-01-01'
-        UNION ALL
-        SELECT e.person_id, e.valid_to AS valid_from, 'XXX' AS citizenship
-        FROM person_traits e
-        LEFT JOIN person_traits n
-          ON n.person_id = e.person_id AND n.trait = e.trait
-         AND n.valid_from > e.valid_from AND n.valid_from <= e.valid_to
-        WHERE e.trait = 'citizenship' AND e.valid_to IS NOT NULL AND n.person_id IS NULL
-        """,
-        person_traits=person_traits,
     )
 
 

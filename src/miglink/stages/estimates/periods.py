@@ -1,4 +1,4 @@
-"""The reference dates, months and years that an observation covers whole."""
+"""The reference dates, months, quarters and years that an observation covers whole."""
 
 from collections.abc import Collection
 from datetime import date, timedelta
@@ -20,7 +20,7 @@ def reference_dates(period: Period) -> pl.DataFrame:
 
 
 def flow_periods(period: Period, kinds: Collection[str]) -> pl.DataFrame:
-    """The months and years (those of the kinds asked for) that lie wholly in the observation."""
+    """The months, quarters and years (those of the kinds asked for) that lie wholly in the observation."""
     months = pl.date_range(period.from_date.replace(day=1), period.to_date, "1mo", eager=True)
     first_date = pl.col("first_date")
     of_months = pl.DataFrame({"first_date": months}).select(
@@ -35,12 +35,24 @@ def flow_periods(period: Period, kinds: Collection[str]) -> pl.DataFrame:
         last_date=pl.date(first_date.dt.year(), 12, 31),
         kind=pl.lit("year"),
     )
+    quarter = first_date.dt.truncate("1q")
+    of_quarters = of_months.select(quarter.unique(maintain_order=True)).select(
+        "first_date",
+        period=quarter_name(first_date.dt.year(), first_date.dt.month()),
+        last_date=first_date.dt.offset_by("2mo").dt.month_end(),
+        kind=pl.lit("quarter"),
+    )
     return (
-        pl.concat([of_years, of_months])
+        pl.concat([of_years, of_quarters, of_months])
         .filter(
             first_date >= period.from_date,
             pl.col("last_date") <= period.to_date,
             pl.col("kind").is_in(list(kinds)),
         )
-        .select("period", "last_date")
+        .select("period", "last_date", "kind")
     )
+
+
+def quarter_name(year: pl.Expr, month: pl.Expr) -> pl.Expr:
+    """The quarter that holds a month: 2019-Q1."""
+    return pl.format("{}-Q{}", year, (month + 2) // 3)

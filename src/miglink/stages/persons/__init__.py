@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from miglink.config.stages import Period, PersonsSettings
-from miglink.engine import Engine, Table
+from miglink.engine import Engine, Table, identifier
 from miglink.stages.persons.clusters import connected_components, constrained_clusters, exclusive_values
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
@@ -34,11 +34,16 @@ class Persons:
 
 @dataclass(frozen=True)
 class Country:
-    """The country as the run sees it; `current_sources` hold at most one record that has not ended for each person."""
+    """The country as the run sees it.
+
+    current_sources: they hold at most one record that has not ended for each person.
+    traits: the further columns of records that are traits of persons.
+    """
 
     alpha_3: str
     period: Period
     current_sources: tuple[str, ...]
+    traits: tuple[str, ...] = ()
 
 
 def find_persons(
@@ -97,11 +102,12 @@ def _describe(
         record_identities=linked.record_identities,
         identity_persons=identity_persons,
     )
+    further = "".join(f", r.{identifier(name)}" for name in country.traits)
     person_records = engine.step(
         "persons_records",
-        """SELECT p.person_id, i.identity_id, r.source, r.kind, r.record_date, r.birth_date, r.birth_date_precision,
+        f"""SELECT p.person_id, i.identity_id, r.source, r.kind, r.record_date, r.birth_date, r.birth_date_precision,
                r.sex, r.citizenship, r.citizenship_2, r.birth_country, r.person_number, r.region, r.crossed_date,
-               r.ended_date, r.reason, r.end_reason, r.event_date, r.mother_person_number
+               r.ended_date, r.reason, r.end_reason, r.event_date, r.mother_person_number{further}
         FROM records r JOIN record_identities i ON i.source = r.source AND i.record_id = r.record_id
         JOIN identity_persons p ON p.identity_id = i.identity_id""",
         records=linked.records,
@@ -110,7 +116,7 @@ def _describe(
     )
     facts = {"person_records": person_records}
     persons = collect_persons(engine, facts | known, country.period.from_date)
-    traits = collect_traits(engine, facts, country.alpha_3)
+    traits = collect_traits(engine, facts, country.alpha_3, country.traits)
     conflicts = collect_conflicts(engine, facts | constraints | {"persons": persons})
     draws = engine.query(
         "person_draws",

@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from miglink.engine import Engine, Table
+from miglink.engine import Engine, Table, identifier, text_literal
 
 
 def collect_persons(engine: Engine, inputs: dict[str, Table], period_start: date) -> Table:
@@ -74,12 +74,15 @@ def _most_frequent(column: str, first: str = "") -> str:
         WHERE rank = 1"""
 
 
-def collect_traits(engine: Engine, inputs: dict[str, Table], reporting_country: str) -> Table:
-    """Give the table person_traits: citizenship and region, each from the day it was first seen.
+def collect_traits(
+    engine: Engine, inputs: dict[str, Table], reporting_country: str, further_columns: tuple[str, ...] = ()
+) -> Table:
+    """Give the table person_traits: citizenship, region and further columns, each from the day it was first seen.
 
     Citizenship: a person who holds that of the reporting country counts as national from the first record that says so
     (a single record of a source of crossings alone is not believed); before, and for all others, the most frequent
-    citizenship stands. Region: the register's, from one registration to the next.
+    citizenship stands. Region: the register's, from one registration to the next. A further column: what any record
+    states, until another states otherwise; of several on one day the most frequent, ties to the smaller value.
     Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first).
     """
     national = f"'{reporting_country}'"
@@ -109,18 +112,11 @@ def collect_traits(engine: Engine, inputs: dict[str, Table], reporting_country: 
             SELECT n.person_id, {national}, CASE WHEN o.person_id IS NULL OR n.since <= o.since
                                              THEN DATE '0001-01-01' ELSE n.since END, n.source
             FROM nationals n LEFT JOIN first_other o ON o.person_id = n.person_id),
-        regions AS (
-            SELECT person_id, region AS value, record_date, min(source) AS source, row_number() OVER (
-                PARTITION BY person_id, record_date ORDER BY region) AS rank
-            FROM person_records WHERE kind = 'register' AND region IS NOT NULL GROUP BY person_id, region, record_date),
-        moves AS (
-            SELECT person_id, value, record_date, source,
-                   lag(value) OVER (PARTITION BY person_id ORDER BY record_date) AS value_before
-            FROM regions WHERE rank = 1),
+        {_moves(further_columns)},
         traits AS (
             SELECT person_id, 'citizenship' AS trait, value, valid_from, source FROM citizenships
             UNION ALL
-            SELECT person_id, 'region', value,
+            SELECT person_id, trait, value,
                    CASE WHEN value_before IS NULL THEN DATE '0001-01-01' ELSE record_date END, source
             FROM moves WHERE value_before IS NULL OR value_before <> value)
         SELECT person_id, trait, valid_from, value,
@@ -128,6 +124,28 @@ def collect_traits(engine: Engine, inputs: dict[str, Table], reporting_country: 
         FROM traits""",
         **inputs,
     )
+
+
+def _moves(further_columns: tuple[str, ...]) -> str:
+    """SQL: `moves`, each value of region and the further columns with its first day and the value before."""
+    stated = "".join(
+        f""" UNION ALL
+            SELECT person_id, {text_literal(name)}, {identifier(name)}, coalesce(record_date, DATE '0001-01-01'), source
+            FROM person_records WHERE {identifier(name)} IS NOT NULL"""
+        for name in further_columns
+    )
+    return f"""stated AS (
+            SELECT person_id, 'region' AS trait, region AS value, record_date, source
+            FROM person_records WHERE kind = 'register' AND region IS NOT NULL{stated}),
+        of_days AS (
+            SELECT person_id, trait, value, record_date, min(source) AS source, row_number() OVER (
+                PARTITION BY person_id, trait, record_date
+                ORDER BY CASE WHEN trait = 'region' THEN 0 ELSE -count(*) END, value) AS rank
+            FROM stated GROUP BY person_id, trait, value, record_date),
+        moves AS (
+            SELECT person_id, trait, value, record_date, source,
+                   lag(value) OVER (PARTITION BY person_id, trait ORDER BY record_date) AS value_before
+            FROM of_days WHERE rank = 1)"""
 
 
 def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:

@@ -7,6 +7,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from miglink.engine import Table
+from miglink.tables.contract import DIMENSIONS
 
 _PROVISIONAL = "p"
 _COVERAGE = {
@@ -28,7 +29,7 @@ _TERMS = {
 
 def render_summary(stocks: Table, flows: Table, accounts: Table) -> Group:
     """For each rule and policy: migration and stock by year, and the accounts of the last final year."""
-    stock, flow, account = (pl.read_parquet(table.path) for table in (stocks, flows, accounts))
+    stock, flow, account = (_read(table) for table in (stocks, flows, accounts))
     years = flow.filter(pl.col("period").str.len_chars() == 4)
     strata = (
         pl.concat([stock.select("rule", "policy"), years.select("rule", "policy")])
@@ -46,6 +47,12 @@ def render_summary(stocks: Table, flows: Table, accounts: Table) -> Group:
             cells = account.filter(rule=rule, policy=policy, period=final)
             shown.append(_by_cell(rule, policy, str(final), cells))
     return Group(*shown) if shown else Group(Text("There is nothing to count: no person has a status."))
+
+
+def _read(table: Table) -> pl.DataFrame:
+    """The rows by sex and citizenship group and their totals, without every other breakdown."""
+    others = [name for name in DIMENSIONS if name not in ("sex", "citizenship_group")]
+    return pl.read_parquet(table.path).filter(pl.all_horizontal(pl.col(*others) == "total")).drop(others)
 
 
 def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -> Grid:

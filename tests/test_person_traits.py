@@ -1,0 +1,58 @@
+"""Stage 4: regions and further columns of persons, each value from the day on which it was first stated."""
+
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from miglink.engine import Engine
+from miglink.stages.persons.facts import collect_traits
+
+SCHEMA = dict.fromkeys(
+    ("person_id", "source", "kind", "region", "education", "citizenship", "citizenship_2"), pl.String
+)
+
+
+def traits(engine: Engine, *records: dict[str, Any]) -> list[tuple[Any, ...]]:
+    seen = pl.DataFrame(list(records), schema=SCHEMA | {"record_date": pl.Date})
+    table = collect_traits(engine, {"person_records": engine.frame("seen", seen)}, "NZL", ("education",))
+    return engine.collect(
+        "SELECT person_id, trait, value, valid_from, valid_to, source FROM t", t=table
+    ).rows()
+
+
+def record(person: str, source: str, year: int | None, **values: str) -> dict[str, Any]:
+    day = {"record_date": date(year, 1, 1)} if year else {}
+    return {"person_id": person, "source": source, "kind": source} | day | values
+
+
+START = date(1, 1, 1)
+
+
+def test_a_further_column_comes_from_any_record_and_a_region_from_the_register(engine: Engine) -> None:
+    found = traits(
+        engine,
+        record("a", "register", 2015, region="north"),
+        record("a", "people", 2017, region="south", education="school"),
+        record("a", "activity", 2018, education="school"),
+        record("a", "people", 2020, education="university"),
+    )
+    assert found == [
+        ("a", "education", "school", START, date(2020, 1, 1), "people"),
+        ("a", "education", "university", date(2020, 1, 1), None, "people"),
+        ("a", "region", "north", START, None, "register"),
+    ]
+
+
+def test_values_of_one_day(engine: Engine) -> None:
+    found = traits(
+        engine,
+        *(record("a", source, 2015, education="university") for source in ("people", "activity")),
+        record("a", "permits", 2015, education="school"),
+        *(record("b", "people", None, education=value) for value in ("university", "school")),
+    )
+    # The most frequent stands; of two stated once, the smaller. An undated record speaks of all time.
+    assert found == [
+        ("a", "education", "university", START, None, "activity"),
+        ("b", "education", "school", START, None, "people"),
+    ]
