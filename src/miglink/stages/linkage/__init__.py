@@ -1,21 +1,28 @@
 """Linkage: which identities are probably the same person."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from miglink.config.stages import LinkageSettings
 from miglink.engine import Engine, Table, text_literal
-from miglink.stages.linkage.blocking import Block, choose_blocks
-from miglink.stages.linkage.comparisons import (
-    Comparison,
-    both_sides_sql,
-    choose_comparisons,
-    label_sql,
-    prepare_identities,
-)
-from miglink.stages.linkage.frequencies import count_frequencies, frequency_columns
-from miglink.stages.linkage.training import Model, open_linker, save_model, train
+from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks, count_pairs
+from miglink.stages.linkage.comparisons import check_settings, choose_comparisons
+from miglink.stages.linkage.frequencies import count_frequencies
+from miglink.stages.linkage.keys import prepare_identities
+from miglink.stages.linkage.levels import Comparison, both_sides_sql, frequency_columns, label_sql
+from miglink.stages.linkage.model import Model, check_model, read_model, save_model
+from miglink.stages.linkage.training import blocking_entries, open_linker, train
+
+__all__ = [
+    "Identified",
+    "check_settings",
+    "choose_blocks",
+    "choose_comparisons",
+    "count_pairs",
+    "link",
+    "prepare_identities",
+]
 
 # A bound pair is certain: its weight only has to be above every weight that a model gives.
 _BOUND_WEIGHT = 1000.0
@@ -37,25 +44,45 @@ def link(
     further_columns: tuple[str, ...],
     model_path: Path,
 ) -> Table:
-    """Train a Fellegi–Sunter model on the identities and score the pairs that the blocking rules propose.
+    """Score the pairs that the blocking rules propose, with a Fellegi–Sunter model trained on them or an earlier one.
 
-    Reads: identities, record_identities, judgements.
+    Reads: identities, record_identities, judgements; with `linkage.model` an earlier model.json.
     Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match; also the pairs
     that a judgement or a source already linked binds. Writes model.json.
     Units: match_weight is log2 of the posterior odds; p_match a probability; both rounded to six decimals.
-    Errors: ConfigError if a comparison names a field that does not exist.
+    Errors: ConfigError if a comparison or blocking rule names what does not exist, if the rules propose more pairs than
+    max_pairs, or if the earlier model does not fit the configuration.
     Source: Fellegi and Sunter 1969; Splink 5.
     """
+    check_settings(settings, further_columns)
+    earlier = read_model(settings.model) if settings.model is not None else None
+    if earlier is not None and settings.comparisons is None:
+        # What the data allow may be another choice than in the earlier run: the model says what it compares.
+        settings = settings.model_copy(update={"comparisons": earlier.asked})
     prepared = prepare_identities(engine, identified.identities)
     comparisons = choose_comparisons(engine, prepared, settings, further_columns)
+    if earlier is not None:
+        check_model(earlier, comparisons)
     blocks = choose_blocks(comparisons, settings)
     bound = _bound_pairs(engine, prepared, identified)
+    n_pairs = check_pairs(engine, prepared, blocks, settings.max_pairs)
     if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
-    model = train(engine, prepared, comparisons, blocks, settings)
-    save_model(model_path, model, settings.seed)
+    model = (
+        train(engine, prepared, comparisons, (blocks, n_pairs), settings)
+        if earlier is None
+        else _reuse(earlier, blocks, engine.count(prepared))
+    )
+    save_model(model_path, model, comparisons, settings.seed)
     scored = _score(engine, prepared, (comparisons, blocks), model, settings.keep_p_match)
     return _collect_links(engine, prepared, comparisons, scored, bound)
+
+
+def _reuse(earlier: Model, blocks: Sequence[Block], n_identities: int) -> Model:
+    """An earlier model with the blocking rules of this run; how it came about is kept."""
+    settings = {**earlier.settings, "blocking_rules_to_generate_predictions": blocking_entries(blocks)}
+    step = {"step": "reused", "trained_on_identities": earlier.n_identities, "n_identities": n_identities}
+    return replace(earlier, settings=settings, history=[*earlier.history, step])
 
 
 def _score(

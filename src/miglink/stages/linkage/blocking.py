@@ -2,9 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
 
 from miglink.config.stages import LinkageSettings
-from miglink.stages.linkage.comparisons import Comparison
+from miglink.engine import Engine, Table, text_literal
+from miglink.errors import ConfigError
+from miglink.stages.linkage.levels import Comparison
 
 
 @dataclass(frozen=True)
@@ -55,14 +60,7 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
         blocks.append(Block(("name_words",)))
     if {"document", "birth_date"} <= fields:
         blocks += [Block(columns) for columns in _DOCUMENT_AND_DATE]
-    # A further field of many values (a street, a postcode) opens routes of its own, each narrowed by another field.
-    further = [
-        comparison.field for comparison in comparisons if comparison.is_further and comparison.sampled_within
-    ]
-    narrowing = ["surname_start", "given_names_start"] * ("name" in fields) + ["birth_year"] * (
-        "birth_date" in fields
-    )
-    return blocks + [Block((field, other)) for field in further for other in narrowing]
+    return blocks + [Block(route) for comparison in comparisons for route in comparison.routes]
 
 
 def training_blocks(blocks: Sequence[Block]) -> list[Block]:
@@ -75,3 +73,46 @@ def training_blocks(blocks: Sequence[Block]) -> list[Block]:
     )
     chosen = [block for block in blocks if block.columns in wanted]
     return chosen or list(blocks)
+
+
+def count_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block]) -> pl.DataFrame:
+    """Count the pairs that each blocking rule proposes, exactly and without making one of them.
+
+    Reads: the prepared identities.
+    Gives: rule, n_pairs (pairs of two identities, also those that another rule proposes too), largest_block (its
+    number of identities); a row for each rule, in their order.
+    Units: n identities that share a key are n(n − 1)/2 pairs.
+    """
+    schema: dict[str, Any] = {"rule": pl.String, "n_pairs": pl.Int64, "largest_block": pl.Int64}
+    counts = [
+        f"""SELECT {index} AS place, {text_literal(block.name)} AS rule,
+               CAST(coalesce(sum(size * (size - 1) / 2), 0) AS BIGINT) AS n_pairs,
+               CAST(coalesce(max(size), 0) AS BIGINT) AS largest_block
+        FROM (SELECT CAST(count(*) AS DOUBLE) AS size FROM prepared
+              WHERE {" AND ".join(f"{column} IS NOT NULL" for column in block.columns)}
+              GROUP BY {", ".join(block.columns)})"""
+        for index, block in enumerate(blocks)
+    ]
+    if not counts:
+        return pl.DataFrame(schema=schema)
+    found = engine.collect(f"SELECT * FROM ({' UNION ALL '.join(counts)}) ORDER BY place", prepared=prepared)
+    return found.drop("place")
+
+
+def check_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block], most: int) -> int:
+    """Give the number of pairs that the rules propose, if it is at most `most`.
+
+    Errors: ConfigError that names the widest rule, its pairs, the size of its largest block, and what to do.
+    """
+    counted = count_pairs(engine, prepared, blocks)
+    n_pairs = int(counted["n_pairs"].sum())
+    if n_pairs <= most:
+        return n_pairs
+    (widest,) = counted.sort("n_pairs", descending=True, maintain_order=True).head(1).to_dicts()
+    raise ConfigError(
+        f"linkage: the blocking rules propose {n_pairs:,} pairs, more than linkage.max_pairs ({most:,}). "
+        f"The widest is `{widest['rule']}` with {widest['n_pairs']:,} pairs; its largest block holds "
+        f"{widest['largest_block']:,} identities that share one key. A key shared by so many is mostly a default "
+        "value: name that value in `missing` of the column under `sources`, so that it counts as not known; or add "
+        "a column to the rule under `linkage.blocking`; or, if so many pairs are meant, raise `linkage.max_pairs`"
+    )

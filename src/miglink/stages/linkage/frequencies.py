@@ -1,16 +1,6 @@
 """How common a value is among persons, for values whose agreement says more the rarer they are."""
 
-from collections.abc import Sequence
-
 from miglink.engine import Engine, Table
-from miglink.stages.linkage.comparisons import Comparison
-
-
-def frequency_columns(comparisons: Sequence[Comparison]) -> list[str]:
-    """The columns whose frequency some level uses."""
-    return sorted(
-        {level.frequency for comparison in comparisons for level in comparison.levels if level.frequency}
-    )
 
 
 def count_frequencies(engine: Engine, identities: Table, column: str) -> Table:

@@ -9,12 +9,23 @@ from numpy.typing import NDArray
 
 from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block
-from miglink.stages.linkage.comparisons import Comparison, both_sides_sql, level_sql
+from miglink.stages.linkage.levels import Comparison, both_sides_sql, level_sql
 
 # Records of one identity beyond this number say little more about how fields agree within a person.
 _MOST_REPEATS = 5
+# Of more blocked pairs than this one in so many is counted: their patterns are known well enough, and memory is kept.
+MOST_BLOCKED_PAIRS = 100_000_000
 # Fewer matches than this that agree on an identifier say too little about a level.
 _FEWEST_ANCHORED = 200
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How pairs are sampled: the number of random pairs, the seed, and of how many blocked pairs one is counted."""
+
+    n_pairs: int
+    seed: int
+    one_in: int = 1
 
 
 @dataclass(frozen=True)
@@ -40,20 +51,22 @@ def count_patterns(
     identities: Table,
     comparisons: Sequence[Comparison],
     blocks: Sequence[Block],
-    sample: tuple[int, int],
+    sample: Sample,
 ) -> Patterns:
     """Count the patterns of all pairs: blocked pairs in full, the others from a random sample that is weighted up.
 
-    `sample` is the number of random pairs and the seed. Nearly all matches are among the blocked pairs and nearly all
+    Nearly all matches are among the blocked pairs and nearly all
     other pairs are not, so that neither m nor u carries the selection of a block. Pairs outside the blocks that share a
     name or a date are too rare for a random sample of a large file, so they are sampled within that name or date
     (strata), and the random sample stands for the pairs that share none. Pairs of records are counted beside pairs of
     identities: n_l × n_r, at most 5 each.
     """
-    n_pairs, seed = sample
-    blocked = engine.step("linkage_blocked_pairs", blocked_pairs_sql(blocks), identities=identities)
+    n_pairs, seed, one_in = sample.n_pairs, sample.seed, sample.one_in
+    blocked = engine.step("linkage_blocked_pairs", blocked_pairs_sql(blocks, one_in), identities=identities)
     weights = f"least(n_records_l, {_MOST_REPEATS}) * least(n_records_r, {_MOST_REPEATS})"
-    in_blocks = _count(engine, identities, blocked, comparisons, ("1", weights, "true"))
+    in_blocks = _count(
+        engine, identities, blocked, comparisons, (str(one_in), f"{one_in} * {weights}", "true")
+    )
     seen = [f"NOT {block.pair_condition()}" for block in blocks]
     strata = []
     for key in dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within):
@@ -67,7 +80,7 @@ def count_patterns(
     n = engine.count(identities)
     sampled = engine.step("linkage_random_pairs", _random_pairs_sql(n, n_pairs, seed), identities=identities)
     rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)))
-    n_known = engine.count(blocked) + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
+    n_known = one_in * engine.count(blocked) + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
     share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
     rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
     outside = pl.concat([*strata, rest])
@@ -95,11 +108,15 @@ def count_patterns(
     )
 
 
-def blocked_pairs_sql(blocks: Sequence[Block]) -> str:
-    """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r."""
+def blocked_pairs_sql(blocks: Sequence[Block], one_in: int = 1) -> str:
+    """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r; or one in so many of them.
+
+    A pair is drawn by its two ids, so that every rule draws the same; ids follow a hash, so that none is preferred.
+    """
+    drawn = f" AND (l.unique_id * 7919 + r.unique_id * 104729) % {one_in} = 0" if one_in > 1 else ""
     return " UNION ".join(
         f"""SELECT l.unique_id AS unique_id_l, r.unique_id AS unique_id_r
-        FROM identities l JOIN identities r ON {block.condition()} AND l.unique_id < r.unique_id"""
+        FROM identities l JOIN identities r ON {block.condition()} AND l.unique_id < r.unique_id{drawn}"""
         for block in blocks
     )
 

@@ -11,14 +11,16 @@ _LETTERS, _CLASSES = "CGHQZDVWAEIOUYJ", "KKKKSTFF"
 _KEPT = "KSTFBPMNLR"
 
 
-def sound_sql(name: str) -> str:
+def sound_sql(name: str, keep_spaces: bool = False) -> str:
     """SQL for the consonants of a name in A-Z by class, doubled ones once; empty where it has none.
 
     OLEKSANDR and ALEXANDER, SERHII and SERGEY, MOHAMMED and MUHAMAD, IVANOV and IVANOFF have the same; so have some
     names that are different, which the frequency of the value allows for.
     """
     # An H that ends a word is not spoken: AMINAH, AMINA.
-    sound = f"replace(regexp_replace({name}, 'H( |$)', '\\1', 'g'), ' ', '')"
+    sound = f"regexp_replace({name}, 'H( |$)', '\\1', 'g')"
+    if not keep_spaces:
+        sound = f"replace({sound}, ' ', '')"
     for letters, one in _TOGETHER:
         sound = f"replace({sound}, '{letters}', '{one}')"
     sound = f"translate({sound}, '{_LETTERS}', '{_CLASSES}')"

@@ -3,8 +3,6 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,20 +10,24 @@ import numpy as np
 from miglink.config.stages import LinkageSettings
 from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block, training_blocks
-from miglink.stages.linkage.comparisons import Comparison, splink_comparison
-from miglink.stages.linkage.patterns import Mixture, Patterns, count_patterns, fit_mixture
+from miglink.stages.linkage.levels import Comparison, splink_comparison
+from miglink.stages.linkage.model import Model
+from miglink.stages.linkage.patterns import (
+    MOST_BLOCKED_PAIRS,
+    Mixture,
+    Patterns,
+    Sample,
+    count_patterns,
+    fit_mixture,
+)
 
 # A field tells who somebody is if two random persons agree on it less often than this.
 _TELLING = 0.01
 
 
-@dataclass(frozen=True)
-class Model:
-    """A trained model: Splink's settings with every m and u, and how they came about."""
-
-    settings: dict[str, Any]
-    history: list[dict[str, Any]]
-    n_identities: int
+def blocking_entries(blocks: Sequence[Block]) -> list[dict[str, str]]:
+    """The blocking rules in the form of Splink's settings."""
+    return [{"blocking_rule": block.condition()} for block in blocks]
 
 
 def splink_settings(comparisons: Sequence[Comparison], blocks: Sequence[Block]) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def splink_settings(comparisons: Sequence[Comparison], blocks: Sequence[Block]) 
         "link_type": "dedupe_only",
         "unique_id_column_name": "unique_id",
         "comparisons": [splink_comparison(comparison) for comparison in comparisons],
-        "blocking_rules_to_generate_predictions": [{"blocking_rule": block.condition()} for block in blocks],
+        "blocking_rules_to_generate_predictions": blocking_entries(blocks),
         "probability_two_random_records_match": 1e-4,
         "retain_matching_columns": False,
         "retain_intermediate_calculation_columns": False,
@@ -47,22 +49,23 @@ def train(
     engine: Engine,
     identities: Table,
     comparisons: Sequence[Comparison],
-    blocks: Sequence[Block],
+    blocked: tuple[Sequence[Block], int],
     settings: LinkageSettings,
 ) -> Model:
     """Estimate m by EM in several blocks and u from random pairs with Splink, then correct both.
 
     Splink takes u from random pairs as if none were a match, and m from pairs that a block has selected. With several
     identities a person the first is badly wrong for fields that identify (linkage of event data), so both are refitted
-    to the patterns of the whole space of pairs, starting from Splink's values. A training block that fails is left out
+    to the patterns of the whole space of pairs, starting from Splink's values. `blocked` is the blocking rules and how
+    many pairs they propose; of very many, one in so many is enough. A training block that fails is left out
     and recorded; if all fail, the refit starts from plain values.
     Source: Fellegi and Sunter 1969; Splink 5 (training); Winkler 1988.
     """
+    blocks, n_blocked = blocked
     plain = splink_settings(comparisons, blocks)
     trained, history = _train_with_splink(engine, identities, plain, training_blocks(blocks), settings)
-    patterns = count_patterns(
-        engine, identities, comparisons, blocks, (settings.training_pairs, settings.seed)
-    )
+    sample = Sample(settings.training_pairs, settings.seed, one_in=-(-n_blocked // MOST_BLOCKED_PAIRS) or 1)
+    patterns = count_patterns(engine, identities, comparisons, blocks, sample)
     start = _start(trained, comparisons, patterns)
     fitted = fit_mixture(patterns, start)
     history.append(
@@ -72,9 +75,11 @@ def train(
             "has_converged": fitted.has_converged,
             "log_likelihood_per_pair": float(f"{fitted.log_likelihood:.9g}"),
             "patterns": int(patterns.levels.shape[0]),
+            "blocked_pairs_one_in": sample.one_in,
         }
     )
-    return Model(_with_parameters(plain, fitted), history, engine.count(identities))
+    asked = tuple(comparison.asked for comparison in comparisons if comparison.asked is not None)
+    return Model(_with_parameters(plain, fitted), asked, history, engine.count(identities))
 
 
 def _train_with_splink(
@@ -180,16 +185,3 @@ def _with_parameters(plain: dict[str, Any], fitted: Mixture) -> dict[str, Any]:
         for level, m_level, u_level in zip(levels, m, u, strict=True):
             level["m_probability"], level["u_probability"] = float(f"{m_level:.9g}"), float(f"{u_level:.9g}")
     return settings
-
-
-def save_model(path: Path, model: Model, seed: int) -> None:
-    """Write model.json: what re-scoring needs and how the parameters came about."""
-    text = {
-        "settings": model.settings,
-        "n_identities": model.n_identities,
-        "seed": seed,
-        "history": model.history,
-    }
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(text, indent=1, sort_keys=True), encoding="utf-8")
-    part.replace(path)

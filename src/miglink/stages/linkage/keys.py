@@ -1,0 +1,169 @@
+"""The keys of identities that comparisons and blocking rules use."""
+
+import unicodedata
+from collections.abc import Sequence
+
+import polars as pl
+
+from miglink.codes import ascii_characters, particles
+from miglink.engine import Engine, Table
+from miglink.stages.linkage.sounds import sound_sql
+from miglink.tables import IDENTIFYING, TABLES
+
+# The columns of prepared identities beyond those of the table identities.
+STANDARD_KEYS = (
+    "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_spaced", "name_words",
+    "birth_iso", "document_folded", "name_key", "surname_core", "name_sound", "surname_first", "birth_day_iso",
+    "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start",
+)  # fmt: skip
+# What each further column gets, after its name; `_list` is a list of words, `_quantity` a number, the others text.
+FURTHER_KEYS = (
+    "_text", "_key", "_half", "_words", "_letters", "_numbers", "_list", "_sound", "_iso", "_year", "_month_day",
+    "_swapped", "_quantity",
+)  # fmt: skip
+_NOT_BLOCKED_ON = ("_list", "_quantity")
+_NOT_ASCII = r"[^\x00-\x7F]"
+
+
+def prepare_identities(engine: Engine, identities: Table) -> Table:
+    """Give each identity an integer id and the keys that comparisons and blocking use.
+
+    Keys: names without spaces (`_key`), without particles (`_core`), all words of the name in alphabetical order
+    (`name_words`), dates as ISO text (`birth_iso`), documents with letters and digits that are misread for one another
+    made equal (`document_folded`), the consonants of surname and given names (`name_sound`). A further column `x` keeps
+    its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces), `x_key` (the same without
+    spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters` and `x_numbers` (the words
+    that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`, `x_year`, `x_month_day`,
+    `x_quantity`.
+    """
+    words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
+    return engine.step(
+        "linkage_identities",
+        f"""WITH keyed AS (
+            SELECT *, replace(surname_ascii, ' ', '') AS surname_key,
+                   replace(given_names_ascii, ' ', '') AS given_names_key,
+                   replace(surname_icao, ' ', '') AS surname_icao_key,
+                   replace(given_names_icao, ' ', '') AS given_names_icao_key,
+                   {_without("surname_ascii", words)} AS surname_spaced,
+                   nullif(array_to_string(list_sort(string_split(
+                       concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
+                   CAST(birth_date AS VARCHAR) AS birth_iso,
+                   translate(document_number, 'OQIBSZ', '001852') AS document_folded
+            FROM identities)
+        SELECT row_number() OVER (ORDER BY identity_id) AS unique_id, *,
+               concat(surname_key, given_names_key) AS name_key, replace(surname_spaced, ' ', '') AS surname_core,
+               nullif({sound_sql("surname_spaced")} || ' ' || {sound_sql("given_names_ascii")}, ' ') AS name_sound,
+               split_part(surname_ascii, ' ', 1) AS surname_first,
+               CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
+               substring(birth_iso, 1, 4) AS birth_year,
+               CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
+               substring(birth_iso, 1, 5) || substring(birth_iso, 9, 2) || '-' || substring(birth_iso, 6, 2)
+                   AS birth_swapped,
+               substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start
+        FROM keyed""",
+        identities=_with_further_keys(engine, identities),
+    )
+
+
+def block_columns(further_columns: Sequence[str]) -> list[str]:
+    """The columns that a blocking rule may name."""
+    keys = [key for key in FURTHER_KEYS if key not in _NOT_BLOCKED_ON]
+    own = [name for column in further_columns for name in (column, *(column + key for key in keys))]
+    return [*(column.name for column in IDENTIFYING), *STANDARD_KEYS, *own]
+
+
+def clashing_columns(further_columns: Sequence[str]) -> list[str]:
+    """The further columns whose name, or the name of one of whose keys, stands for something else already."""
+    tables = (TABLES["records"], TABLES["identities"])
+    taken = {"unique_id", "name", "document", *STANDARD_KEYS}
+    taken |= {column.name for table in tables for column in table.columns}
+    clashing = [name for name in further_columns if taken & {name, *(name + key for key in FURTHER_KEYS)}]
+    keys = {name + key: name for name in further_columns for key in FURTHER_KEYS}
+    return [*clashing, *(name for name in further_columns if name in keys and name not in clashing)]
+
+
+def _without(name: str, words: str) -> str:
+    """A name without its particles; the whole of it where nothing else is left."""
+    without = f"trim(regexp_replace((' ' || {name} || ' '), '( ({words}))+ ', ' ', 'g'))"
+    return f"coalesce(nullif({without}, ''), {name})"
+
+
+def _with_further_keys(engine: Engine, identities: Table) -> Table:
+    """The identities with the keys of their further columns; as they are where they have none."""
+    described = engine.collect("SELECT * FROM identities LIMIT 0", identities=identities)
+    standard = {column.name for column in TABLES["identities"].columns}
+    further = [column for column in described.columns if column not in standard]
+    if not further:
+        return identities
+    # The texts first, then what is made of them, for an alias cannot be used beside its own definition everywhere.
+    joins = " ".join(f"LEFT JOIN plain AS p_{c} ON p_{c}.value = i.{c}" for c in further)
+    texts = ", ".join(f"{_text_sql(f'coalesce(p_{c}.plain, i.{c})')} AS {c}_text" for c in further)
+    spread = ", ".join(f"{_words_sql(f'{c}_text')} AS {c}_words" for c in further)
+    return engine.step(
+        "linkage_further_keys",
+        f"""WITH texts AS (SELECT i.*, {texts} FROM identities i {joins}),
+        spread AS (SELECT *, {spread} FROM texts),
+        parts AS (SELECT *, {", ".join(map(_parts_sql, further))} FROM spread)
+        SELECT *, {", ".join(map(_keys_sql, further))} FROM parts""",
+        identities=identities,
+        plain=_plain_values(engine, identities, further),
+    )
+
+
+def _plain_values(engine: Engine, identities: Table, further: Sequence[str]) -> Table:
+    """The values of further columns that hold more than ASCII (value), and their spelling within it (plain)."""
+    every = " UNION ALL ".join(
+        f"SELECT {column} AS value FROM identities WHERE regexp_matches({column}, '{_NOT_ASCII}')"
+        for column in further
+    )
+    values = engine.collect(f"SELECT DISTINCT value FROM ({every}) ORDER BY value", identities=identities)
+    characters = "".join(sorted(set("".join(values["value"].to_list()))))
+    plain = ascii_characters(characters)
+    # Digits of other scripts are digits too: house numbers.
+    plain |= {c: str(unicodedata.digit(c)) for c in plain if unicodedata.digit(c, None) is not None}
+    spelt = values["value"].cast(pl.String)
+    if plain:
+        spelt = spelt.to_frame().select(pl.col("value").str.replace_many(list(plain), list(plain.values())))[
+            "value"
+        ]
+    return engine.frame(
+        "linkage_plain", pl.DataFrame({"value": values["value"].cast(pl.String), "plain": spelt})
+    )
+
+
+def _text_sql(value: str) -> str:
+    """Capitals A-Z and digits with single spaces; apostrophes join, everything else separates."""
+    joined = f"regexp_replace(upper({value}), '[''`]', '', 'g')"
+    return f"nullif(trim(regexp_replace({joined}, '[^A-Z0-9]+', ' ', 'g')), '')"
+
+
+def _words_sql(text: str) -> str:
+    """The words in alphabetical order, numbers first; 12A is 12 and A, as who writes 12 A means the same."""
+    spread = rf"regexp_replace({text}, '([0-9])([A-Z])', '\1 \2', 'g')"
+    spread = rf"regexp_replace({spread}, '([A-Z])([0-9])', '\1 \2', 'g')"
+    return f"array_to_string(list_sort(string_split({spread}, ' ')), ' ')"
+
+
+def _parts_sql(column: str) -> str:
+    iso = f"trim({column})"
+    # Filled up to a day, it must be one that exists.
+    exists = f"TRY_CAST({iso} || substring('-01-01', length({iso}) - 3) AS DATE) IS NOT NULL"
+    is_date = rf"regexp_matches({iso}, '^\d{{4}}(-\d{{2}}){{0,2}}$') AND {exists}"
+    is_number = rf"regexp_matches({iso}, '^[+-]?\d+(\.\d+)?$')"
+    return f"""replace({column}_text, ' ', '') AS {column}_key,
+        trim(regexp_replace({column}_words, '[0-9]+ ?', '', 'g')) AS {column}_letters,
+        trim(regexp_replace({column}_words, '[A-Z]+ ?', '', 'g')) AS {column}_numbers,
+        CASE WHEN {is_date} AND length({iso}) = 10 THEN {iso} END AS {column}_iso,
+        CASE WHEN {is_date} THEN substring({iso}, 1, 4) END AS {column}_year,
+        CASE WHEN {is_number} THEN TRY_CAST({iso} AS DOUBLE) END AS {column}_quantity"""
+
+
+def _keys_sql(column: str) -> str:
+    half = f"CAST(FLOOR(length({column}_key) / 2) AS INTEGER)"
+    sounds = sound_sql(f"{column}_letters", keep_spaces=True)
+    return f"""CASE WHEN length({column}_key) >= 4 THEN substring({column}_key, 1, {half}) END AS {column}_half,
+        list_distinct(string_split(nullif({column}_letters, ''), ' ')) AS {column}_list,
+        nullif(trim(array_to_string(list_sort(string_split({sounds}, ' ')), ' ')), '') AS {column}_sound,
+        substring({column}_iso, 6) AS {column}_month_day,
+        substring({column}_iso, 1, 5) || substring({column}_iso, 9, 2) || '-' || substring({column}_iso, 6, 2)
+            AS {column}_swapped"""

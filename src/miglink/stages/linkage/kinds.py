@@ -1,0 +1,198 @@
+"""The levels of the fields of a person that every source may hold: name, dates, documents, numbers, codes."""
+
+from collections.abc import Callable
+
+from miglink.stages.linkage.levels import Comparison, Level
+from miglink.tables import IDENTIFYING
+
+
+def similar(column: str, threshold: float) -> str:
+    """Jaro–Winkler similarity of a column in ASCII."""
+    return f"jaro_winkler_similarity({column}_l, {column}_r) >= {threshold}"
+
+
+def begins(column: str) -> str:
+    """One of the two is the beginning of the other: a name cut off or a second name left out."""
+    return f"(starts_with({column}_l, {column}_r) OR starts_with({column}_r, {column}_l))"
+
+
+_SAME_SURNAME = (
+    "(surname_key_l = surname_key_r OR surname_icao_key_l = surname_icao_key_r "
+    "OR surname_core_l = surname_core_r)"
+)
+_SAME_GIVEN = "(given_names_key_l = given_names_key_r OR given_names_icao_key_l = given_names_icao_key_r)"
+_NEAR_SURNAME = (
+    f"({_SAME_SURNAME} OR {similar('surname_key', 0.9)} OR {begins('surname_key')} "
+    "OR surname_first_l = surname_first_r)"
+)
+_NEAR_GIVEN = f"({_SAME_GIVEN} OR {similar('given_names_key', 0.9)} OR {begins('given_names_key')})"
+_NO_GIVEN = "(given_names_key_l IS NULL OR given_names_key_r IS NULL)"
+_SAME_SOUND = "name_sound_l = name_sound_r"
+# Brothers and sisters born on one day: surname and date of birth agree for one reason and must count once.
+TWINS = (
+    f"coalesce({_SAME_SURNAME} AND NOT {_NEAR_GIVEN} AND NOT coalesce({_SAME_SOUND}, false) "
+    "AND birth_day_iso_l = birth_day_iso_r, false)"
+)
+# Given names that are known and do not agree in any way, or in no more than an initial: relatives, not one person,
+# unless they were born on one day and bear two surnames, as relatives hardly do.
+OTHER_GIVEN = (
+    f"coalesce((NOT {_NEAR_GIVEN} OR (given_names_key_l <> given_names_key_r "
+    "AND least(length(given_names_key_l), length(given_names_key_r)) = 1)) "
+    f"AND NOT coalesce({_SAME_SOUND}, false) AND NOT coalesce(name_words_l = name_words_r, false) "
+    f"AND NOT coalesce(birth_day_iso_l = birth_day_iso_r AND NOT {_NEAR_SURNAME}, false), false)"
+)
+# Two days of birth that are known and have nothing in common, as those of relatives.
+OTHER_BIRTH = (
+    "coalesce(birth_day_iso_l <> birth_day_iso_r AND birth_year_l <> birth_year_r "
+    "AND birth_month_day_l <> birth_month_day_r AND birth_day_iso_l <> birth_swapped_r "
+    "AND levenshtein(birth_day_iso_l, birth_day_iso_r) > 1, false)"
+)
+BIRTH_COLUMNS = ("birth_day_iso", "birth_year", "birth_month_day", "birth_swapped")
+NAME_COLUMNS = (
+    "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
+    "name_words", "name_key", "name_sound", "birth_day_iso",
+)  # fmt: skip
+
+
+def _name(field: str) -> Comparison:
+    """Surname and given names together: their errors come together (swaps, splits, one document)."""
+    return Comparison(
+        field,
+        NAME_COLUMNS,
+        "name_words_l IS NULL OR name_words_r IS NULL",
+        (
+            Level("same name", f"{_SAME_SURNAME} AND {_SAME_GIVEN}", "name_words"),
+            Level("same words in another order", "name_words_l = name_words_r OR name_key_l = name_key_r"),
+            Level("same surname, similar given names", f"{_SAME_SURNAME} AND {_NEAR_GIVEN}"),
+            Level("same given names, similar surname", f"{_SAME_GIVEN} AND {_NEAR_SURNAME}"),
+            Level("similar name", f"({_NEAR_SURNAME} AND {_NEAR_GIVEN}) OR {similar('name_key', 0.93)}"),
+            Level("names that sound alike", _SAME_SOUND, "name_sound"),
+            Level("same given names, other surname", _SAME_GIVEN),
+            Level("same surname, given names not known", f"{_SAME_SURNAME} AND {_NO_GIVEN}"),
+            Level("same surname and day of birth, other given names", TWINS, is_family=True),
+            Level("same surname, other given names", _SAME_SURNAME, is_family=True),
+        ),
+        sampled_within=("name_words", "surname_key", "given_names_key"),
+    )
+
+
+def _date(field: str) -> Comparison:
+    """Dates of birth with the errors they really have."""
+    known = "birth_date_precision_l = 'day' AND birth_date_precision_r = 'day'"
+    return Comparison(
+        field,
+        ("birth_iso", "birth_year", "birth_swapped", "birth_month_day", "birth_date_precision"),
+        "birth_iso_l IS NULL OR birth_iso_r IS NULL",
+        date_levels("birth", known),
+        sampled_within=("birth_day_iso",),
+    )
+
+
+def date_levels(stem: str, known: str) -> tuple[Level, ...]:
+    """The levels of two dates whose keys begin with `stem`; `known` says that both days are known."""
+    first = f"({stem}_iso_l LIKE '%-01-01' OR {stem}_iso_r LIKE '%-01-01')"
+    return (
+        Level("same day", f"{stem}_iso_l = {stem}_iso_r AND {known}", f"{stem}_iso"),
+        Level(
+            "same year, day not known or 1 January",
+            f"{stem}_year_l = {stem}_year_r AND (NOT ({known}) OR {first})",
+        ),
+        Level("day and month swapped", f"{stem}_iso_l = {stem}_swapped_r"),
+        Level("one digit", f"levenshtein({stem}_iso_l, {stem}_iso_r) <= 1"),
+        Level(
+            "same year, or same day and month",
+            f"{stem}_year_l = {stem}_year_r OR {stem}_month_day_l = {stem}_month_day_r",
+        ),
+    )
+
+
+def _document(field: str) -> Comparison:
+    """Travel documents: a number with the state that issued it, and how numbers are misread."""
+    other_country = "document_country_l <> document_country_r"
+    return Comparison(
+        field,
+        ("document_number", "document_folded", "document_country"),
+        "document_number_l IS NULL OR document_number_r IS NULL",
+        (
+            Level(
+                "same number",
+                f"document_number_l = document_number_r AND NOT coalesce({other_country}, false)",
+            ),
+            Level(
+                "one character, or characters that look alike",
+                "document_folded_l = document_folded_r OR (length(document_number_l) > 5 "
+                "AND levenshtein(document_number_l, document_number_r) <= 1)",
+            ),
+            Level("other number, same country", f"NOT coalesce({other_country}, false)"),
+        ),
+        is_identifier=True,
+    )
+
+
+def number(field: str, key: str | None = None) -> Comparison:
+    """A number given once: equal, one digit off, or another."""
+    key = key or field
+    return Comparison(
+        field,
+        (key,),
+        f"{key}_l IS NULL OR {key}_r IS NULL",
+        (
+            Level("same number", f"{key}_l = {key}_r"),
+            Level("one digit", f"length({key}_l) > 5 AND levenshtein({key}_l, {key}_r) <= 1"),
+        ),
+        is_identifier=True,
+    )
+
+
+_STANDARD = [column.name for column in IDENTIFYING]
+# Fields with so few values that random pairs often agree on them.
+_FEW_VALUES = (
+    "sex",
+    "citizenship",
+    "citizenship_2",
+    "birth_country",
+    "document_country",
+    "birth_date_precision",
+)
+
+
+def exact(field: str) -> Comparison:
+    """Equal or not; rare values say more."""
+    frequency = None if field == "sex" else field
+    return Comparison(
+        field,
+        (field,),
+        f"{field}_l IS NULL OR {field}_r IS NULL",
+        (Level("same", f"{field}_l = {field}_r", frequency),),
+        sampled_within=() if field in _FEW_VALUES else (field,),
+        is_further=field not in _STANDARD,
+        block_key=None if field in BY_FIELD or field in _FEW_VALUES else field,
+    )
+
+
+def _citizenship(field: str) -> Comparison:
+    """Citizenships: one in common is agreement, for a person may show either."""
+    return Comparison(
+        field,
+        ("citizenship", "citizenship_2"),
+        "citizenship_l IS NULL OR citizenship_r IS NULL",
+        (
+            Level("same", "citizenship_l = citizenship_r", "citizenship"),
+            Level(
+                "one in common",
+                "coalesce(citizenship_2_l = citizenship_r, false) OR coalesce(citizenship_2_r = citizenship_l, false) "
+                "OR coalesce(citizenship_2_l = citizenship_2_r, false)",
+            ),
+        ),
+    )
+
+
+BY_FIELD: dict[str, Callable[[str], Comparison]] = {
+    "name": _name,
+    "birth_date": _date,
+    "document": _document,
+    "person_number": number,
+    "sex": exact,
+    "citizenship": _citizenship,
+    "birth_country": exact,
+}

@@ -1,0 +1,117 @@
+"""A trained model: written to model.json, and read again to score other data with it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from miglink import __version__
+from miglink.config.stages import ComparisonSettings
+from miglink.errors import ConfigError
+from miglink.stages.linkage.levels import Comparison, frequency_columns, splink_comparison
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained model: Splink's settings with every m and u, what was asked to be compared, and how it came about."""
+
+    settings: dict[str, Any]
+    asked: tuple[ComparisonSettings, ...]
+    history: list[dict[str, Any]]
+    n_identities: int
+
+
+def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed: int) -> None:
+    """Write model.json: what re-scoring needs and how the parameters came about.
+
+    Frequencies of values are not in it, for they would list names: `frequencies` names the columns whose frequencies
+    are counted anew in the data that are scored.
+    """
+    text = {
+        "miglink_version": __version__,
+        "comparisons": [entry.model_dump() for entry in model.asked],
+        "further_columns": [comparison.field for comparison in comparisons if comparison.is_further],
+        "frequencies": {"counted_in": "the data that are scored", "columns": frequency_columns(comparisons)},
+        "settings": model.settings,
+        "n_identities": model.n_identities,
+        "seed": seed,
+        "history": model.history,
+    }
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(text, indent=1, sort_keys=True), encoding="utf-8")
+    part.replace(path)
+
+
+def read_model(path: Path) -> Model:
+    """Read the model.json of an earlier run; `path` is the file or the run folder.
+
+    Errors: ConfigError if it is missing, no model, or of another major version of miglink.
+    """
+    file = path / "model.json" if path.is_dir() else path
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        version = str(found["miglink_version"])
+        model = Model(
+            found["settings"],
+            tuple(
+                ComparisonSettings.model_validate_json(json.dumps(entry)) for entry in found["comparisons"]
+            ),
+            [*found["history"]],
+            int(found["n_identities"]),
+        )
+        _ = model.settings["comparisons"], model.settings["probability_two_random_records_match"]
+    except OSError as error:
+        raise ConfigError(
+            f"linkage.model: {file} cannot be read: {error.strerror}; name the model.json of a run, or its folder"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise ConfigError(
+            f"linkage.model: {file} is no model of this version; name the model.json that a run of miglink "
+            f"{__version__} has written, or train anew"
+        ) from None
+    if version.partition(".")[0] != __version__.partition(".")[0]:
+        raise ConfigError(
+            f"linkage.model: {file} was trained with miglink {version}, this is {__version__}: levels may mean "
+            "something else; train anew"
+        )
+    return model
+
+
+def check_model(model: Model, comparisons: Sequence[Comparison]) -> None:
+    """Whether a model compares what the configuration compares, in the same levels.
+
+    Errors: ConfigError that says what differs.
+    """
+    saved = {entry["output_column_name"]: entry for entry in model.settings["comparisons"]}
+    wanted = {comparison.field: splink_comparison(comparison) for comparison in comparisons}
+    problems = []
+    if list(saved) != list(wanted):
+        problems.append(
+            f"linkage.model: it compares {', '.join(saved)}, the configuration {', '.join(wanted)}; "
+            "name the same under `linkage.comparisons`, in this order, or train anew"
+        )
+    for field in (field for field in wanted if field in saved):
+        ours, theirs = _levels(wanted[field]), _levels(saved[field])
+        if [label for label, _ in ours] != [label for label, _ in theirs]:
+            told = "; ".join(label for label, _ in theirs)
+            problems.append(
+                f"linkage.model: its levels of {field!r} are {told}; the configuration has "
+                f"{'; '.join(label for label, _ in ours)}"
+            )
+        elif ours != theirs:
+            changed = [label for (label, a), (_, b) in zip(ours, theirs, strict=True) if a != b]
+            problems.append(
+                f"linkage.model: in {field!r} it means something else by: {'; '.join(changed)}. Was `unless_same` "
+                "another, or names not compared? Else train anew"
+            )
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _levels(comparison: dict[str, Any]) -> list[tuple[str, tuple[str, str | None]]]:
+    """Label, and condition with frequency column, of each level."""
+    return [
+        (level["label_for_charts"], (level["sql_condition"], level.get("tf_adjustment_column")))
+        for level in comparison["comparison_levels"]
+    ]
