@@ -10,15 +10,18 @@ import pyarrow.parquet
 import pytest
 from rich.console import Console
 
-from given_tables import make_table
-from miglink.engine import Engine
-from miglink.stages.publish import publish, render_summary
-from miglink.tables import IDENTIFYING
+from given_tables import TYPES, make_table
+from miglink.codes.groups import group_by_year
+from miglink.engine import Engine, Table
+from miglink.stages.publish import Publication, publish, render_summary
+from miglink.stages.publish.linked import LINKED
+from miglink.tables import IDENTIFYING, TABLES
+from miglink.tables.contract import DIMENSIONS
 
 Rows = list[dict[str, Any]]
 END = date(2020, 1, 1)
 STRATUM = {"rule": "nz_12_16", "policy": "unresolved"}
-TOTAL = {"sex": "total", "citizenship_group": "total"}
+TOTAL = dict.fromkeys(DIMENSIONS, "total")
 HISTORY = STRATUM | {"draw": 0, "person_id": "a"}
 
 
@@ -33,14 +36,19 @@ def flows(year: str, status: str, **n_settled: int) -> Rows:
 def accounts(**cell: str) -> dict[str, Any]:
     terms = ("immigration", "emigration", "births", "deaths", "moves", "net_undetermined", "discrepancy")
     stocks = {"opening": 1234567, "closing": 1234568, "births": 1}
-    return STRATUM | dict.fromkeys(terms, 0) | {"period": "2018"} | stocks | cell
+    return STRATUM | TOTAL | dict.fromkeys(terms, 0) | {"period": "2018"} | stocks | cell
 
 
 def little_run() -> dict[str, Rows]:
     """One person with two crossings, a double scan and a registration, and tables of two years."""
     record = {"source": "border", "kind": "crossings", "is_repeat": False, "purpose": "work", "port": "AKL"}
     names = {"surname": "SECRET", "document_number": "X123", "birth_date": date(1980, 5, 17)}
-    first = record | names | {"crossed_date": date(2019, 3, 1), "crossed_at": datetime(2019, 3, 1, 9)}
+    first = (
+        record
+        | names
+        | {"record_date": date(2019, 3, 1)}
+        | {"crossed_date": date(2019, 3, 1), "crossed_at": datetime(2019, 3, 1, 9)}
+    )
     stock = STRATUM | TOTAL | {"coverage": "travellers_only", "n_undetermined": 0, "data_to_date": END}
     return {
         "stocks": [
@@ -50,11 +58,14 @@ def little_run() -> dict[str, Rows]:
         ],
         "flows": flows("2018", "final", immigration=2000, emigration=3500, net=-1500)
         + flows("2019", "provisional", immigration=10, emigration=4, net=6)
-        + flows("2018-02", "final", immigration=88888, emigration=0, net=88888),
+        + flows("2018-02", "final", immigration=88888, emigration=0, net=88888)
+        + flows("2018-Q1", "final", immigration=77777, emigration=0, net=77777)
+        + [row | {"age_group": "0-4"} for row in flows("2018", "final", immigration=66666, net=66666)],
         "accounts": [
-            accounts(**TOTAL),
-            accounts(sex="female", citizenship_group="total"),
-            accounts(sex="total", citizenship_group="candidate"),
+            accounts(),
+            accounts(sex="female"),
+            accounts(citizenship_group="candidate"),
+            accounts(birth_country="NOR"),
         ],
         "quality": [{"stage": "persons", "measure": "persons", "item": "all", "value": 1.0}],
         "persons": [
@@ -62,6 +73,7 @@ def little_run() -> dict[str, Rows]:
                 "person_id": "a",
                 "sex": "female",
                 "birth_date": date(1980, 5, 17),
+                "birth_country": "FJI",
                 "death_date": date(2019, 12, 30),
                 "mother_person_id": "m",
                 "is_born_here": False,
@@ -74,16 +86,19 @@ def little_run() -> dict[str, Rows]:
         "person_traits": [
             {
                 "person_id": "a",
-                "trait": "citizenship",
+                "trait": trait,
                 "value": value,
                 "valid_from": start,
                 "valid_to": end,
                 "source": "s",
             }
-            for value, start, end in (
-                ("AUS", date(1, 1, 1), date(2019, 12, 31)),
-                ("NZL", date(2019, 12, 31), END),
-                ("FRA", END, None),
+            for trait, value, start, end in (
+                ("citizenship", "AUS", date(1, 1, 1), date(2019, 12, 31)),
+                ("citizenship", "NZL", date(2019, 12, 31), END),
+                ("citizenship", "FRA", END, None),
+                ("surname_ascii", "SECRET", date(1, 1, 1), None),
+                ("region", "south", date(1, 1, 1), date(1980, 5, 17)),
+                ("region", "north", date(1980, 5, 17), None),
             )
         ],
         "residence": [HISTORY | {"from_date": date(2018, 12, 31), "status": "resident", "basis": "register"}],
@@ -107,7 +122,9 @@ def little_run() -> dict[str, Rows]:
             first | {"record_id": "17", "direction": "arrival"},
             first | {"record_id": "18", "direction": "arrival", "is_repeat": True},
             first | {"record_id": "19", "direction": "departure", "crossed_at": datetime(2019, 3, 1, 7)},
-            names | {"source": "register", "record_id": "1", "kind": "register", "is_repeat": False},
+            names
+            | {"source": "register", "record_id": "1", "kind": "register", "is_repeat": False}
+            | {"record_date": date(2018, 7, 1)},
         ],
         "record_persons": [
             {"source": source, "record_id": record_id, "person_id": "a"}
@@ -116,87 +133,179 @@ def little_run() -> dict[str, Rows]:
     }
 
 
-def published(engine: Engine, folder: Path) -> dict[str, Path]:
-    tables = {name: make_table(engine, name, rows) for name, rows in little_run().items()}
-    paths = publish(engine, tables, folder, END)
-    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
+def make_whole(engine: Engine, name: str, rows: Rows) -> Table:
+    """Make a table whose cells are the total in every dimension that the rows do not name."""
+    rest = {c.name: "total" for c in TABLES[name].columns if c.type == "VARCHAR" and not c.nullable}
+    is_of_cells = name in ("stocks", "flows", "accounts")
+    return make_table(engine, name, [rest | row for row in rows] if is_of_cells else rows)
+
+
+def published(engine: Engine, folder: Path, publication: Publication | None = None) -> dict[str, Path]:
+    tables = {name: make_whole(engine, name, rows) for name, rows in little_run().items()}
+    paths = publish(engine, tables, folder, END, publication or Publication())
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+AGGREGATES = ("stocks", "flows", "accounts", "quality")
+PERSONS = ("persons", "person_traits", "citizenship_groups", "residence", "migrations", "spells", "crossings")
 
 
 def test_files_are_whole_and_where_they_belong(engine: Engine, tmp_path: Path) -> None:
     paths = published(engine, tmp_path / "run")
-    aggregates = {f"outputs/{name}" for name in ("stocks", "flows", "accounts", "quality")}
-    persons = {f"linked/{name}" for name in ("persons", "residence", "migrations", "spells", "crossings")}
-    assert set(paths) == aggregates | persons
+    outputs = {f"outputs/{name}.{form}" for name in AGGREGATES for form in ("parquet", "csv")}
+    linked = {f"linked/{name}.parquet" for name in PERSONS}
+    assert set(paths) == outputs | linked | {"outputs/datapackage.json", "linked/datapackage.json"}
     written = {path for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert written == set(paths.values())
-    for name in aggregates:
-        table = name.removeprefix("outputs/")
-        given = pl.read_parquet(tmp_path / "tables" / f"{table}.parquet")
-        assert pl.read_parquet(paths[name]).equals(given)
+    for name in AGGREGATES:
+        given = pl.read_parquet(tmp_path / "tables" / f"{name}.parquet")
+        assert pl.read_parquet(paths[f"outputs/{name}.parquet"]).equals(given)
+        as_text = pl.read_csv(paths[f"outputs/{name}.csv"], schema=given.schema)
+        assert as_text.equals(given)
         assert given.height > 0
 
 
-def test_a_file_that_is_not_whole_has_no_name(
-    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = published(engine, tmp_path / "run")["outputs/stocks"].read_bytes()
+def test_formats_are_chosen(engine: Engine, tmp_path: Path) -> None:
+    paths = published(engine, tmp_path / "run", Publication(formats=("csv",)))
+    assert {path.suffix for name, path in paths.items() if name.startswith("outputs/")} == {".csv", ".json"}
+    assert "linked/persons.parquet" in paths
 
-    def fail(*_: Any) -> None:
+
+def test_published_twice_gives_the_same_bytes(engine: Engine, tmp_path: Path) -> None:
+    first, again = published(engine, tmp_path / "first"), published(engine, tmp_path / "again")
+    assert [path.read_bytes() for path in first.values()] == [path.read_bytes() for path in again.values()]
+
+
+@pytest.mark.parametrize("breaks", ["parquet", "csv", "json"])
+def test_a_file_that_is_not_whole_has_no_name(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
+    file = "datapackage.json" if breaks == "json" else f"stocks.{breaks}"
+    before = published(engine, tmp_path / "run")[f"outputs/{file}"]
+    content = before.read_bytes()
+
+    def fail(*_: Any, **__: Any) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(pyarrow.parquet.ParquetWriter, "write_batch", fail)
-    for folder in ("run", "first run"):
-        with pytest.raises(OSError, match="no space left"):
-            published(engine, tmp_path / folder)
-    assert (tmp_path / "run" / "outputs" / "stocks.parquet").read_bytes() == before
-    assert not list((tmp_path / "first run").rglob("*.parquet"))
+    owner, method = {
+        "parquet": (pyarrow.parquet.ParquetWriter, "write_batch"),
+        "csv": (pl.DataFrame, "write_csv"),
+        "json": (Path, "write_text"),
+    }[breaks]
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, method, fail)
+        for folder in ("run", "first run"):
+            with pytest.raises(OSError, match="no space left"):
+                published(engine, tmp_path / folder)
+    # A description of files that may be new already is worse than none.
+    assert not list(tmp_path.rglob("outputs/datapackage.json"))
+    assert not list((tmp_path / "first run").rglob(f"*.{breaks}"))
+    if breaks != "json":
+        assert before.read_bytes() == content
 
 
 def test_every_column_is_described(engine: Engine, tmp_path: Path) -> None:
     for path in published(engine, tmp_path).values():
+        if path.suffix != ".parquet":
+            continue
         schema = pyarrow.parquet.read_schema(path)
         assert schema.metadata[b"description"].endswith(b".")
         assert all(len(column.metadata[b"description"]) > 3 for column in schema), path.name
     described = pyarrow.parquet.read_schema(tmp_path / "outputs" / "stocks.parquet").field("n_settled")
     assert described.metadata[b"description"] == b"persons whose status is resident"
+    assert described.metadata[b"unit"] == b"count"
+
+
+def test_linked_files_are_as_their_contract_says(engine: Engine, tmp_path: Path) -> None:
+    paths = published(engine, tmp_path)
+    for name, contract in LINKED.items():
+        frame = pl.read_parquet(paths[f"linked/{name}.parquet"])
+        assert frame.schema == {column.name: TYPES[column.type] for column in contract.columns}, name
+        required = [column.name for column in contract.columns if not column.nullable]
+        assert frame.select(pl.col(required).null_count()).sum_horizontal().item() == 0, name
+        assert not contract.key or frame.select(contract.key).is_unique().all()
+        assert frame.height > 0
 
 
 def test_linked_files_hold_nothing_that_identifies(engine: Engine, tmp_path: Path) -> None:
-    harmless = {"sex", "citizenship"}
+    harmless = {"sex", "citizenship", "birth_country"}
     forbidden = {column.name for column in IDENTIFYING} - harmless
     forbidden |= {"surname", "given_names", "record_id", "start_record_id", "start_source", "identity_id"}
     forbidden |= {"death_date", "mother_person_id", "visa_number", "crossed_at"}
     for name, path in published(engine, tmp_path).items():
-        frame = pl.read_parquet(path)
-        assert not forbidden & set(frame.columns), name
-        assert ("person_id" in frame.columns) == name.startswith("linked/")
-        text = frame.write_csv()
+        text = path.read_text("utf-8") if path.suffix != ".parquet" else pl.read_parquet(path).write_csv()
         assert not [word for word in ("SECRET", "X123", "1980-05-17") if word in text]
+        if path.suffix == ".parquet":
+            columns = pl.read_parquet_schema(path)
+            assert not forbidden & set(columns), name
+            is_of_persons = name.startswith("linked/") and "citizenship_groups" not in name
+            assert ("person_id" in columns) == is_of_persons
+
+
+def test_traits_begin_with_the_first_status_and_name_nobody(engine: Engine, tmp_path: Path) -> None:
+    """A register enters a birth on its day, so that a trait held before observation would begin on a birthday."""
+    traits = pl.read_parquet(published(engine, tmp_path)["linked/person_traits.parquet"])
+    always = date(1, 1, 1)
+    assert traits.select("trait", "value", "valid_from", "valid_to").rows() == [
+        ("citizenship", "AUS", always, date(2019, 12, 31)),
+        ("citizenship", "NZL", date(2019, 12, 31), END),
+        ("citizenship", "FRA", END, None),
+        ("region", "north", always, None),
+    ]
 
 
 def test_linked_persons_and_crossings(engine: Engine, tmp_path: Path) -> None:
     paths = published(engine, tmp_path)
-    persons = pl.read_parquet(paths["linked/persons"])
+    persons = pl.read_parquet(paths["linked/persons.parquet"])
     assert persons.to_dicts() == [
         {
             "person_id": "a",
             "sex": "female",
             "birth_year": 1980,
+            "birth_country": "FJI",
             "citizenship": "NZL",
+            "region": "north",
             "death_year": 2019,
+            "is_born_here": False,
+            "first_record_year": 2018,
+            "last_record_year": 2019,
             "n_records": 4,
             "is_doubtful": True,
         }
     ]
     # The double scan is left out, the register is no crossing, and the earlier hour comes first.
-    crossings = pl.read_parquet(paths["linked/crossings"])
+    crossings = pl.read_parquet(paths["linked/crossings.parquet"])
     assert crossings["direction"].to_list() == ["departure", "arrival"]
     assert crossings["port"].to_list() == ["AKL", "AKL"]
-    assert pl.read_parquet(paths["linked/spells"])["state"].to_list() == ["absent"]
+    assert pl.read_parquet(paths["linked/spells.parquet"])["state"].to_list() == ["absent"]
+
+
+def test_the_group_of_a_citizenship_is_that_of_the_year(engine: Engine, tmp_path: Path) -> None:
+    paths = published(engine, tmp_path, Publication(reporting_country="NZL"))
+    groups = pl.read_parquet(paths["linked/citizenship_groups.parquet"])
+    # From the year before the observation, for the status at its start, to the year of the last stock.
+    assert groups["year"].unique().to_list() == [2018, 2019, 2020]
+    assert dict(groups.filter(year=2019).select("citizenship", "citizenship_group").iter_rows()) == {
+        "AUS": "other",
+        "FRA": "eu",
+        "NZL": "national",
+        "XXX": "unknown",
+    }
+
+
+def test_a_member_is_a_member_from_the_first_january_after_it_joined() -> None:
+    groups = group_by_year(["HRV", "GBR", "XXA"], [2013, 2014, 2020, 2021], "NZL")
+    of = {(country, year): group for year, country, group in groups.iter_rows()}
+    assert of[("HRV", 2013)] != "eu"
+    assert of[("HRV", 2014)] == "eu"
+    assert of[("GBR", 2020)] == "eu"
+    assert of[("GBR", 2021)] == "other"
+    assert of[("XXA", 2021)] == "stateless"
+    assert groups.height == 12
 
 
 def summary(engine: Engine, run: Mapping[str, Rows], width: int = 160) -> list[str]:
-    stocks, flow, account = (make_table(engine, name, run[name]) for name in ("stocks", "flows", "accounts"))
+    stocks, flow, account = (make_whole(engine, name, run[name]) for name in ("stocks", "flows", "accounts"))
     console = Console(width=width, color_system=None)
     with console.capture() as captured:
         console.print(render_summary(stocks, flow, account))
@@ -223,7 +332,8 @@ def test_summary_tells_settled_from_undetermined(engine: Engine) -> None:
     assert words == ["2019", "p", "10", "7", "4", "7", "6", "7", "1,234,568", "9", "p"]
     assert final.index("3,500") + 5 == provisional.index(" 4 ") + 2  # numbers end in the same column
     assert "travellers only" in " ".join(lines)
-    assert "88,888" not in " ".join(lines)  # months are not in it
+    for number in ("88,888", "77,777", "66,666", "NOR"):  # months, quarters, other breakdowns are not in it
+        assert number not in " ".join(lines)
 
 
 def test_summary_breaks_down_the_last_final_year(engine: Engine) -> None:

@@ -1,59 +1,108 @@
 """Stage 9: writes the tables that may leave the run folder, the linked files for analysts, and a summary."""
 
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 
-import pyarrow.dataset
-import pyarrow.parquet
-
+from miglink import __version__
 from miglink.engine import Engine, Table
+from miglink.stages.publish.columnar import write_parquet
+from miglink.stages.publish.datapackage import DATAPACKAGE, File, Package, write_datapackage
+from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked
 from miglink.stages.publish.summary import render_summary
-from miglink.tables import TABLES
+from miglink.tables import TABLES, Contract
 
-__all__ = ["publish", "render_summary"]
+__all__ = ["Publication", "publish", "render_summary"]
 
 _AGGREGATES = ("stocks", "flows", "accounts", "quality")
-_ROWS_AT_ONCE = 131_072
+_OUTPUTS = (
+    "Aggregates only. No disclosure control has been applied. Filter on rule and policy always, and on `total` in "
+    "every dimension that is not wanted; n_undetermined is not in n_settled; status says what is provisional."
+)
+_OUTPUTS_CSV = (
+    " In CSV an apostrophe stands before any text that a spreadsheet would take for a formula "
+    "(docs/analysts.md)."
+)
+_LINKED = (
+    "Histories of persons under pseudonyms: data on individuals, which must stay inside. Intervals are half-open. "
+    "Filter on draw 0, and on one rule and policy. docs/analysts.md has worked examples."
+)
 
 
-def publish(engine: Engine, tables: Mapping[str, Table], run_folder: Path, data_to_date: date) -> list[Path]:
+@dataclass(frozen=True)
+class Publication:
+    """What readers are told about the run, and the file formats of outputs/.
+
+    rules: the title of each rule by its name. sources: names only.
+    """
+
+    name: str = "run"
+    sources: Sequence[str] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
+    reporting_country: str = ""
+    formats: Sequence[str] = ("parquet", "csv")
+
+
+def publish(
+    engine: Engine,
+    tables: Mapping[str, Table],
+    run_folder: Path,
+    data_to_date: date,
+    publication: Publication = Publication(),
+) -> list[Path]:
     """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
 
     Reads: stocks, flows, accounts, quality; persons, person_traits, residence, migrations, spells, records,
         record_persons.
-    Gives: the paths of the Parquet files, each column with its description as metadata (key `description`).
-        outputs/ holds aggregates only. linked/ has no names, document or person numbers, record ids or column
-        with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
+    Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
+        are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
+        ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
         No disclosure control has been applied to either.
     Units: as in the contracts of the tables.
     Errors: OSError if the folder cannot be written; a file appears under its name only when whole.
-    Source: docs/assumptions.md (what may leave the run folder).
+    Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180.
     """
-    written = []
-    for name in _AGGREGATES:
-        contract = TABLES[name]
-        meanings = {column.name: column.meaning for column in contract.columns}
-        target = run_folder / "outputs" / f"{name}.parquet"
-        written.append(write_file(tables[name], target, contract.sentence, meanings))
-    for name, table in find_linked(engine, tables, data_to_date).items():
-        target = run_folder / "linked" / f"{name}.parquet"
-        written.append(write_file(table, target, LINKED[name].sentence, LINKED[name].meanings))
+    facts: dict[str, Any] = {
+        "run": publication.name,
+        "data_to_date": data_to_date.isoformat(),
+        "miglink": __version__,
+        "rules": dict(publication.rules),
+    }
+    told = _OUTPUTS + (_OUTPUTS_CSV if "csv" in publication.formats else "")
+    packages = {
+        "outputs": Package(publication.name, "Migration statistics", told, publication.sources, facts),
+        "linked": Package(
+            publication.name, "Linked histories of persons", _LINKED, publication.sources, facts
+        ),
+    }
+    persons = find_linked(engine, tables, data_to_date, publication.reporting_country)
+    files = {
+        "outputs": [
+            (tables[name], TABLES[name], form) for name in _AGGREGATES for form in publication.formats
+        ],
+        "linked": [(persons[name], contract, "parquet") for name, contract in LINKED.items()],
+    }
+    written: list[Path] = []
+    for folder, package in packages.items():
+        written += _write_folder(engine, run_folder / folder, files[folder], package)
     return written
 
 
-def write_file(table: Table, target: Path, sentence: str, meanings: Mapping[str, str]) -> Path:
-    """Copy a table into one Parquet file that describes itself; it appears under its name only when whole."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    dataset = pyarrow.dataset.dataset(table.path, format="parquet")
-    schema = dataset.schema.with_metadata({"description": sentence})
-    for position, field in enumerate(dataset.schema):
-        schema = schema.set(position, field.with_metadata({"description": meanings[field.name]}))
-    with pyarrow.parquet.ParquetWriter(part, schema, compression="zstd") as writer:
-        for batch in dataset.to_batches(batch_size=_ROWS_AT_ONCE):
-            writer.write_batch(batch)
-    os.replace(part, target)
-    return target
+def _write_folder(
+    engine: Engine, folder: Path, tables: Sequence[tuple[Table, Contract, str]], package: Package
+) -> list[Path]:
+    """Write tables into a folder, each in a format, and last what the folder holds."""
+    # The package of a run before would describe files that are replaced one by one.
+    (folder / DATAPACKAGE).unlink(missing_ok=True)
+    files = []
+    for table, contract, form in tables:
+        target = folder / f"{contract.name}.{form}"
+        if form == "csv":
+            write_csv(table, target)
+        else:
+            write_parquet(table, target, contract, package.facts)
+        files.append(File(target, contract, engine.count(table)))
+    return [*(file.path for file in files), write_datapackage(folder, package, files)]

@@ -1,0 +1,234 @@
+"""docs/analysts.md: its examples run and give the published figures; linked/ holds nothing that names a person."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pyarrow.parquet
+import pytest
+
+from miglink.config import Config, read_config
+from miglink.engine import Table, open_engine
+from miglink.stages.publish import Publication, publish
+from miglink.tables import TABLES
+from synthetic.__main__ import make_country
+from synthetic.chance import Chance
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "analysts.md"
+YEAR = 2018
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
+    """A folder with runs/national, the run of a small country, and its configuration."""
+    folder = tmp_path_factory.mktemp("analysts")
+    make_country(2000, "medium", Chance(5), folder / "made")
+    out = folder / "runs" / "national"
+    command = [
+        sys.executable,
+        "-m",
+        "miglink",
+        "run",
+        str(folder / "made" / "country.yml"),
+        "--out",
+        str(out),
+    ]
+    paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert done.returncode == 0, done.stderr
+    config = read_config(folder / "made" / "country.yml")
+    publish_again(config, out)
+    return folder, config
+
+
+def publish_again(config: Config, out: Path) -> None:
+    tables = {path.stem: Table(path.stem, path) for path in (out / "tables").glob("*.parquet")}
+    assert config.residence is not None
+    assert config.estimates is not None
+    told = Publication(
+        config.name,
+        tuple(config.sources),
+        {rule.name: rule.title for rule in config.residence.rules},
+        config.estimates.reporting_country,
+        config.publish.formats,
+    )
+    with closing(open_engine("duckdb", out / "tables")) as engine:
+        publish(engine, tables, out, config.observation.data_to_date, told)
+
+
+@pytest.fixture
+def run(finished: tuple[Path, Config], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The run, where the examples of the page find it."""
+    monkeypatch.chdir(finished[0])
+    return finished[0] / "runs" / "national"
+
+
+def published_net(run: Path) -> dict[str, tuple[int, int]]:
+    """Net migration and undetermined by group, from outputs/; groups without any are left out."""
+    flows = pl.read_parquet(run / "outputs" / "flows.parquet")
+    chosen = {"rule": "nz_12_16", "policy": "unresolved", "period": str(YEAR), "flow": "net"}
+    texts = {column.name for column in TABLES["flows"].columns if column.type == "VARCHAR"}
+    dimensions = [name for name in TABLES["flows"].key if name in texts - set(chosen) - {"citizenship_group"}]
+    parts = flows.filter(**chosen).filter(
+        *(pl.col(dimension) == "total" for dimension in dimensions), pl.col("citizenship_group") != "total"
+    )
+    rows = parts.select("citizenship_group", "n_settled", "n_undetermined").iter_rows()
+    return {group: (net, undetermined) for group, net, undetermined in rows if (net, undetermined) != (0, 0)}
+
+
+def some(rows: pl.DataFrame) -> dict[str, tuple[int, int]]:
+    return {group: (int(net), int(n)) for group, net, n in rows.iter_rows() if (net, n) != (0, 0)}
+
+
+def person_years(run: Path) -> dict[str, float]:
+    """Days of each state counted one by one, from the table of the stage."""
+    spells = pl.read_parquet(run / "tables" / "spells.parquet").filter(draw=0)
+    days = pl.date_range(date(YEAR, 1, 1), date(YEAR, 12, 31), eager=True).to_list()
+    found: dict[str, int] = {}
+    for start, end, state in spells.select("start_date", "end_date", "state").iter_rows():
+        if end is None or end > days[0]:
+            found[state] = found.get(state, 0) + sum(
+                start <= day and (end is None or day < end) for day in days
+            )
+    return {state: n / 365 for state, n in found.items()}
+
+
+def of_python(name: str) -> pl.DataFrame:
+    """What the example of the page calls `name`."""
+    (text,) = [block for block in blocks("python") if f"\n{name} = (" in block]
+    known: dict[str, Any] = {}
+    exec(compile(text, PAGE.name, "exec"), known)
+    frame: pl.DataFrame = known[name]
+    return frame
+
+
+def ask(select: str) -> pl.DataFrame:
+    with duckdb.connect() as connection:
+        rows: pl.DataFrame = connection.sql(select).pl()
+    return rows
+
+
+def of_sql(name: str) -> pl.DataFrame:
+    (text,) = [block for block in blocks("sql") if f"AS {name}\n" in block]
+    return ask(text)
+
+
+def test_net_migration_is_the_published_figure(run: Path) -> None:
+    expected = published_net(run)
+    assert len(expected) >= 3
+    assert sum(abs(net) for net, _ in expected.values()) > 0
+    assert some(of_python("net")) == expected
+    (text,) = [block for block in blocks("sql") if "AS net" in block]
+    assert some(ask(text)) == expected
+
+
+def test_person_years_are_the_days_counted_one_by_one(run: Path) -> None:
+    expected = person_years(run)
+    assert {"present", "absent"} <= set(expected)
+    for found in (of_python("person_years"), of_sql("person_years")):
+        years = {state: n for state, n in found.iter_rows() if n > 0}
+        assert years == pytest.approx({state: n for state, n in expected.items() if n > 0})
+
+
+def test_the_metadata_is_where_the_page_says(run: Path) -> None:
+    (text,) = [block for block in blocks("python") if "read_parquet_metadata" in block]
+    known: dict[str, Any] = {}
+    exec(compile(text, PAGE.name, "exec"), known)
+    assert "end_date" in {column["name"] for column in known["columns"]}
+    (text,) = [block for block in blocks("sql") if "parquet_kv_metadata" in block]
+    ((schema,),) = ask(text).rows()
+    assert '"end_date"' in schema
+    assert all(block.count("(") == block.count(")") for block in blocks("r"))
+    assert run.is_dir()
+
+
+def test_every_file_and_its_key_is_on_the_page(run: Path) -> None:
+    page = PAGE.read_text("utf-8")
+    for path in (run / "linked").glob("*.parquet"):
+        key = pl.read_parquet_metadata(path)["key"]
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{path.stem}` |"))
+        assert row.split("|")[3].strip() == (key or "none"), path.name
+
+
+def values(folder: Path) -> Iterator[tuple[str, pl.Series]]:
+    """Every column of text of the files of a folder, with the name of its file."""
+    for path in sorted(folder.iterdir()):
+        if path.suffix == ".parquet":
+            for column in pl.read_parquet(path).select(pl.col(pl.String)):
+                yield f"{path.name}: {column.name}", column.drop_nulls().unique()
+        elif path.suffix == ".csv":
+            text = pl.read_csv(path, infer_schema=False)
+            for column in text:
+                yield f"{path.name}: {column.name}", column.drop_nulls().unique()
+
+
+def test_no_value_that_names_a_person_is_published(run: Path) -> None:
+    """Names, documents, person numbers, record ids and days of birth of the input: no file holds them as a value."""
+    records = pl.read_parquet(run / "tables" / "records.parquet")
+    named = [
+        column
+        for column in records.columns
+        if re.search("surname|given_name|document_number|number$", column)
+    ]
+    assert {"surname", "given_names", "surname_icao", "document_number", "person_number"} <= set(named)
+    births = records["birth_date"].cast(pl.String)
+    hidden = pl.concat([*(records[column] for column in [*named, "record_id"]), births]).drop_nulls().unique()
+    assert hidden.len() > 3000
+    # Three letters are codes of countries, too. Short ones are parts of words: they are looked for as whole values.
+    hidden = hidden.filter(hidden.str.len_chars() > 3)
+    long = hidden.filter(hidden.str.len_chars() > 6).to_list()
+    for folder in ("linked", "outputs"):
+        n_values = 0
+        for where, column in values(run / folder):
+            if folder == "outputs" and ("period" in where or "data_to_date" in where):
+                continue  # days of reference, among which a birthday may fall
+            n_values += column.len()
+            assert not column.is_in(hidden.implode()).any(), where
+            if "person_id" not in where:
+                assert not column.str.contains_any(long).any(), where
+        assert n_values > 100
+        text = (run / folder / "datapackage.json").read_text("utf-8")
+        text += "".join(
+            str(pyarrow.parquet.read_schema(path).metadata) for path in (run / folder).glob("*.parquet")
+        )
+        assert not pl.Series([text]).str.contains_any(long).any()
+
+
+def test_no_date_is_the_birthday_of_its_person(run: Path) -> None:
+    """But for children born in the period, whose history begins on that day."""
+    born = pl.read_parquet(run / "tables" / "persons.parquet").select(
+        "person_id", "birth_date", "is_born_here"
+    )
+    found: set[tuple[str, str]] = set()
+    n_dates = 0
+    for path in sorted((run / "linked").glob("*.parquet")):
+        frame = pl.read_parquet(path)
+        if "person_id" not in frame.columns:
+            continue
+        joined = frame.join(born, on="person_id", how="inner", suffix="_true")
+        for column in frame.select(pl.col(pl.Date)).columns:
+            n_dates += joined[column].count()
+            on_birthday = joined.filter(pl.col(column) == pl.col("birth_date"))
+            before = on_birthday.filter(pl.col("birth_date") < date(2014, 1, 1))
+            assert before.is_empty(), f"{path.name}: {column}"
+            if not on_birthday.is_empty():
+                found.add((path.stem, column))
+    assert n_dates > 1000
+    beginnings = {("residence", "from_date"), ("residence", "status_final_date"), ("spells", "start_date")}
+    assert ("spells", "start_date") in found
+    assert found <= beginnings | {("person_traits", "valid_from"), ("person_traits", "valid_to")}
