@@ -1,0 +1,201 @@
+"""What a methodologist runs before the long run: does the configuration fit the files, and what will it cost."""
+
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+
+from miglink.check.cost import Size, predict_cost
+from miglink.check.findings import Dimension, Findings, RuleFindings, Shares, SourceFindings, findings_as_json
+from miglink.check.inspection import Given, inspect_source
+from miglink.check.pairs import Predicted, predict_pairs
+from miglink.check.reading import Read, find_files, identity_share, read_sources, without_missing
+from miglink.check.report import render_check
+from miglink.config import Config, Rule, load_key
+from miglink.engine import Engine, Table, open_engine
+from miglink.errors import ConfigError
+from miglink.stages.ingest.countries import country_table
+
+__all__ = ["Findings", "check_config", "findings_as_json", "render_check"]
+
+N_SAMPLED = 250_000
+_LINKING_STAGES = ("ingest", "identities", "linkage", "persons")
+_COUNTING_STAGES = ("spells", "residence", "estimates", "quality", "publish")
+# The dimensions of the published tables, and the columns that fill them.
+_DIMENSIONS = {
+    "sex": ("sex",),
+    "age": ("birth_date",),
+    "citizenship": ("citizenship",),
+    "country of birth": ("birth_country",),
+    "previous or next country": ("country_from_to",),
+    "purpose": ("purpose", "reason"),
+    "region": ("region",),
+}
+
+
+def check_config(config: Config, *, n_sampled: int = N_SAMPLED, show_values: bool = False) -> Findings:
+    """Look at the files of every source as the run would read them; nothing is written but into a temporary folder.
+
+    Reads: the files of the sources, each once or twice to its end; all rows are judged where there are about
+    n_sampled or fewer, else those of a sample of identities (see check/samples.py).
+    Gives: all problems of all sources at once, pairs by blocking rule, seconds and memory of the run.
+    Units: shares are from 0 to 1; memory in bytes. `show_values`: values that nothing names may be shown.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="miglink-check-") as folder,
+        closing(_open(config, Path(folder))) as engine,
+    ):
+        findings, predicted = _look(engine, config, n_sampled, show_values)
+    findings = _describe_statistics(config, findings)
+    if predicted is not None:
+        findings = _add_cost(config, findings, predicted)
+    problems = [problem for source in findings.sources for problem in source.problems]
+    return replace(findings, problems=(*_key_problems(config), *problems, *findings.problems))
+
+
+def _open(config: Config, folder: Path) -> Engine:
+    """An engine whose every file, also what it spills, is in the temporary folder."""
+    given = config.engine
+    return open_engine(given.kind, folder, memory_limit=given.memory_limit, threads=given.threads)
+
+
+def _look(
+    engine: Engine, config: Config, n_sampled: int, show_values: bool
+) -> tuple[Findings, Predicted | None]:
+    found = {name: find_files(name, source) for name, source in config.sources.items()}
+    readable = {name: source for name, source in config.sources.items() if found[name].is_readable}
+    # Only what is there can be read; a column that is missing is left out, and said.
+    present = {name: without_missing(source, found[name].missing) for name, source in readable.items()}
+    share = identity_share({name: found[name] for name in readable}, n_sampled)
+    reads, heavy = read_sources(engine, present, found, share)
+    given = Given(
+        config.identities.further_columns,
+        config.observation,
+        config.period is not None,
+        country_table(engine, config.countries),
+        show_values,
+    )
+    sources, judged = [], {}
+    for name, source in config.sources.items():
+        read = reads.get(name)
+        one, table = inspect_source(engine, given, (name, source), found[name], read)
+        sources.append(one)
+        if table is not None and isinstance(read, Read):
+            is_thinned = share < 1 and read.sample.is_whole
+            judged[name] = _keep(engine, name, table, read.thinned) if is_thinned else table
+    findings = Findings(config.name, tuple(sources), sum(one.n_rows or 0 for one in sources), share)
+    if not judged:
+        return findings, None
+    try:
+        return findings, predict_pairs(engine, config, judged, (share, heavy))
+    except ConfigError as error:
+        return replace(findings, problems=error.problems), None
+    except duckdb.BinderException:
+        wrong = "linkage.blocking: a rule names a column that identities do not have; see `miglink tables`"
+        return replace(findings, problems=(wrong,)), None
+
+
+def _keep(engine: Engine, name: str, judged: Table, thinned: Table) -> Table:
+    """The judged rows of a small source that belong to sampled identities."""
+    return engine.step(
+        f"check_{name}_kept",
+        "SELECT j.* FROM judged j JOIN thinned t ON t.__file = j.file AND t.__row_number = j.row_number",
+        judged=judged,
+        thinned=thinned,
+    )
+
+
+def _key_problems(config: Config) -> tuple[str, ...]:
+    try:
+        load_key(config.key)
+    except ConfigError as error:
+        return error.problems
+    return ()
+
+
+def _describe_statistics(config: Config, findings: Findings) -> Findings:
+    """Rules, the years that would be final under each, whom the stocks hold, and the dimensions that can be filled."""
+    listed = any(source.covers_population for source in config.sources.values())
+    rules = config.residence.rules if config.residence else ()
+    further = {name: (name,) for name in config.identities.further_columns}
+    lacking = [name for name in ("period", "residence", "estimates") if getattr(config, name) is None]
+    notes = []
+    unjudged = [
+        one.name for one in findings.sources if one.rejected_share is None and one.kind != "judgements"
+    ]
+    if unjudged:
+        notes.append(f"Pairs, time and memory leave out what could not be judged: {', '.join(unjudged)}.")
+    if lacking:
+        last = "persons" if {"period", "residence"} & set(lacking) else "residence"
+        notes.append(
+            f"The configuration has no section {', '.join(f'`{name}`' for name in lacking)}: the run can go to stage "
+            f"{last} (--to {last})."
+        )
+    if config.key.demo:
+        notes.append("The key is the demonstration key: anyone can recompute the pseudonyms.")
+    notes += [note for source in findings.sources for note in source.notes]
+    return replace(
+        findings,
+        rules=tuple(_describe_rule(config, rule) for rule in rules) if config.period else (),
+        policies=tuple(config.residence.policies) if config.residence else (),
+        coverage=("population" if listed else "travellers_only") if config.estimates else None,
+        dimensions=tuple(
+            Dimension(name, filled)
+            for name, columns in {**_DIMENSIONS, **further}.items()
+            if (filled := _filled(findings.sources, columns))
+        ),
+        notes=tuple(notes),
+    )
+
+
+def _describe_rule(config: Config, rule: Rule) -> RuleFindings:
+    """A year is final when every event in it has been followed up for as long as the rule may wait."""
+    assert config.period is not None  # rules are only described where there is a period
+    period = config.period
+    days = rule.follow_up_days
+    first = period.from_date.year + (period.from_date > date(period.from_date.year, 1, 1))
+    followed_to = period.to_date + timedelta(days=1) - timedelta(days=days)
+    years = tuple(year for year in range(first, followed_to.year) if date(year + 1, 1, 1) <= followed_to)
+    return RuleFindings(rule.name, rule.title, days, years)
+
+
+def _filled(sources: Sequence[SourceFindings], columns: Sequence[str]) -> tuple[Shares, ...]:
+    """The sources that map one of the columns, with the rows that hold a value."""
+    return tuple(
+        Shares(source.name, source.n_looked_at - one.n_rows, 1 - one.share)
+        for source in sources
+        for one in source.blank
+        if one.name in columns and source.n_looked_at and one.share < 1
+    )
+
+
+def _add_cost(config: Config, findings: Findings, predicted: Predicted) -> Findings:
+    """The pairs against their limit, and what the run will take."""
+    max_pairs, about = config.linkage.max_pairs, "" if findings.is_exact else "about "
+    n_pairs = sum(one.n_pairs for one in predicted.pairs)
+    problems = []
+    if n_pairs > max_pairs:
+        widest = max(predicted.pairs, key=lambda one: one.n_pairs)
+        problems.append(
+            f"linkage: the blocking rules propose {about}{n_pairs:,} pairs, more than linkage.max_pairs "
+            f"({max_pairs:,}). The widest is `{widest.rule}` with {about}{widest.n_pairs:,} pairs; its largest block "
+            f"holds {about}{widest.largest_block:,} identities that share one key. Where that is a default value, name "
+            "it in `missing` of the column; or add a column to the rule under `linkage.blocking`; or raise the limit"
+        )
+    n_histories = len(findings.rules) * len(findings.policies)
+    size = Size(predicted.n_records, predicted.n_identities, n_pairs, predicted.n_crossings * n_histories)
+    is_counted = bool(config.period and config.residence and config.estimates)
+    stages = _LINKING_STAGES + (_COUNTING_STAGES if is_counted else ())
+    return replace(
+        findings,
+        n_identities=predicted.n_identities,
+        comparisons=predicted.comparisons,
+        pairs=predicted.pairs,
+        max_pairs=max_pairs,
+        cost=predict_cost(size, stages, config.engine.memory_limit),
+        problems=(*findings.problems, *problems),
+    )
