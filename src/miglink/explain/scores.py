@@ -1,0 +1,195 @@
+"""How the model of a run scores pairs of identities, kept in `links` or not: levels, weights, frequencies."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from miglink.engine import Engine, Table, identifier, text_literal
+from miglink.stages.linkage import prepare_identities
+from miglink.stages.linkage.frequencies import count_frequencies
+
+_RULE = re.compile(r"l\.(\w+) = r\.(\w+)")
+Model = Mapping[str, Any]
+
+
+def pair_identities(engine: Engine, identities: Table, pairs: pl.DataFrame) -> tuple[Table, Table]:
+    """Give the prepared identities of the run, and pairs (pair_number, identity ids) with both sides' columns.
+
+    The smaller identity_id is the left one, as in `links`. Columns carry `_l` and `_r`, the names that the model's
+    conditions use.
+    """
+    prepared = prepare_identities(engine, identities)
+    columns = ", ".join(
+        f"{side}.{identifier(column)} AS {identifier(f'{column}_{side}')}"
+        for column in pl.read_parquet_schema(prepared.path)
+        for side in ("l", "r")
+    )
+    paired = engine.step(
+        "explain_pairs",
+        f"""SELECT p.pair_number, {columns} FROM pairs p
+        JOIN prepared l ON l.identity_id = least(p.identity_id_a, p.identity_id_b)
+        JOIN prepared r ON r.identity_id = greatest(p.identity_id_a, p.identity_id_b)""",
+        pairs=pairs,
+        prepared=prepared,
+    )
+    return prepared, paired
+
+
+def score_pairs(engine: Engine, prepared: Table, paired: Table, model: Model) -> pl.DataFrame:
+    """Give what each comparison says of each pair.
+
+    Gives: pair_number, comparison, label, m, u, weight (log2 m/u; 0 where not known), frequency_column, frequency (the
+    share of persons that takes the place of u), n_identities that carry the value, adjusted_weight (what counts).
+    Source: Fellegi and Sunter 1969; Splink 5 (term frequency adjustment in match weights).
+    """
+    parameters = _parameters(model["comparisons"])
+    names = [str(comparison["output_column_name"]) for comparison in model["comparisons"]]
+    cases = ", ".join(
+        f"{_level_case(comparison)} AS {identifier(name)}"
+        for comparison, name in zip(model["comparisons"], names, strict=True)
+    )
+    levels = engine.collect(f"SELECT pair_number, {cases} FROM paired ORDER BY pair_number", paired=paired)
+    scored = levels.unpivot(index="pair_number", variable_name="comparison", value_name="level").join(
+        parameters, on=["comparison", "level"], how="left", maintain_order="left"
+    )
+    columns = scored["frequency_column"].drop_nulls().unique().sort().to_list()
+    frequencies = pl.concat(
+        [
+            pl.DataFrame(
+                schema={
+                    "pair_number": pl.Int64,
+                    "frequency": pl.Float64,
+                    "n_identities": pl.Int64,
+                    "frequency_column": pl.String,
+                }
+            ),
+            *(_frequencies(engine, prepared, paired, column) for column in columns),
+        ]
+    )
+    scored = scored.join(
+        frequencies, on=["pair_number", "frequency_column"], how="left", maintain_order="left"
+    )
+    weight = (pl.col("m") / pl.col("u")).log(2).fill_null(0.0)
+    shift = pl.col("strength") * ((pl.col("u") / pl.max_horizontal("frequency", "least_u")).log(2))
+    order = pl.DataFrame({"comparison": names}).with_row_index("position")
+    return (
+        scored.with_columns(weight=weight)
+        .with_columns(
+            adjusted_weight=pl.col("weight")
+            + pl.when(pl.col("frequency").is_null()).then(0.0).otherwise(shift)
+        )
+        .join(order, on="comparison", how="left")
+        .sort("pair_number", "position")
+        .drop("position", "level", "strength", "least_u")
+    )
+
+
+def sum_scores(scored: pl.DataFrame, model: Model) -> pl.DataFrame:
+    """Give match_weight and p_match of each pair_number: the prior weight and all adjusted weights together."""
+    total = pl.col("adjusted_weight").sum() + prior_weight(model)
+    return (
+        scored.group_by("pair_number")
+        .agg(match_weight=total)
+        .with_columns(p_match=1 / (1 + (-pl.col("match_weight") * pl.lit(2.0).log()).exp()))
+        .sort("pair_number")
+    )
+
+
+def prior_weight(model: Model) -> float:
+    """log2 of the odds that two random identities are one person."""
+    p = float(model["probability_two_random_records_match"])
+    return float(pl.select((pl.lit(p) / (1 - pl.lit(p))).log(2)).item())
+
+
+def _level_case(comparison: Mapping[str, Any]) -> str:
+    """The place of the level of a pair among the levels of the model: the first whose condition holds."""
+    levels = list(enumerate(comparison["comparison_levels"]))
+    cases = " ".join(
+        f"WHEN {level['sql_condition']} THEN {place}"
+        for place, level in levels
+        if str(level["sql_condition"]).upper() != "ELSE"
+    )
+    (otherwise,) = [place for place, level in levels if str(level["sql_condition"]).upper() == "ELSE"]
+    return f"CASE {cases} ELSE {otherwise} END"
+
+
+def _parameters(comparisons: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """m, u and the use of frequencies of every level of the model; no m and u where nothing is known."""
+    rows = [
+        {
+            "comparison": comparison["output_column_name"],
+            "level": place,
+            "label": level.get("label_for_charts", str(place)),
+            "m": None if level.get("is_null_level") else level.get("m_probability"),
+            "u": None if level.get("is_null_level") else level.get("u_probability"),
+            "frequency_column": level.get("tf_adjustment_column"),
+            "strength": float(level.get("tf_adjustment_weight", 1.0)),
+            "least_u": float(level.get("tf_minimum_u_value", 0.0)),
+        }
+        for comparison in comparisons
+        for place, level in enumerate(comparison["comparison_levels"])
+    ]
+    schema = {
+        "comparison": pl.String,
+        "level": pl.Int32,
+        "label": pl.String,
+        "m": pl.Float64,
+        "u": pl.Float64,
+    }
+    further = {"frequency_column": pl.String, "strength": pl.Float64, "least_u": pl.Float64}
+    return pl.DataFrame(rows, schema=schema | further)
+
+
+def _frequencies(engine: Engine, prepared: Table, paired: Table, column: str) -> pl.DataFrame:
+    """How common the values of a column are in each pair; of two different values the more common counts."""
+    frequencies = count_frequencies(engine, prepared, column)
+    share, left, right = identifier(f"tf_{column}"), identifier(f"{column}_l"), identifier(f"{column}_r")
+    return engine.collect(
+        f"""WITH held AS (
+            SELECT DISTINCT {left} AS value FROM paired UNION SELECT DISTINCT {right} FROM paired),
+        carried AS (
+            SELECT held.value, count(*) AS n FROM held JOIN prepared ON prepared.{identifier(column)} = held.value
+            GROUP BY held.value)
+        SELECT p.pair_number,
+               greatest(coalesce(l.{share}, r.{share}), coalesce(r.{share}, l.{share})) AS frequency,
+               greatest(coalesce(x.n, y.n), coalesce(y.n, x.n)) AS n_identities,
+               {text_literal(column)} AS frequency_column
+        FROM paired p LEFT JOIN frequencies l ON l.{identifier(column)} = p.{left}
+        LEFT JOIN frequencies r ON r.{identifier(column)} = p.{right}
+        LEFT JOIN carried x ON x.value = p.{left} LEFT JOIN carried y ON y.value = p.{right}""",
+        paired=paired,
+        prepared=prepared,
+        frequencies=frequencies,
+    )
+
+
+def rule_columns(model: Model) -> list[tuple[str, ...]]:
+    """The columns that each blocking rule of the model wants to be equal, in the order of the rules."""
+    rules = [
+        rule["blocking_rule"] if isinstance(rule, Mapping) else rule
+        for rule in model["blocking_rules_to_generate_predictions"]
+    ]
+    return [tuple(left for left, _ in _RULE.findall(str(rule))) for rule in rules]
+
+
+def compare_rules(engine: Engine, paired: Table, model: Model) -> list[dict[str, Any]]:
+    """What each blocking rule says of the one pair: name, columns that differ, columns that a side does not hold."""
+    rules = rule_columns(model)
+    columns = sorted({column for rule in rules for column in rule})
+    states = ", ".join(
+        f"""CASE WHEN {left} IS NULL OR {right} IS NULL THEN 'missing' WHEN {left} = {right} THEN 'equal'
+            ELSE 'differs' END AS {identifier(column)}"""
+        for column in columns
+        for left, right in [(identifier(f"{column}_l"), identifier(f"{column}_r"))]
+    )
+    (state,) = engine.collect(f"SELECT {states} FROM paired", paired=paired).to_dicts() if columns else [{}]
+    return [
+        {
+            "name": " + ".join(rule),
+            "differs": tuple(column for column in rule if state[column] == "differs"),
+            "missing": tuple(column for column in rule if state[column] == "missing"),
+        }
+        for rule in rules
+    ]
