@@ -10,7 +10,7 @@ SEED   ?= 1
 NOISE  ?= medium
 
 .DEFAULT_GOAL := help
-.PHONY: help demo agency bench test check lint-fix docs clean
+.PHONY: help demo agency bench test check coverage lint-fix docs wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ check: $(STAMP) ## format, lint, types, floors, house rules
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest --quiet tests/test_house.py tests/test_docs.py
 
+coverage: $(STAMP) ## all tests, with the share of src/ that they run; fails below 90 %
+	$(BIN)/python -m pytest -n auto --cov=src/miglink --cov-report=term:skip-covered --cov-fail-under=90
+
 lint-fix: $(STAMP) ## format, and repair what lint can repair
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -50,6 +53,9 @@ lint-fix: $(STAMP) ## format, and repair what lint can repair
 docs: $(STAMP) ## write the generated pages anew
 	$(BIN)/miglink tables --format markdown > docs/tables.md
 	$(BIN)/python -c 'from miglink.config import describe_config; print(describe_config(), end="")' > docs/configuration.md
+
+wheelhouse: $(STAMP) ## all wheels for Linux and Windows and a lock with their hashes, for networks without internet
+	$(BIN)/python .ci/wheelhouse.py wheelhouse
 
 clean: ## remove the environment and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -43,7 +43,7 @@ def compare(config: Path, place: Path, times: int, rng: random.Random) -> dict[s
         raise SystemExit("the run left alone fails; try it by itself first")
     seconds = time.perf_counter() - start
     expected = read_outputs(whole)
-    runs = []
+    runs: list[dict[str, Any]] = []
     for number in range(times):
         folder = place / f"killed {number}"
         moments = [rng.uniform(0, seconds)] + [rng.uniform(0, seconds / 2)] * rng.randint(0, 1)

@@ -304,6 +304,7 @@ def test_a_run_leaves_its_record_and_its_results(tmp_path: Path, capsys: pytest.
         "flows",
         "accounts",
         "quality",
+        "datapackage",
     }
     said = printed.out + printed.err
     for name in ("manifest.json", "log.jsonl"):

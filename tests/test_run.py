@@ -11,6 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from miglink.tables.contract import DIMENSIONS
+
 AGENCY = Path(__file__).parent / "data" / "agency"
 DEMO = Path(__file__).parent.parent / "configs" / "agency.yml"
 # Where a row stood is all that another order of rows may change.
@@ -149,8 +151,7 @@ def test_no_name_document_or_birth_date_leaves_the_inner_tables(first: Path) -> 
 def test_the_published_figures_are_printed(first: Path) -> None:
     printed = (first.parent / "stdout.txt").read_text(encoding="utf-8")
     flows = table(first, "flows").filter(
-        (pl.col("period") == "2014") & (pl.col("flow") == "immigration") & (pl.col("sex") == "total")
-        & (pl.col("citizenship_group") == "total")
-    )  # fmt: skip
+        pl.all_horizontal(pl.col(*DIMENSIONS) == "total"), period="2014", flow="immigration"
+    )
     (row,) = [line for line in printed.splitlines() if line.strip().startswith("2014")]
     assert str(flows["n_settled"].item()) in row.split()

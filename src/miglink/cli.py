@@ -228,11 +228,12 @@ def check(
     from miglink.check import check_config, findings_as_json, render_check
     from miglink.config import read_config
 
-    findings = check_config(read_config(config, overrides or (), os.environ))
+    settings = read_config(config, overrides or (), os.environ)
+    findings = check_config(settings, show_values=show_values)
     if answer is AnswerFormat.json:
         print(findings_as_json(findings))
     else:
-        print_wide(render_check(findings, show_values=show_values))
+        print_wide(render_check(findings))
     if findings.problems:
         raise typer.Exit(1)
 

@@ -23,7 +23,8 @@ def make_country(size: str, seed: int, folder: Path) -> Path:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"--out {folder.parent}: holds a country already; name another folder or remove it")
-    found_here = {"PYTHONPATH": os.pathsep.join([str(_home()), str(Path(__file__).parents[1])])}
+    places = [str(_home()), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    found_here = {"PYTHONPATH": os.pathsep.join(place for place in places if place)}
     made = subprocess.run(
         [sys.executable, "-m", "synthetic", size, "--seed", str(seed), "--out", str(folder)],
         env={**os.environ, **found_here},

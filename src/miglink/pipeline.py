@@ -50,7 +50,8 @@ def run_pipeline(
         shortages_named(f"then go on with `miglink run … --out {folder} --resume`"),
         closing(open_engine(config.engine.kind, record.tables_folder, **place)) as engine,
     ):
-        run_stages(config, engine, record, key)
+        link_records(config, engine, record, key)
+        measure_migration(config, engine, record)
     return record.tables
 
 
@@ -115,11 +116,12 @@ def _settings(config: Config) -> dict[str, list[object]]:
     }
     permits = config.residence.resident_permits if config.residence else None
     country = config.estimates.reporting_country if config.estimates else None
-    reused = getattr(config.linkage, "model", None)
-    model = describe_file(reused) if reused else None
+    traits = config.estimates.traits if config.estimates else None
+    reused = config.linkage.model
+    model = describe_file(reused / "model.json" if reused.is_dir() else reused) if reused else None
     before = describe_file(config.persons.previous / "manifest.json") if config.persons.previous else None
     return {
-        "ingest": [reading, parts["countries"], parts["period"], parts["identities"]],
+        "ingest": [reading, parts["countries"], parts["period"], parts["identities"], traits],
         "identities": [],
         "linkage": [parts["linkage"], model],
         "persons": [parts["persons"], before, country, current],
@@ -131,13 +133,15 @@ def _settings(config: Config) -> dict[str, list[object]]:
     }
 
 
-def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
-    """The nine calls, each with its arguments in full. Tables are known by name: those just made, or taken over."""
+def link_records(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
+    """The stages from files to persons. Tables are known by name: those just made, or taken over."""
     t, period, further = record.tables, config.observation, config.identities.further_columns
+    traits = config.estimates.traits if config.estimates else ()
 
     if record.begin("ingest"):
         record.inputs({name: ingest.source_files(name, source) for name, source in config.sources.items()})
-        read = ingest.ingest(engine, config.sources, config.countries, period, further)
+        columns = tuple(dict.fromkeys((*further, *traits)))
+        read = ingest.ingest(engine, config.sources, config.countries, period, columns)
         record.finish(read.records, read.rejected, read.row_accounts, read.judgements)
 
     if record.begin("identities"):
@@ -152,7 +156,7 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
     if record.begin("persons"):
         current = tuple(name for name, s in config.sources.items() if s.one_current_record_per_person)
         country = persons.Country(
-            config.estimates.reporting_country if config.estimates else "", period, current
+            config.estimates.reporting_country if config.estimates else "", period, current, traits
         )
         linked = persons.Linked(
             t["records"], t["identities"], t["record_identities"], t["links"], t["judgements"]
@@ -167,7 +171,11 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
             found.conflicts,
         )
 
-    if config.period is None or config.residence is None:
+
+def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None:
+    """The stages from persons to published figures."""
+    t, period = record.tables, config.period
+    if period is None or config.residence is None:
         return
     end = period.data_to_date
     is_listed = any(source.covers_population for source in config.sources.values())
@@ -188,8 +196,10 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
         return
 
     if record.begin("estimates"):
-        windows = {rule.name: rule.follow_up_days for rule in config.residence.rules}
-        observation = estimates.Observation(period, windows, is_listed)
+        rules = config.residence.rules
+        windows = {rule.name: rule.follow_up_days for rule in rules}
+        by_year = frozenset(rule.name for rule in rules if not rule.has_flow_dates)
+        observation = estimates.Observation(period, windows, is_listed, by_year)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
         record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
 
@@ -198,4 +208,11 @@ def run_stages(config: Config, engine: Engine, record: RunRecord, key: str) -> N
         record.finish(quality.measure(engine, {**t, "left_out": left_out}, end))
 
     if record.begin("publish"):
-        record.finish(files=publish.publish(engine, t, record.folder, end))
+        publication = publish.Publication(
+            config.name,
+            tuple(config.sources),
+            {rule.name: rule.title for rule in config.residence.rules},
+            config.estimates.reporting_country,
+            config.publish.formats,
+        )
+        record.finish(files=publish.publish(engine, t, record.folder, end, publication))

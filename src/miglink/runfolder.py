@@ -5,12 +5,12 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from miglink.errors import ConfigError
+from miglink.errors import ConfigError, SourceError
 
 if sys.platform == "win32":
     import msvcrt
@@ -143,6 +143,16 @@ def find_damage(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> Itera
             yield f"{where} is missing"
         elif describe_file(path)["sha256"] != described.get("sha256"):
             yield f"{where} is not as it was written"
+
+
+def check_tables(folder: Path, manifest: Mapping[str, Any], names: Collection[str]) -> None:
+    """Raise SourceError where one of these tables of a finished run is missing or is not as it was written."""
+    outputs = {name: described for stage in manifest.get("stages", ()) for name, described in stage["outputs"].items()}
+    damage = list(find_damage(folder, {name: outputs[name] for name in names if name in outputs}))
+    if damage:
+        raise SourceError(
+            f"{folder}: {'; '.join(damage)}; make it anew with `miglink run CONFIG --out {folder} --resume`"
+        )
 
 
 def remove_outputs(folder: Path, names: Iterator[str]) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 from miglink.config.stages import EngineSettings, Period
 from miglink.engine import Engine, Table, identifier
 from miglink.errors import ConfigError, SourceError
+from miglink.runfolder import check_tables
 from miglink.tables import TRUTH_TABLES, Contract
 
 REQUIRED = "record_persons"
@@ -46,6 +47,7 @@ def open_run(folder: Path) -> Run:
     missing = [name for name, path in paths.items() if not path.is_file()]
     if missing:
         raise ConfigError(f"{folder}: no tables/{', '.join(missing)}; were tables removed? Run it again")
+    check_tables(folder, manifest, _OF_THE_RUN)
     try:
         config = manifest["config"]
         period = Period.model_validate_json(json.dumps(config["period"]))
