@@ -256,8 +256,8 @@ def test_unreadable_file(engine: DuckDBEngine, tmp_path: Path, content: bytes, m
 
 
 def test_files_of_one_source_must_have_one_header(engine: DuckDBEngine, tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("WHEN;MOVE\n")
-    (tmp_path / "b.csv").write_text("WHEN;DIR\n")
+    (tmp_path / "a.csv").write_text("WHEN;MOVE;DOC\n")
+    (tmp_path / "b.csv").write_text("WHEN;DIR;DOC\n")
     source = Source.model_validate({**BORDER, "files": str(tmp_path / "*.csv")}, strict=False)
     with pytest.raises(SourceError, match=r"b.csv has another header than a.csv: missing \['MOVE'\]"):
         ingest(engine, {"border": source}, {}, PERIOD)

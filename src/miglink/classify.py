@@ -66,7 +66,11 @@ def read_crossings(path: Path) -> pl.DataFrame:
     """The rows of a Parquet or CSV file; columns of a CSV are text as written."""
     try:
         is_parquet = path.suffix == ".parquet"
-        rows = pl.read_parquet(path) if is_parquet else pl.read_csv(path, infer_schema=False)
+        rows = (
+            pl.read_parquet(path, glob=False)
+            if is_parquet
+            else pl.read_csv(path, infer_schema=False, glob=False)
+        )
     except FileNotFoundError:
         raise SourceError(f"{path}: no such file") from None
     except pl.exceptions.NoDataError:
@@ -136,7 +140,7 @@ def _classify(
     """The results in the order of the rows."""
     ordered = spells.order_crossings(engine, engine.frame("classify_crossings", crossings))
     table = residence.classify(engine, ordered, rule, policy, observed.from_date, observed.to_date)
-    return pl.read_parquet(table.path).sort("crossing_id").select(RESULTS)
+    return pl.read_parquet(table.path, glob=False).sort("crossing_id").select(RESULTS)
 
 
 def _check_policy(policy: str) -> MissingCrossings:

@@ -62,7 +62,10 @@ def print_results(tables: "Mapping[str, Table]", folder: Path) -> None:
         print_wide(render_summary(tables["stocks"], tables["flows"], tables["accounts"]))
     elif "persons" in tables:
         counted = ("records", "identities", "links", "persons")
-        n = {name: pl.scan_parquet(tables[name].path).select(pl.len()).collect().item() for name in counted}
+        n = {
+            name: pl.scan_parquet(tables[name].path, glob=False).select(pl.len()).collect().item()
+            for name in counted
+        }
         print(
             f"{n['records']:,} records, {n['identities']:,} distinct identities, {n['links']:,} links, "
             f"{n['persons']:,} persons.\nWhich record is whose: {folder / 'tables' / 'record_persons.parquet'}"

@@ -147,7 +147,11 @@ def find_damage(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> Itera
 
 def check_tables(folder: Path, manifest: Mapping[str, Any], names: Collection[str]) -> None:
     """Raise SourceError where one of these tables of a finished run is missing or is not as it was written."""
-    outputs = {name: described for stage in manifest.get("stages", ()) for name, described in stage["outputs"].items()}
+    outputs = {
+        name: described
+        for stage in manifest.get("stages", ())
+        for name, described in stage["outputs"].items()
+    }
     damage = list(find_damage(folder, {name: outputs[name] for name in names if name in outputs}))
     if damage:
         raise SourceError(

@@ -21,6 +21,7 @@ import pyarrow.parquet
 
 from miglink.config.sources import Mapping, Source
 from miglink.engine import CsvFormat, Engine, Table, identifier, text_literal
+from miglink.engine.files import path_literal
 from miglink.stages.ingest.columns import value_sql
 
 # A number on more rows than this is not one person's: its rows are sampled by their content.
@@ -110,7 +111,7 @@ def origin_sql(
 
     `errors`: the table for lines that do not fit the header; without it they are passed over.
     """
-    files = "[" + ", ".join(text_literal(str(path)) for path in paths) + "]"
+    files = "[" + ", ".join(path_literal(path) for path in paths) + "]"
     if form is None:
         texts = ", ".join(f"CAST({identifier(c)} AS VARCHAR) AS {identifier(c)}" for c in columns)
         source = f"read_parquet({files}, union_by_name = true, filename = 'origin')"

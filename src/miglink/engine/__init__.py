@@ -29,24 +29,27 @@ class Table:
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """How to read a delimited text file; every column is read as text."""
+    """How to read a delimited text file; every column is read as text. `expected`: the columns that are needed."""
 
     separator: str = ","
     encoding: str = "utf-8"
     quote: str = '"'
     trailer: str | None = None
+    expected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ParquetFormat:
     """How to read Parquet; every column is cast to text, so that one set of rules serves all formats."""
 
+    expected: tuple[str, ...] = ()
+
 
 @dataclass(frozen=True)
 class RawRows:
     """The rows of one source as text, with `file` and `row_number`, and what could not be read.
 
-    `malformed` has file, row_number: lines whose number of fields is not the header's.
+    `malformed` has file, row_number, why: lines whose number of fields is not the header's, or that are no text.
     `trailers` has file, stated_rows: control totals; stated_rows is null where the line gives no number.
     """
 

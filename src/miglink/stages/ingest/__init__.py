@@ -4,7 +4,7 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
-from miglink.config.sources import Source
+from miglink.config.sources import Mapping, Source
 from miglink.config.stages import Period
 from miglink.engine import CsvFormat, Engine, ParquetFormat, RawRows, Table
 from miglink.errors import SourceError
@@ -13,7 +13,7 @@ from miglink.stages.ingest.countries import country_table
 from miglink.stages.ingest.judgements import read_judgements
 from miglink.stages.ingest.names import split_names, standardise_names
 from miglink.stages.ingest.records import type_rows, write_records
-from miglink.stages.ingest.rows import Layout, read_codes, read_dates, read_values, reject_rows
+from miglink.stages.ingest.rows import Layout, check_columns, read_codes, read_dates, read_values, reject_rows
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,10 @@ def ingest(
     lookup = country_table(engine, countries)
     judged, typed = {}, []
     for name in names:
-        if sources[name].kind == "judgements":
-            continue
         layout = Layout(name, sources[name], further_columns, period.to_date)
+        if sources[name].kind == "judgements":
+            check_columns(layout, raw[name].columns)
+            continue
         values = read_values(engine, layout, raw[name])
         codes = read_codes(engine, layout, values, lookup)
         judged[name] = reject_rows(engine, layout, read_dates(engine, layout, codes))
@@ -64,7 +65,7 @@ def ingest(
         engine, rows, split_names(engine, rows), sources, further_columns, standardise_names
     )
     rejected, row_accounts = account_rows(engine, raw, judged, records)
-    check_accounts(engine, sources, row_accounts)
+    check_accounts(engine, sources, row_accounts, raw)
     judgements = read_judgements(
         engine, {name: raw[name] for name in names if sources[name].kind == "judgements"}, sources
     )
@@ -72,28 +73,82 @@ def ingest(
 
 
 def source_files(name: str, source: Source) -> list[Path]:
-    """The files of a source, patterns and folders resolved, each once, in the order of their names."""
+    """The files of a source, patterns and folders resolved, each once, in the order of their names.
+
+    A name that exists is meant as it stands, whatever characters of patterns are in it. Of a folder the files of the
+    format count; hidden files and other endings (`.part`, `.bak`) do not. Of the folders that a pattern matches those
+    named like a file count, for so some systems write large tables.
+    """
     patterns = (source.files,) if isinstance(source.files, str) else source.files
-    ending = {"csv": "*.csv*", "parquet": "*.parquet"}[source.format.type]
+    endings = {"csv": (".csv", ".csv.gz"), "parquet": (".parquet",)}[source.format.type]
     found: set[Path] = set()
     for pattern in patterns:
         path = Path(pattern)
-        matches = (
-            sorted(path.glob(ending)) if path.is_dir() else [Path(match) for match in glob.glob(pattern)]
-        )
+        if path.exists() or path.is_symlink():
+            matches = [path]
+        else:
+            found_names = [Path(match) for match in glob.glob(pattern)]
+            matches = [match for match in found_names if not match.is_dir() or _has_ending(match, endings)]
         if not matches:
             raise SourceError(
                 f"source {name}: no file matches {pattern}; paths are relative to the configuration file"
             )
-        found.update(match for match in matches if match.is_file())
+        found.update(file for match in matches for file in _files_within(name, match, endings))
+    for file in found:
+        _check_file(name, file)
     return sorted(found)
 
 
+def _files_within(name: str, path: Path, endings: tuple[str, ...]) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = [file for file in path.iterdir() if _has_ending(file, endings) and not file.is_dir()]
+    if not found:
+        raise SourceError(
+            f"source {name}: no file matches in the folder {path}: none ends in {' or '.join(endings)}; "
+            "check the folder, or `format.type`, or name the files in `files`"
+        )
+    return found
+
+
+def _has_ending(path: Path, endings: tuple[str, ...]) -> bool:
+    return path.name.lower().endswith(endings) and not path.name.startswith((".", "~"))
+
+
+def _check_file(name: str, path: Path) -> None:
+    """A file that cannot be opened is said by its name before anything is read."""
+    reason = None
+    if not path.exists():
+        reason = "it is a link to a file that does not exist"
+    elif not path.is_file():
+        reason = "it is no regular file"
+    else:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+    if reason is not None:
+        raise SourceError(
+            f"source {name}: {path} cannot be read: {reason}; put the file there, or change its rights"
+        )
+
+
+def needed_columns(source: Source) -> tuple[str, ...]:
+    """The columns of the files that the configuration of a source names."""
+    origins = [
+        value.from_ or () if isinstance(value, Mapping) else value for value in source.columns.values()
+    ]
+    names = [(origin,) if isinstance(origin, str) else origin for origin in origins]
+    return tuple(dict.fromkeys(name for several in names for name in several))
+
+
 def _read_files(engine: Engine, name: str, source: Source) -> RawRows:
-    form = source.format
+    form, needed = source.format, needed_columns(source)
     if form.type == "parquet":
-        return engine.read(name, source_files(name, source), ParquetFormat())
+        return engine.read(name, source_files(name, source), ParquetFormat(needed))
     separator = "\t" if form.separator == "\\t" else form.separator
     return engine.read(
-        name, source_files(name, source), CsvFormat(separator, form.encoding, form.quote, form.trailer)
+        name,
+        source_files(name, source),
+        CsvFormat(separator, form.encoding, form.quote, form.trailer, needed),
     )

@@ -88,7 +88,9 @@ def check_record_ids(engine: Engine, name: str, judged: Table) -> None:
         )
 
 
-def check_accounts(engine: Engine, sources: dict[str, Source], row_accounts: Table) -> None:
+def check_accounts(
+    engine: Engine, sources: dict[str, Source], row_accounts: Table, raw: dict[str, RawRows]
+) -> None:
     """Rows read must be rows accepted plus rows rejected, and within the bounds of each source."""
     problems = []
     for row in engine.collect(
@@ -107,17 +109,24 @@ def check_accounts(engine: Engine, sources: dict[str, Source], row_accounts: Tab
         if n and rejected / n > bounds.max_rejected_share:
             problems.append(
                 f"source {name}: {rejected} of {n} rows rejected, a larger share than bounds.max_rejected_share "
-                f"({bounds.max_rejected_share}); reasons: {_reasons(engine, name, row_accounts)}"
+                f"({bounds.max_rejected_share}); reasons: {_reasons(engine, name, row_accounts, raw[name].malformed)}"
             )
     if problems:
         raise SourceError("\n".join(problems))
 
 
-def _reasons(engine: Engine, name: str, row_accounts: Table) -> str:
+def _reasons(engine: Engine, name: str, row_accounts: Table, malformed: Table) -> str:
     rejected = Table("rejected", row_accounts.path.with_name("rejected.parquet"))
     counts = engine.collect(
         f"""SELECT reason, count(*) AS n FROM rejected WHERE source = {text_literal(name)}
         GROUP BY reason ORDER BY n DESC, reason""",
         rejected=rejected,
     )
-    return ", ".join(f"{reason} {n}" for reason, n in counts.iter_rows())
+    causes = engine.collect(
+        "SELECT why, count(*) AS n FROM malformed GROUP BY why ORDER BY n DESC, why", malformed=malformed
+    )
+    of_lines = ", ".join(f"{why} {n}" for why, n in causes.iter_rows())
+    return ", ".join(
+        f"{reason} {n}" + (f" ({of_lines})" if reason == "malformed_line" else "")
+        for reason, n in counts.iter_rows()
+    )

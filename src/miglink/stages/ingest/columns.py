@@ -174,3 +174,14 @@ def precision_sql(iso: str) -> str:
         f"(CASE WHEN {iso} IS NULL THEN NULL WHEN substring({iso}, 6, 2) = '00' THEN 'year' "
         f"WHEN substring({iso}, 9, 2) = '00' THEN 'month' ELSE 'day' END)"
     )
+
+
+def dated_text_sql(value: str, mapping: Mapping, anchor: str) -> str:
+    """A further column with `formats` as ISO text of what is known (2001-02-03, 2001-02, 2001); else as it is given."""
+    text = value
+    for form in reversed(mapping.formats or ()):
+        iso = resolved_sql(iso_sql(value, form, mapping), anchor)
+        day, precision = f"substring({iso}, 1, 10)", precision_sql(iso)
+        length = f"(CASE {precision} WHEN 'year' THEN 4 WHEN 'month' THEN 7 ELSE 10 END)"
+        text = f"(CASE WHEN {exists_sql(iso)} THEN substring({day}, 1, {length}) ELSE {text} END)"
+    return text

@@ -15,6 +15,8 @@ _RECORD_DATE = {
     "people": "d_reference_date",
     "vital": "d_event_date",
 }
+# Nobody whose age is proven lived longer than 122 years.
+_OLDEST_YEARS = 125
 
 
 def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
@@ -40,21 +42,25 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
     full_name = layout.mapping("full_name")
     is_surname_first = "true" if full_name is None or full_name.order == "surname_first" else "false"
     further = "".join(f", {column}" for column in layout.further_columns)
+    end = f"DATE {text_literal(layout.period_end.isoformat())}"
     return engine.view(
         f"ingest_{layout.name}_typed",
         f"""WITH accepted AS (SELECT * FROM judged WHERE reason_rejected IS NULL),
         named AS (SELECT *, {_name_columns(layout)} FROM accepted),
         dated AS (SELECT *, {_RECORD_DATE[kind]} AS record_date, {birth_date} AS born,
                          {birth_precision} AS born_precision,
-                         {until if kind == "activity" else _RECORD_DATE[kind]} AS latest FROM named)
+                         {until if kind == "activity" else _RECORD_DATE[kind]} AS latest FROM named),
+        bounded AS (
+            SELECT *, CAST(coalesce(latest, {end}) - INTERVAL {_OLDEST_YEARS} YEAR AS DATE) AS oldest FROM dated)
         SELECT {text_literal(layout.name)} AS source, CAST({record_id} AS VARCHAR) AS record_id,
                {text_literal(kind)} AS kind, record_date,
                {_spaced("surname_given")} AS surname, {_spaced("given_names_given")} AS given_names,
                CASE WHEN {_spaced("surname_given")} IS NULL AND {_spaced("given_names_given")} IS NULL
                     THEN {_spaced("full_name_given")} END AS full_name,
                {is_surname_first} AS is_surname_first,
-               CASE WHEN born <= latest OR latest IS NULL THEN born END AS birth_date,
-               CASE WHEN born <= latest OR latest IS NULL THEN born_precision END AS birth_date_precision,
+               CASE WHEN born >= oldest AND (born <= latest OR latest IS NULL) THEN born END AS birth_date,
+               CASE WHEN born >= oldest AND (born <= latest OR latest IS NULL) THEN born_precision END
+                   AS birth_date_precision,
                sex, citizenship, citizenship_2, birth_country,
                {_normalised("v_document_number")} AS document_number, document_country,
                {_normalised("v_person_number")} AS person_number, CAST({person} AS VARCHAR) AS given_person, region,
@@ -66,8 +72,9 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
                {_normalised("v_mother_person_number")} AS mother_person_number, domain,
                nullif(concat_ws('; ',
                    CASE WHEN v_birth_date IS NOT NULL AND d_birth_date IS NULL THEN 'birth_date_unreadable' END,
-                   CASE WHEN born > latest THEN 'birth_date_after_record' END), '') AS notes{further}
-        FROM dated""",
+                   CASE WHEN born > latest THEN 'birth_date_after_record' END,
+                   CASE WHEN born < oldest THEN 'birth_date_too_early' END), '') AS notes{further}
+        FROM bounded""",
         judged=judged,
     )
 

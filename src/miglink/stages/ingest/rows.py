@@ -8,6 +8,7 @@ from miglink.config.sources import Mapping, Source
 from miglink.engine import Engine, RawRows, Table, identifier, text_literal
 from miglink.errors import SourceError
 from miglink.stages.ingest.columns import (
+    dated_text_sql,
     exists_sql,
     iso_sql,
     known_parts_sql,
@@ -129,11 +130,13 @@ def read_codes(engine: Engine, layout: Layout, values: Table, countries: Table) 
         word = mapped_sql(f"v_{column}", mapping) if mapping else "CAST(NULL AS VARCHAR)"
         allowed = ", ".join(text_literal(allowed_word) for allowed_word in words)
         coded.append(f"CASE WHEN {word} IN ({allowed}) THEN {word} END AS {column}")
+    end = text_literal(layout.period_end.isoformat())
     for column in ("purpose", "reason", "end_reason", "domain", "port", "region", *layout.further_columns):
         mapping = layout.mapping(column)
-        coded.append(
-            f"{mapped_sql(f'v_{column}', mapping) if mapping else 'CAST(NULL AS VARCHAR)'} AS {column}"
-        )
+        value = mapped_sql(f"v_{column}", mapping) if mapping else "CAST(NULL AS VARCHAR)"
+        if mapping is not None and mapping.formats is not None and column in layout.further_columns:
+            value = dated_text_sql(value, mapping, end)
+        coded.append(f"{value} AS {column}")
     return engine.view(
         f"ingest_{layout.name}_codes",
         f"SELECT v.*, {', '.join(coded)} FROM source_values v {' '.join(joins)}",

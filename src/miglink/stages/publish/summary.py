@@ -52,7 +52,11 @@ def render_summary(stocks: Table, flows: Table, accounts: Table) -> Group:
 def _read(table: Table) -> pl.DataFrame:
     """The rows by sex and citizenship group and their totals, without every other breakdown."""
     others = [name for name in DIMENSIONS if name not in ("sex", "citizenship_group")]
-    return pl.read_parquet(table.path).filter(pl.all_horizontal(pl.col(*others) == "total")).drop(others)
+    return (
+        pl.read_parquet(table.path, glob=False)
+        .filter(pl.all_horizontal(pl.col(*others) == "total"))
+        .drop(others)
+    )
 
 
 def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -> Grid:
