@@ -1,7 +1,9 @@
 """The generated pages are what the code generates today."""
 
+import re
 from pathlib import Path
 
+from miglink.cli import app
 from miglink.config import describe_config
 from miglink.contracts import contracts_as_markdown
 from miglink.tables import TABLES
@@ -22,3 +24,26 @@ def test_every_table_and_column_is_on_its_page() -> None:
     for contract in TABLES.values():
         section = page.split(f"\n## {contract.name}\n")[1].split("\n## ")[0]
         assert all(f"| `{column.name}` |" in section for column in contract.columns)
+
+
+def commands() -> list[str]:
+    """The commands of the command line, by name."""
+    return sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
+
+
+def test_each_command_has_a_session_and_a_line_in_the_readme() -> None:
+    sessions = (DOCS / "sessions.md").read_text("utf-8")
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+    assert len(commands()) > 8
+    for name in commands():
+        assert f"$ miglink {name}" in sessions, f"{name}: run .ci/sessions.py"
+        assert f"`miglink {name}" in readme or f"`{name}`" in readme, name
+
+
+def test_pages_point_at_files_that_exist() -> None:
+    pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.glob("*.md")]
+    for page in pages:
+        for path in re.findall(
+            r"`((?:docs|configs|benchmarks|tests|synthetic|src)/[\w./-]+\.\w+)`", page.read_text("utf-8")
+        ):
+            assert (DOCS.parent / path).exists(), f"{page.name}: {path}"
