@@ -395,3 +395,12 @@ def test_only_a_finished_run_is_evaluated(tmp_path: Path) -> None:
 
 def test_formulas_are_runnable() -> None:
     assert doctest.testmod(measures) == (0, 4)
+
+
+def test_a_run_that_ended_at_persons_is_evaluated_as_far_as_it_goes(tmp_path: Path) -> None:
+    truth = write(tmp_path / "truth", TRUTH_TABLES, little_truth())
+    whole = measured(write_run(tmp_path / "whole", little_run()), truth)
+    linked = {name: little_run()[name] for name in ("record_persons", "record_identities")}
+    found = measured(write_run(tmp_path / "linked", linked, state="stopped"), truth)
+    assert {part for part, *_ in found} == {"comparison", "linkage", "persons", "causes"}
+    assert all(whole[key] == value for key, value in found.items())

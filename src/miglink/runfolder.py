@@ -19,6 +19,7 @@ else:
 
 MANIFEST, LOG = "manifest.json", "log.jsonl"
 TABLES_FOLDER, OUTPUTS_FOLDER, LINKED_FOLDER = "tables", "outputs", "linked"
+EVALUATION_FOLDER = "evaluation"
 _BYTES_AT_ONCE = 1 << 20
 _FAR_BEYOND = 1 << 40  # a byte that no log ever has: locking it leaves the log readable on Windows
 
@@ -159,10 +160,10 @@ def check_tables(folder: Path, manifest: Mapping[str, Any], names: Collection[st
         )
 
 
-def remove_outputs(folder: Path, names: Iterator[str]) -> None:
-    """Remove the outputs of stages that are to be done anew, so that nothing outdated stands beside what is new."""
-    for name in names:
-        path = output_path(folder, name)
+def remove_outputs(folder: Path, names: Collection[str]) -> None:
+    """Remove the outputs of stages that are to be done anew, and an evaluation of them: nothing outdated stays."""
+    paths = [output_path(folder, name) for name in names] + ([folder / EVALUATION_FOLDER] if names else [])
+    for path in paths:
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -263,7 +263,7 @@ class RunRecord:
                 path = output_path(self.folder, name)
                 if path.parent == self.tables_folder:
                     self.tables[name] = Table(name, path)
-        remove_outputs(self.folder, (name for stage in outdated for name in stage["outputs"]))
+        remove_outputs(self.folder, [name for stage in outdated for name in stage["outputs"]])
 
     def _check_sources(self) -> None:
         """A source whose files change while a run reads them is read as no delivery ever was."""

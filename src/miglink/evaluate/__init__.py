@@ -39,7 +39,7 @@ class Evaluation:
 
 
 def evaluate_run(folder: Path, truth_folder: Path) -> Evaluation:
-    """Compare a finished run with the truth, and write evaluation/ into the folder of the run.
+    """Compare a run that reached persons with the truth, and write evaluation/ into the folder of the run.
 
     Reads: tables of the run; record_persons of the truth, and what else of it there is.
     Gives: evaluation.parquet and confusions.parquet; an earlier evaluation is replaced.
@@ -68,15 +68,16 @@ def compare(engine: Engine, run: Run, truth: Tables) -> tuple[pl.DataFrame, Tabl
         measure_pairs(engine, matching),
         measure_clusters(engine, matching),
     ]
-    if "spells" in truth:
+    known = truth.keys() & tables.keys()
+    if "spells" in known and period:
         parts.append(measure_spells(engine, tables, truth, matching, period))
-    if "residence" in truth:
+    if "residence" in known and period:
         parts.append(measure_statuses(engine, tables, truth, matching, period))
-    if "flows" in truth:
+    if "flows" in known:
         parts.append(measure_flows(engine, tables, truth))
-    if "stocks" in truth:
+    if "stocks" in known:
         parts.append(measure_stocks(engine, tables, truth))
-    if "migrations" in truth:
+    if "migrations" in known and period:
         parts.append(measure_migrations(engine, tables, truth, matching, period))
     if "record_causes" in truth:
         parts.append(measure_causes(engine, truth, matching))

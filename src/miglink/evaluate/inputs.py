@@ -15,9 +15,9 @@ from miglink.runfolder import check_tables
 from miglink.tables import TRUTH_TABLES, Contract
 
 REQUIRED = "record_persons"
+_ALWAYS = ("record_persons", "record_identities")
 _OF_THE_RUN = (
-    "record_persons",
-    "record_identities",
+    *_ALWAYS,
     "spells",
     "residence",
     "migrations",
@@ -29,34 +29,42 @@ Tables = Mapping[str, Table]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its folder, the tables that are compared, the period observed, and where it computed."""
+    """A run: its folder, the tables that are compared, the period observed, and where it computed.
+
+    One that ended at persons has neither spells nor figures, and perhaps no period.
+    """
 
     folder: Path
     tables: Tables
-    period: Period
+    period: Period | None
     engine: EngineSettings
 
 
 def open_run(folder: Path) -> Run:
-    """Open the folder of a finished run; ConfigError where it is none."""
+    """Open the folder of a run that reached persons; ConfigError where it is none."""
     manifest = _read_manifest(folder)
     state = manifest.get("state", "unknown")
-    if state != "finished":
-        raise ConfigError(f"{folder}: the run is not finished but {state}; evaluate a run that finished")
-    paths = {name: folder / "tables" / f"{name}.parquet" for name in _OF_THE_RUN}
-    missing = [name for name, path in paths.items() if not path.is_file()]
-    if missing:
-        raise ConfigError(f"{folder}: no tables/{', '.join(missing)}; were tables removed? Run it again")
+    if state not in ("finished", "stopped"):
+        raise ConfigError(
+            f"{folder}: the run is not finished but {state}; go on with it: miglink run CONFIG --out {folder} --resume"
+        )
     check_tables(folder, manifest, _OF_THE_RUN)
+    paths = {name: folder / "tables" / f"{name}.parquet" for name in _OF_THE_RUN}
+    tables = {name: Table(name, path) for name, path in paths.items() if path.is_file()}
+    missing = [name for name in (_ALWAYS if state == "stopped" else _OF_THE_RUN) if name not in tables]
+    if missing:
+        raise ConfigError(
+            f"{folder}: no tables/{', '.join(missing)}; an evaluation needs a run that reached persons"
+        )
     try:
         config = manifest["config"]
-        period = Period.model_validate_json(json.dumps(config["period"]))
+        period = Period.model_validate_json(json.dumps(config["period"])) if config["period"] else None
         settings = EngineSettings.model_validate_json(json.dumps(config["engine"]))
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
             f"{folder}: manifest.json does not state the period and engine of the run"
         ) from None
-    return Run(folder, {name: Table(name, path) for name, path in paths.items()}, period, settings)
+    return Run(folder, tables, period, settings)
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
