@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import miglink
+from given_run import BORDER, CONFIG, run, write
 from miglink import cli
 from miglink.cli import main
 from miglink.errors import SourceError
@@ -23,12 +24,6 @@ bob,2013-05-01,departure,
 ada,2014-01-01,departure,""
 ada,2014-02-01,arrival,é
 """
-
-
-def write(folder: Path, text: str, name: str = "crossings.csv") -> Path:
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def classify(path: Path, out: Path, *further: str) -> int:
@@ -253,32 +248,6 @@ def test_policies_change_what_a_missing_crossing_means(tmp_path: Path) -> None:
     assert migrations["reject_person"] == [False, False]
     assert migrations["midpoint"][0] is True
     assert migrations["unresolved"][0] is None
-
-
-CONFIG = """\
-name: little
-period: {from: 2012-01-01, to: 2016-12-31}
-key: {demo: true}
-sources:
-  border:
-    kind: crossings
-    files: border.csv
-    columns: {crossed_at: DAY, direction: WAY, surname: NAME, birth_date: BORN, document_number: PASS}
-    bounds: {min_rows: 3, max_rejected_share: 0.5}
-residence: {rules: [nz_12_16]}
-estimates: {reporting_country: NZL}
-"""
-BORDER = """\
-DAY,WAY,NAME,BORN,PASS
-2012-03-01,arrival,PEREZ,1980-05-17,A1
-2014-07-01,departure,PEREZ,1980-05-17,A1
-2013-05-01,arrival,ILIESCU,1991-12-03,B2
-2013-09-31,departure,ILIESCU,1991-12-03,B2
-"""
-
-
-def run(folder: Path, *further: str) -> int:
-    return main(["run", str(folder / "config.yml"), "--out", str(folder / "run"), *further])
 
 
 def test_a_run_leaves_its_record_and_its_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

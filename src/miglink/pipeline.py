@@ -57,6 +57,12 @@ def run_pipeline(
 
 def make_plan(config: Config, key: str, course: Course) -> Plan:
     """What each stage rests on, and how far to go; ConfigError if the configuration lacks a section for that."""
+    linkage.check_settings(config.linkage, config.identities.further_columns)
+    previous = config.persons.previous
+    if previous is not None and not (previous / "manifest.json").is_file():
+        raise ConfigError(
+            f"persons.previous: {previous} is not the folder of a run; it holds no manifest.json"
+        )
     names = list(STAGES)
     if (
         course.from_stage
