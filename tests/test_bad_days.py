@@ -8,6 +8,7 @@ import json
 import random
 import re
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -185,6 +186,23 @@ def test_two_runs_in_one_folder_are_kept_apart(
     assert (second.returncode, third.returncode) == (2, 2)
     assert "another run is at work in this folder" in second.stderr
     assert "not an empty folder" in third.stderr
+    assert read_outputs(folder) == read_outputs(finished[0])
+
+
+def test_a_run_that_is_interrupted_says_so_and_goes_on(
+    country: Path, finished: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "miglink", "run", str(country), "--out", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (folder / "tables" / "records.parquet").exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1]
+    assert process.returncode == 130
+    assert "interrupted; a run goes on where it was with --resume" in said
+    assert "Traceback" not in said
+    assert run(country, folder, "--resume").returncode == 0
     assert read_outputs(folder) == read_outputs(finished[0])
 
 

@@ -24,20 +24,13 @@ World = dict[str, Rows]
 Found = dict[tuple[str, ...], float]
 STRATUM = {"draw": 0, "rule": "r", "policy": "q"}
 END = date(2021, 1, 1)
-TITLES = """\
-What was compared
-Linkage: pairs of distinct identities, by citizenship group
-Linkage: pairs of distinct identities, by their sources
-Persons split
-Found persons against true persons
-Days of 2 persons
-Persons by status
-Migration by year
-Usual residents
-Migrations, each by itself
-Pieces of persons
-Identities by what sets them apart
-Measures:"""
+TITLES = (
+    "What was compared|Linkage: pairs of distinct identities, by citizenship group|"
+    "Linkage: pairs of distinct identities, by their sources|Persons split|"
+    "Found persons against true persons|Days of 2 persons|Persons by status|Migration by year|"
+    "Usual residents|Migrations, each by itself|Pieces of persons|Identities by what sets them apart|"
+    "Measures:"
+).replace("|", "\n")
 PERFECT = ("precision", "recall", "f1", "is_within", "found_share", "right_share", "within_share")
 FAULTLESS = ("split", "merged", "days_", "wrong", "surplus", "error", "missed", "false", "relative")
 
@@ -397,10 +390,9 @@ def test_formulas_are_runnable() -> None:
     assert doctest.testmod(measures) == (0, 4)
 
 
-def test_a_run_that_ended_at_persons_is_evaluated_as_far_as_it_goes(tmp_path: Path) -> None:
-    truth = write(tmp_path / "truth", TRUTH_TABLES, little_truth())
-    whole = measured(write_run(tmp_path / "whole", little_run()), truth)
-    linked = {name: little_run()[name] for name in ("record_persons", "record_identities")}
+def test_a_run_that_ended_at_persons_is_evaluated(tmp_path: Path) -> None:
+    truth, whole = write(tmp_path / "truth", TRUTH_TABLES, little_truth()), little_run()
+    linked = {name: whole[name] for name in ("record_persons", "record_identities")}
     found = measured(write_run(tmp_path / "linked", linked, state="stopped"), truth)
     assert {part for part, *_ in found} == {"comparison", "linkage", "persons", "causes"}
-    assert all(whole[key] == value for key, value in found.items())
+    assert found.items() <= measured(write_run(tmp_path / "whole", whole), truth).items()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from given_travellers import CONFIGS, IN, OUT, PERIOD, Country
+from miglink.config import read_rule
 from miglink.config.rules import ForwardWindowRule
 from miglink.config.stages import Period
 from miglink.engine import Engine
@@ -263,19 +264,37 @@ def test_missing_crossings_are_dated_on_their_first_possible_day(engine: Engine)
 
 
 def test_one_day_from_known_to_known_is_one_migration(engine: Engine) -> None:
-    """The departure of the day is undecided; the missing departure after the arrival settles the matter."""
+    """The first departure of the day is undecided; the missing one, between two arrivals of it, settles the matter."""
     country = Country().add("a").record("a", "register", valid_from=date(2000, 1, 1))
-    moves = [(datetime(2014, 1, 1, 8), OUT), (datetime(2014, 1, 1, 9), IN)]
-    moves += [(datetime(2014, 7, 20, 8), IN), (datetime(2014, 7, 20, 9), OUT)]
-    for at, direction in moves:
+    for hour, direction in enumerate((OUT, IN, IN, OUT)):
+        at = datetime(2014, 1, 1, 8 + hour)
         country.record("a", "crossings", crossed_date=at.date(), crossed_at=at, direction=direction)
     residence, migrations = country.follow(engine, [make_rule()], initial_status=("register",))
-    assert statuses_of(residence, "a") == [
-        (BEFORE, date(2014, 1, 1), RESIDENT, "register", "migration"),
-        (date(2014, 1, 1), None, ABROAD, "implied_crossing", None),
+    rows = statuses_of(residence, "a")
+    assert [row[:3] for row in rows] == [
+        (BEFORE, date(2014, 1, 1), RESIDENT),
+        (date(2014, 1, 1), None, ABROAD),
     ]
-    found = migrations.select("event_date", "is_implied", "direction", "outcome", "p_migration").rows()
-    assert found == [(date(2014, 1, 1), True, "emigration", "migration", 1.0)]
+    found = migrations.select("event_date", "direction", "outcome", "p_migration").rows()
+    assert found == [(date(2014, 1, 1), "emigration", "migration", 1.0)]
+
+
+@pytest.mark.parametrize(
+    "rule", [make_rule(), read_rule("un_12_months", CONFIGS)], ids=lambda rule: rule.name
+)
+def test_a_missing_crossing_is_a_sure_migration_on_a_day_that_is_not_known(engine: Engine, rule: Any) -> None:
+    """A visitor of 2012 leaves for a trip in 2014: has come to stay, but in which of the three years?"""
+    country = Country().add("a", (date(2012, 5, 20), OUT), (date(2014, 6, 1), OUT), (date(2014, 6, 11), IN))
+    country.record("a", "permits", valid_from=date(2000, 1, 1), purpose="visit")
+    residence, migrations = country.follow(engine, [rule], initial_status=("not_registered",))
+    found = statuses_of(residence, "a")
+    assert [row[:3] for row in found] == [
+        (BEFORE, date(2012, 5, 20), ABROAD),
+        (date(2012, 5, 20), date(2014, 6, 1), "undetermined"),
+        (date(2014, 6, 1), None, RESIDENT),
+    ]
+    rows = migrations.select("event_date", "is_implied", "direction", "outcome")
+    assert rows.rows() == [(date(2012, 5, 20), True, "immigration", "undetermined")]
 
 
 def check_books(residence: pl.DataFrame, migrations: pl.DataFrame, n_persons: int, n_strata: int) -> None:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
 from given_tables import make_table
-from given_travellers import CONFIGS, Country
+from given_travellers import CONFIGS, PERIOD, Country
 from miglink.config import preset_rules, read_rule
 from miglink.config.rules import Rule
 from miglink.config.stages import EstimatesSettings, Period
@@ -165,6 +165,44 @@ def test_after_its_last_reference_date_a_rule_gives_no_status(engine: Engine) ->
         "b": ["2011-12-31 non_resident not_registered", "2015-03-01 resident crossing", "2017-12-31 undetermined none"],
         "c": ["2011-12-31 resident register"],
     }  # fmt: skip
+
+
+def test_after_its_last_reference_date_nothing_is_published(engine: Engine) -> None:
+    """A flow of 0 persons, final, would be a statement about years that the rule does not speak of."""
+    rule = read_rule("eu_2013", CONFIGS).model_copy(update={"applies_to": date(2016, 12, 31)})
+    rules = [rule, read_rule("nz_12_16", CONFIGS)]
+    country = Country().add("b", (date(2015, 3, 1), "arrival"))
+    tables = country.find(engine, rules, PERIOD, initial_status=("register", "not_registered"))
+    histories = estimates.Histories(*tables, make_table(engine, "person_traits", []))
+    last_dates = {rule.name: rule.last_date for rule in rules if rule.last_date is not None}
+    windows = {rule.name: rule.follow_up_days for rule in rules}
+    observation = estimates.Observation(PERIOD, windows, False, frozenset({"eu_2013"}), last_dates)
+    made = estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))
+    ends = [pl.read_parquet(table.path).group_by("rule").agg(pl.max("period").str.head(10)) for table in made]
+    assert [dict(end.rows()) for end in ends] == [
+        {"eu_2013": "2017-01-01", "nz_12_16": "2020-01-01"},
+        {"eu_2013": "2016", "nz_12_16": "2019-12"},
+        {"eu_2013": "2016", "nz_12_16": "2019"},
+    ]
+
+
+def test_who_is_first_seen_later_was_not_known_before(engine: Engine) -> None:
+    """Data that end before the crossing of 2017 leave the status open, so it is not final until then."""
+    left = (date(2017, 3, 1), "departure")
+    country = Country().add("unknown", left).add("not listed", left).add("registered", left)
+    country.record("registered", "register", valid_from=date(2000, 1, 1))
+    country.record(
+        "unknown", "permits", valid_from=date(2000, 1, 1), valid_to=date(2012, 1, 1), purpose="visit"
+    )
+    rules = [read_rule(name, CONFIGS) for name in ("most_of_12", "eu_2013")]
+    residence, _ = country.follow(engine, rules, initial_status=STATUS_ORDER)
+    at_2014 = residence.filter(pl.col("from_date") < date(2014, 1, 1), status="resident")
+    found = at_2014.sort("rule", "person_id").select("person_id", "status_final_date").rows()
+    assert found == 2 * [
+        ("not listed", date(2017, 3, 1)),
+        ("registered", date(2011, 12, 31)),
+        ("unknown", date(2017, 3, 1)),
+    ]
 
 
 def test_before_twelve_months_are_observed_the_evidence_stands(engine: Engine) -> None:

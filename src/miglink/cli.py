@@ -76,17 +76,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         app(args=None if arguments is None else list(arguments))
     except SystemExit as end:
+        if end.code == 130:  # what typer makes of Ctrl-C
+            return _say_interrupted()
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except MiglinkError as error:
         return say_error(error, str(error), error.exit_code)
     except BrokenPipeError:  # whoever read the output has seen enough
         return 1
     except KeyboardInterrupt:
-        say("interrupted; what is done can be gone on with: --resume", event="interrupted")
-        return 130
+        return _say_interrupted()
     except Exception as error:  # the message of a foreign error may hold personal data: it is left out
-        from miglink.shortages import find_shortage
+        from miglink.shortages import find_shortage, is_interruption
 
+        if is_interruption(error):
+            return _say_interrupted()
         frame = traceback.extract_tb(error.__traceback__)[-1]
         defect = (
             f"miglink failed: {type(error).__name__} at {Path(frame.filename).name}:{frame.lineno}\n"
@@ -97,6 +100,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         choose_log(LogFormat.text)
     return 0
+
+
+def _say_interrupted() -> int:
+    say("interrupted; a run goes on where it was with --resume", event="interrupted")
+    return 130
 
 
 def _print_version(is_asked: bool) -> None:

@@ -205,7 +205,8 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         rules = config.residence.rules
         windows = {rule.name: rule.follow_up_days for rule in rules}
         by_year = frozenset(rule.name for rule in rules if not rule.has_flow_dates)
-        observation = estimates.Observation(period, windows, is_listed, by_year)
+        last_dates = {rule.name: rule.last_date for rule in rules if rule.last_date is not None}
+        observation = estimates.Observation(period, windows, is_listed, by_year, last_dates)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
         record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
 

@@ -53,6 +53,12 @@ def find_shortage(error: BaseException | None) -> str | None:
     return None
 
 
+def is_interruption(error: BaseException) -> bool:
+    """Whether an error is what DuckDB makes of Ctrl-C during a query."""
+    is_duckdbs = isinstance(error, RuntimeError) or type(error).__name__ == "InterruptException"
+    return is_duckdbs and "interrupt" in str(error).lower()
+
+
 @contextmanager
 def shortages_named(what_next: str) -> Iterator[None]:
     """Turn an error about memory, disk or permissions into a ResourceError that says what to do."""

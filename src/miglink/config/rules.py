@@ -58,6 +58,11 @@ class _Rule(Section):
     reference: str
     """Publication the rule is taken from."""
 
+    @property
+    def last_date(self) -> date | None:
+        """The last day at whose end the rule gives a status, if there is one."""
+        return None
+
 
 class ForwardWindowRule(_Rule):
     """A forward-window rule: a crossing is a migration if enough of the window after it is spent in the new state."""
@@ -159,6 +164,11 @@ class ReferenceDateRule(_Rule):
     """Purposes of permits and visas that are visits: they say nothing of a stay that is intended."""
     applies_to: date | None = None
     """Last reference date (the day at whose end the status holds); after it the rule gives no status."""
+
+    @property
+    def last_date(self) -> date | None:
+        """The last day at whose end the rule gives a status, if there is one."""
+        return self.applies_to
 
     @property
     def has_flow_dates(self) -> bool:

@@ -1,7 +1,7 @@
 """Stage 7: counts residents at reference dates, migrations in periods, and draws up the accounts."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import polars as pl
@@ -34,12 +34,14 @@ class Observation:
     """What the data can tell: the days they cover, the longest window of each rule, whom they list.
 
     flows_by_year_only: the rules that give no date of a migration, but the year in which a status changed.
+    last_dates: of rules that give no status after some day, that day; nothing later is listed for them.
     """
 
     period: Period
     windows: Mapping[str, int]
     has_population_list: bool
     flows_by_year_only: frozenset[str] = frozenset()
+    last_dates: Mapping[str, date] = field(default_factory=dict)
 
     @property
     def data_to_date(self) -> date:
@@ -90,7 +92,7 @@ def estimate(
     accounts = _accounts(counts, layout, joined.strata, observation)
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
-    stocks = _stocks(counts, layout, joined.strata.join(dates, how="cross"), observation)
+    stocks = _stocks(counts, layout, _list_rows(joined.strata, dates, observation), observation)
     flows = _flows(counts, layout, joined.strata, observation, settings)
     return (
         _write(engine, "stocks", stocks),
@@ -103,7 +105,9 @@ def _accounts(
     counts: Mapping[Breakdown, Counts], layout: Layout, strata: pl.DataFrame, observation: Observation
 ) -> pl.DataFrame:
     """The accounts of each year, by every breakdown that a stock has."""
-    grid = strata.join(flow_periods(observation.period, ("year",)).select("period"), how="cross")
+    grid = _list_rows(strata, flow_periods(observation.period, ("year",)), observation).select(
+        "rule", "policy", "period"
+    )
     terms = [
         (breakdown, count_terms(counted, breakdown, layout))
         for breakdown, counted in counts.items()
@@ -151,7 +155,7 @@ def _flows(
     is_listed = (
         pl.col("kind").is_in(settings.periods) & ~by_year_only | (pl.col("kind") == "year") & by_year_only
     )
-    grid = strata.join(periods, how="cross").filter(is_listed).drop("kind")
+    grid = _list_rows(strata, periods, observation).filter(is_listed).drop("kind")
     by_cell = [
         (breakdown, _by_period(cells_of(counted.events, breakdown, layout), settings.periods))
         for breakdown, counted in counts.items()
@@ -167,6 +171,13 @@ def _flows(
         for flow in ("immigration", "emigration", "net")
     )
     return _with_vintage(long, observation)
+
+
+def _list_rows(strata: pl.DataFrame, periods: pl.DataFrame, observation: Observation) -> pl.DataFrame:
+    """Every rule and policy with the periods or dates for which the rule gives a status."""
+    limits = {rule: observation.last_dates.get(rule, date.max) for rule in strata["rule"].unique()}
+    limit = pl.col("rule").replace_strict(limits, return_dtype=pl.Date)
+    return strata.join(periods, how="cross").filter(pl.col("last_date") <= limit)
 
 
 def _by_period(events: pl.DataFrame, kinds: Collection[str]) -> pl.DataFrame:

@@ -31,7 +31,8 @@ def find_residence(
     Gives: residence (every person who lives in the period, also without crossings) and migrations (settled ones, and
         those that are undetermined). A change between two known statuses has one settled migration, and the reverse.
     Units: a status holds from the end of from_date. Days are observed up to and including period.to_date, so a window
-        is cut at the day after. A missing crossing is dated on its first possible day.
+        is cut at the day after. A missing crossing is dated on its first possible day; the change of status that it is
+        sure to bring is settled on its last one.
     Errors: TableError if a contract is broken.
     Source: StatisticsNZ migrbc 2.0.9 and migstat 1.0.6; methods of miglink, sections 1 and 2.
 

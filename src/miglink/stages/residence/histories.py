@@ -10,13 +10,18 @@ def find_events(engine: Engine, settled: Table, travellers: Table) -> Table:
     """The elements with the day on which they are booked, and the status at the end of that day.
 
     A crossing on the day of birth is booked on the next day, for the first status holds from the end of the birth
-    day. Of several changes on one day only their outcome counts.
+    day. Of several changes on one day only their outcome counts. A missing crossing that is sure to change the status
+    does so on a day that is not known: until its last possible day, that of the next crossing, both are possible.
     """
     return engine.step(
         "residence_events",
         """
         WITH booked AS (
-            SELECT s.*, GREATEST(s.day, t.from_day + 1) AS event_day
+            SELECT s.person_key, s.position, s.place, s.is_arrival, s.is_implied, s.is_reset, s.is_migration,
+                   s.status_before,
+                   CASE WHEN s.is_implied AND s.late_day > s.day AND s.status_after <> s.status_before THEN -1
+                        ELSE s.status_after END AS status_after,
+                   s.status_final_day, s.migration_final_day, GREATEST(s.day, t.from_day + 1) AS event_day
             FROM settled s JOIN travellers t ON t.person_key = s.person_key
             WHERE GREATEST(s.day, t.from_day + 1) <= COALESCE(t.death_day, GREATEST(s.day, t.from_day + 1))
         )

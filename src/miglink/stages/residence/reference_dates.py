@@ -135,10 +135,11 @@ def _look_back(engine: Engine, timelines: Table, asked: Table, rule: ReferenceDa
         "residence_looked_back",
         f"""
         WITH firsts AS (
-            SELECT person_key, timeline, MIN(day) AS first_day, MAX(n_before) = 0 AS is_absent_first
+            SELECT person_key, timeline, MIN(day) AS first_day, MAX(n_before) = 0 AS is_absent_first,
+                   MIN(CASE WHEN NOT is_implied THEN day END) AS seen_day
             FROM timelines GROUP BY person_key, timeline
         ), counted AS (
-            SELECT a.*, f.first_day, f.is_absent_first, e.timeline, e.presence, e.absent_until, e.long_from,
+            SELECT a.*, f.first_day, f.seen_day, f.is_absent_first, e.timeline, e.presence, e.absent_until, e.long_from,
                    e.long_until,
                    e.presence - b.presence + CASE e.timeline WHEN 'most' THEN n_unobserved ELSE 0 END AS present_days
             FROM asked a
@@ -147,7 +148,7 @@ def _look_back(engine: Engine, timelines: Table, asked: Table, rule: ReferenceDa
             JOIN firsts f ON f.person_key = a.person_key AND f.timeline = e.timeline
         )
         SELECT person_key, n, timeline, reference_day, last_day, year_day, earlier_day, is_infant, n_unobserved,
-               presence, absent_until, long_from, long_until,
+               seen_day, presence, absent_until, long_from, long_until,
                2 * present_days > reference_day - window_day + n_unobserved AND {lasted} AS has_lived_here
         FROM counted
         """,
@@ -225,7 +226,8 @@ def _statuses_at_dates(joined: str, refused_day: str) -> str:
             FROM joined
         ), sides AS (
             SELECT least.person_key, least.n, least.last_day, least.reference_day, least.year_day, least.earlier_day,
-                   least.is_infant, least.n_unobserved, t.initial_status, t.initial_final_day, t.death_day,
+                   least.is_infant, least.n_unobserved, least.seen_day, t.initial_status, t.initial_final_day,
+                   t.death_day,
                    CASE WHEN least.is_resident THEN 1 WHEN NOT most.is_resident THEN 0 ELSE -1 END AS found,
                    CASE WHEN least.is_resident
                         THEN LEAST(least.lived_day, COALESCE(least.lasting_day, least.lived_day))
@@ -243,7 +245,9 @@ def _statuses_at_dates(joined: str, refused_day: str) -> str:
         SELECT person_key, n, last_day, reference_day, year_day, earlier_day,
                CASE WHEN is_kept THEN initial_status ELSE found END AS status,
                CASE WHEN is_kept THEN GREATEST(last_day, initial_final_day)
-                    ELSE LEAST(found_day, COALESCE(death_day, found_day)) END AS final_day,
+                    -- Where somebody was before the first crossing is known by that crossing, or by the first status.
+                    ELSE GREATEST(LEAST(found_day, COALESCE(death_day, found_day)),
+                                  CASE WHEN found = initial_status THEN last_day ELSE seen_day END) END AS final_day,
                found = 1 AND NOT is_kept AND is_expected AS is_expected
         FROM kept
         """

@@ -136,8 +136,8 @@ def _date(engine: Engine, chained: Table, least_stay: int) -> Table:
             FROM finals
             WINDOW nearby AS ({nearby})
         )
-        SELECT person_key, position, place, is_arrival, is_implied, day, status_before, status_after, is_migration,
-               is_reset, CASE WHEN status_after >= 0 THEN final_day END AS status_final_day,
+        SELECT person_key, position, place, is_arrival, is_implied, day, late_day, status_before, status_after,
+               is_migration, is_reset, CASE WHEN status_after >= 0 THEN final_day END AS status_final_day,
                CASE WHEN is_migration IS NULL THEN NULL
                     WHEN is_migration THEN final_day
                     WHEN status_before >= 0

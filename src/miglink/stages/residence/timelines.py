@@ -64,30 +64,29 @@ def find_presence(engine: Engine, timelines: Table, probes: Table) -> Table:
         latest end of an absence (a presence) that began before the day; long_from, long_until: the latest beginning
         and end of a long absence that began before it.
     """
+    # A probe comes before the elements of its day. They would add nothing to its presence, and did not begin before it.
+    order = "PARTITION BY person_key, timeline ORDER BY day, is_element"
     return engine.step(
         "residence_presence",
-        """
+        f"""
         WITH points AS (
-            SELECT person_key, timeline, day, is_arrival, is_long, end_day, n_before,
+            SELECT person_key, timeline, day, TRUE AS is_element, is_arrival, is_long, end_day, n_before,
                    CASE WHEN is_arrival THEN 1 ELSE -1 END AS sign, CAST(NULL AS BIGINT) AS probe
             FROM timelines
             UNION ALL
-            SELECT person_key, t.timeline, day, NULL, NULL, NULL, NULL, 0, probe
+            SELECT person_key, t.timeline, day, FALSE, NULL, NULL, NULL, NULL, 0, probe
             FROM probes CROSS JOIN (VALUES ('least'), ('most')) AS t(timeline)
         ), summed AS (
             SELECT *,
-                   CAST(day * (MAX(n_before) OVER whole + SUM(sign) OVER so_far)
-                        - SUM(sign * day) OVER so_far AS BIGINT) AS presence,
+                   CAST(day * (MAX(n_before) OVER whole + SUM(sign) OVER earlier)
+                        - SUM(sign * day) OVER earlier AS BIGINT) AS presence,
                    MAX(CASE WHEN NOT is_arrival THEN end_day END) OVER earlier AS absent_until,
                    MAX(CASE WHEN is_arrival THEN end_day END) OVER earlier AS present_until,
                    MAX(CASE WHEN NOT is_arrival AND is_long THEN day END) OVER earlier AS long_from,
                    MAX(CASE WHEN NOT is_arrival AND is_long THEN end_day END) OVER earlier AS long_until
             FROM points
-            WINDOW whole AS (PARTITION BY person_key, timeline),
-                   so_far AS (PARTITION BY person_key, timeline ORDER BY day
-                              RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
-                   earlier AS (PARTITION BY person_key, timeline ORDER BY day
-                               RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+            WINDOW whole AS ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING),
+                   earlier AS ({order} {_ROWS})
         )
         SELECT person_key, timeline, probe, day, presence, absent_until, present_until, long_from, long_until
         FROM summed WHERE probe IS NOT NULL
