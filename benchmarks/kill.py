@@ -47,10 +47,8 @@ def compare(config: Path, place: Path, times: int, rng: random.Random) -> dict[s
     for number in range(times):
         folder = place / f"killed {number}"
         moments = [rng.uniform(0, seconds)] + [rng.uniform(0, seconds / 2)] * rng.randint(0, 1)
-        killed_in = [
-            kill(config, folder, moment, is_resumed=bool(index)) for index, moment in enumerate(moments)
-        ]
-        code = run(config, folder, "--resume")
+        killed_in = [kill(config, folder, moment) for moment in moments]
+        code = run(config, folder, *go_on(folder))
         found = read_outputs(folder) if code == 0 else {}
         runs.append(
             {
@@ -80,12 +78,15 @@ def run(config: Path, folder: Path, *further: str) -> int:
     return subprocess.run(_command(config, folder, *further), capture_output=True, check=False).returncode
 
 
-def kill(config: Path, folder: Path, seconds: float, *, is_resumed: bool) -> str:
+def go_on(folder: Path) -> list[str]:
+    """How a run in this folder is gone on with; it may have been killed before it made the folder."""
+    return ["--resume"] if folder.exists() else []
+
+
+def kill(config: Path, folder: Path, seconds: float) -> str:
     """Begin a run, or go on with it, and kill it; gives the stage it was in."""
     process = subprocess.Popen(
-        _command(config, folder, *(["--resume"] if is_resumed else [])),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        _command(config, folder, *go_on(folder)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         process.wait(timeout=seconds)

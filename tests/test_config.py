@@ -294,3 +294,27 @@ sources:
     assert config.observation.data_to_date == date(9999, 12, 31)
     two_digits = text.replace("BORN", "{from: BORN, formats: ['%d/%m/%y']}")
     assert any("needed to tell the century" in problem for problem in problems(tmp_path, two_digits))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("BORN", "{from: BORN, formats: [YYYY-MM-DD]}", "has no year (%Y or %y)"),
+        ("BORN", '{from: BORN, formats: ["%Q/%Y"]}', "has %Q, and only %Y"),
+        ("BORN", '{from: BORN, formats: ["%d-%b-%Y"]}', "list the twelve under `months`"),
+        ("BORN", "{from: BORN, formats: []}", "the list is empty"),
+        ("NAME", '{from: NAME, extract: "(["}', "is no regular expression"),
+        ("NAME", '{from: NAME, extract: "a(b)(c)"}', "needs one group in brackets, it has 2"),
+    ],
+)
+def test_formats_and_patterns_that_cannot_work_are_refused(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    text = """\
+name: list
+key: {demo: true}
+sources:
+  members: {kind: people, files: members.csv, columns: {surname: NAME, birth_date: BORN}}
+"""
+    assert any(said in problem for problem in problems(tmp_path, text.replace(old, new)))
+    assert any("memory_limit" in problem for problem in problems(tmp_path, text, "engine.memory_limit=abc"))

@@ -46,4 +46,4 @@ def test_pages_point_at_files_that_exist() -> None:
         for path in re.findall(
             r"`((?:docs|configs|benchmarks|tests|synthetic|src)/[\w./-]+\.\w+)`", page.read_text("utf-8")
         ):
-            assert (DOCS.parent / path).exists(), f"{page.name}: {path}"
+            assert "NAME" in path or (DOCS.parent / path).exists(), f"{page.name}: {path}"

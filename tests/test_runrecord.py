@@ -342,6 +342,12 @@ def test_two_runs_never_share_a_folder(tmp_path: Path) -> None:
     open_record(tmp_path / "run", Course(is_resumed=True))[0].__exit__(None, None, None)
 
 
+def test_there_must_be_a_run_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such folder, so no run to go on with"):
+        open_record(tmp_path / "typo", Course(is_resumed=True))
+    assert not (tmp_path / "typo").exists()
+
+
 def test_the_newest_run_of_a_name_is_found(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no unfinished run of 'little'"):
         newest_folder("little", tmp_path, unfinished=True)

@@ -74,7 +74,7 @@ def entry() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit code, and prints errors as plain text without personal data."""
     try:
-        app(args=None if arguments is None else list(arguments))
+        app(args=None if arguments is None else list(arguments), prog_name="miglink")
     except SystemExit as end:
         if end.code == 130:  # what typer makes of Ctrl-C
             return _say_interrupted()

@@ -59,12 +59,14 @@ def make_folder(folder: Path, *, is_resumed: bool = False) -> None:
 
 
 def resume_folder(folder: Path) -> dict[str, Any] | None:
-    """The manifest of the run in a folder; None where it was ended before it did anything, or the folder is new."""
+    """The manifest of the run in a folder; None where it was ended before it did anything."""
     manifest = find_manifest(folder)
     if manifest is not None and {"stages", "inputs", "started_at", "config"} <= manifest.keys():
         return manifest
     if not folder.exists():
-        return None
+        raise ConfigError(
+            f"--out {folder}: there is no such folder, so no run to go on with; leave out --resume and --from"
+        )
     skeleton = {LOG, f"{MANIFEST}.part", TABLES_FOLDER, OUTPUTS_FOLDER, LINKED_FOLDER}
     files = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     is_blank = folder.is_dir() and {path.name for path in folder.iterdir()} <= skeleton

@@ -1,5 +1,6 @@
 """How the files of an agency are read: what they are, which columns mean what, and what is expected of them."""
 
+import re
 from datetime import date
 from typing import Literal
 
@@ -80,6 +81,18 @@ REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _wrong_format(form: str) -> str:
+    """What is wrong with the format of a date, in words; empty: nothing."""
+    parts = re.findall("%(.?)", form)
+    unknown = sorted(part for part in parts if part not in tuple("YymdbHMS"))
+    if unknown:
+        return f"has %{unknown[0]}, and only %Y %y %m %d %b %H %M %S are known"
+    repeated = sorted(part for part in set(parts) if parts.count(part) > 1)
+    if repeated:
+        return f"has %{repeated[0]} twice"
+    return "" if {"Y", "y"} & set(parts) else "has no year (%Y or %y)"
+
+
 class Mapping(Section):
     """Where one of our columns comes from in the source, and how its values are read."""
 
@@ -119,6 +132,31 @@ class Mapping(Section):
     def _one_origin(self) -> "Mapping":
         if (self.from_ is None) == (self.constant is None):
             raise ValueError("give either `from` or `constant`")
+        return self
+
+    @model_validator(mode="after")
+    def _readable_formats(self) -> "Mapping":
+        for form in self.formats or ():
+            wrong = _wrong_format(form)
+            if wrong:
+                raise ValueError(
+                    f"formats: '{form}' {wrong}; write a date such as 31/12/2019 14:05 as '%d/%m/%Y %H:%M'"
+                )
+            if "%b" in form and self.months is None:
+                raise ValueError(f"formats: '{form}' has names of months; list the twelve under `months`")
+        if self.formats == ():
+            raise ValueError("formats: the list is empty; leave it out, or name at least one")
+        return self
+
+    @model_validator(mode="after")
+    def _one_group(self) -> "Mapping":
+        if self.extract is not None:
+            try:
+                n_groups = re.compile(self.extract).groups
+            except re.error:
+                raise ValueError(f"extract: '{self.extract}' is no regular expression") from None
+            if n_groups != 1:
+                raise ValueError(f"extract: '{self.extract}' needs one group in brackets, it has {n_groups}")
         return self
 
 

@@ -38,7 +38,7 @@ class EngineSettings(Section):
 
     kind: Literal["duckdb"] = "duckdb"
     """duckdb: embedded, on this machine."""
-    memory_limit: str | None = None
+    memory_limit: str | None = Field(default=None, pattern=r"^\d+(\.\d+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
     """Memory the engine may use before it spills to disk, such as 4GB; default: DuckDB's own, 80 % of the machine."""
     threads: int | None = Field(default=None, gt=0)
     """Threads; default: all."""
