@@ -42,7 +42,8 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
     full_name = layout.mapping("full_name")
     is_surname_first = "true" if full_name is None or full_name.order == "surname_first" else "false"
     further = "".join(f", {column}" for column in layout.further_columns)
-    end = f"DATE {text_literal(layout.period_end.isoformat())}"
+    # A list that is only linked may have neither a date of its own nor a period: then no birth is too early.
+    end = f"DATE {text_literal(layout.period_end.isoformat())}" if layout.period_end.year < 9999 else "NULL"
     return engine.view(
         f"ingest_{layout.name}_typed",
         f"""WITH accepted AS (SELECT * FROM judged WHERE reason_rejected IS NULL),
@@ -51,16 +52,19 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
                          {birth_precision} AS born_precision,
                          {until if kind == "activity" else _RECORD_DATE[kind]} AS latest FROM named),
         bounded AS (
-            SELECT *, CAST(coalesce(latest, {end}) - INTERVAL {_OLDEST_YEARS} YEAR AS DATE) AS oldest FROM dated)
+            SELECT *, CAST(CAST(coalesce(latest, {end}) AS DATE) - INTERVAL {_OLDEST_YEARS} YEAR AS DATE) AS oldest
+            FROM dated),
+        judged_births AS (
+            SELECT *, (born >= oldest OR oldest IS NULL) AND (born <= latest OR latest IS NULL) AS is_possible_birth
+            FROM bounded)
         SELECT {text_literal(layout.name)} AS source, CAST({record_id} AS VARCHAR) AS record_id,
                {text_literal(kind)} AS kind, record_date,
                {_spaced("surname_given")} AS surname, {_spaced("given_names_given")} AS given_names,
                CASE WHEN {_spaced("surname_given")} IS NULL AND {_spaced("given_names_given")} IS NULL
                     THEN {_spaced("full_name_given")} END AS full_name,
                {is_surname_first} AS is_surname_first,
-               CASE WHEN born >= oldest AND (born <= latest OR latest IS NULL) THEN born END AS birth_date,
-               CASE WHEN born >= oldest AND (born <= latest OR latest IS NULL) THEN born_precision END
-                   AS birth_date_precision,
+               CASE WHEN is_possible_birth THEN born END AS birth_date,
+               CASE WHEN is_possible_birth THEN born_precision END AS birth_date_precision,
                sex, citizenship, citizenship_2, birth_country,
                {_normalised("v_document_number")} AS document_number, document_country,
                {_normalised("v_person_number")} AS person_number, CAST({person} AS VARCHAR) AS given_person, region,
@@ -74,7 +78,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
                    CASE WHEN v_birth_date IS NOT NULL AND d_birth_date IS NULL THEN 'birth_date_unreadable' END,
                    CASE WHEN born > latest THEN 'birth_date_after_record' END,
                    CASE WHEN born < oldest THEN 'birth_date_too_early' END), '') AS notes{further}
-        FROM bounded""",
+        FROM judged_births""",
         judged=judged,
     )
 
