@@ -43,7 +43,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
     is_surname_first = "true" if full_name is None or full_name.order == "surname_first" else "false"
     further = "".join(f", {column}" for column in layout.further_columns)
     # A list that is only linked may have neither a date of its own nor a period: then no birth is too early.
-    end = f"DATE {text_literal(layout.period_end.isoformat())}" if layout.period_end.year < 9999 else "NULL"
+    end = f"CAST({text_literal(str(layout.period_end)) if layout.period_end.year < 9999 else 'NULL'} AS DATE)"
     return engine.view(
         f"ingest_{layout.name}_typed",
         f"""WITH accepted AS (SELECT * FROM judged WHERE reason_rejected IS NULL),
@@ -51,9 +51,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
         dated AS (SELECT *, {_RECORD_DATE[kind]} AS record_date, {birth_date} AS born,
                          {birth_precision} AS born_precision,
                          {until if kind == "activity" else _RECORD_DATE[kind]} AS latest FROM named),
-        bounded AS (
-            SELECT *, CAST(CAST(coalesce(latest, {end}) AS DATE) - INTERVAL {_OLDEST_YEARS} YEAR AS DATE) AS oldest
-            FROM dated),
+        bounded AS (SELECT *, CAST(coalesce(latest, {end}) - INTERVAL {_OLDEST_YEARS} YEAR AS DATE) oldest FROM dated),
         judged_births AS (
             SELECT *, (born >= oldest OR oldest IS NULL) AND (born <= latest OR latest IS NULL) AS is_possible_birth
             FROM bounded)
