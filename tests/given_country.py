@@ -92,7 +92,8 @@ class Country:
         period = Period.model_validate(days)
         by_year = frozenset(how.get("by_year", ()))
         windows = dict.fromkeys((RULE, *by_year), how.get("window", WINDOW))
-        observation = Observation(period, windows, how.get("has_population_list", True), by_year)
+        listed, empty_months = how.get("has_population_list", True), how.get("empty_months", ())
+        observation = Observation(period, windows, listed, by_year, empty_months=empty_months)
         named = {name: how[name] for name in ("periods", "breakdowns", "traits") if name in how}
         # As from a configuration file, so that lists may stand for tuples.
         given = json.dumps({"reporting_country": how.get("country", "NZL")} | named)

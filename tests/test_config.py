@@ -111,6 +111,10 @@ def test_wrong_keys_are_reported_all_at_once_in_the_order_of_the_file(tmp_path: 
         ("estimates:", "linkage: {seed: yes}\nestimates:", "linkage.seed: expected a whole number, found 'yes'"),
         ("estimates:", "linkage: {seed: true}\nestimates:", "linkage.seed: expected a whole number, found true"),
         ("estimates:", "persons:\nestimates:", "persons: expected a section with keys, found nothing"),
+        ("country: QVR", "country: QVR, periods: []", "14:46: estimates.periods: expected at least 1 entries"),
+        ("country: QVR", "country: NZD", "14:32: estimates.reporting_country: no country has the code 'NZD'; "
+         "did you mean 'NZL'?"),
+        ("country: QVR", "country: GER", "no country has the code 'GER'; did you mean 'DEU'?"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_with_its_place(tmp_path: Path, old: str, new: str, expected: str) -> None:
@@ -318,3 +322,58 @@ sources:
 """
     assert any(said in problem for problem in problems(tmp_path, text.replace(old, new)))
     assert any("memory_limit" in problem for problem in problems(tmp_path, text, "engine.memory_limit=abc"))
+
+
+BORDER = """  {name}:
+    kind: crossings
+    files: {name}.csv
+    columns: {{crossed_at: A, direction: B, surname: C}}
+    covers: {covers}
+"""
+
+
+@pytest.mark.parametrize(
+    ("covers", "uncovered"),
+    [
+        (["{from: 2011-01-01, to: 2024-12-31}"], ""),
+        (["{from: 2012-01-01, to: 2016-12-31}", "{from: 2017-01-01, to: 2023-12-31}"], ""),
+        (["{from: 2012-01-01, to: 2023-12-31}", "{from: 2013-01-01, to: 2014-12-31}"], ""),
+        (["{from: 2012-01-01, to: 9999-12-31}"], ""),
+        (["{from: 2012-01-01, to: 2022-12-31}"], "2023-01-01 to 2023-12-31"),
+        (["{from: 2012-01-02, to: 2023-12-31}"], "2012-01-01"),
+        (
+            ["{from: 2013-02-01, to: 2016-12-31}", "{from: 2017-03-01, to: 2019-12-31}"],
+            "2012-01-01 to 2013-01-31, 2017-01-01 to 2017-02-28, 2020-01-01 to 2023-12-31",
+        ),
+        (["{from: 2001-01-01, to: 2002-12-31}"], "2012-01-01 to 2023-12-31"),
+    ],
+)
+def test_days_that_no_crossings_source_covers(tmp_path: Path, covers: list[str], uncovered: str) -> None:
+    before, sources, rest = GOOD.partition("sources:\n")
+    first = sources + "".join(BORDER.format(name=f"b{n}", covers=one) for n, one in enumerate(covers))
+    text = before + first + "residence" + rest.partition("residence")[2]
+    if uncovered:
+        names = ", ".join(f"b{n}" for n in range(len(covers)))
+        (problem,) = problems(tmp_path, text)
+        said = f"config.yml:2:1: period: no crossings source covers {uncovered} (`covers` of {names}); shorten the"
+        assert problem.startswith(said)
+    else:
+        read_config(write(tmp_path, text))
+    # A source that states nothing is taken as covering the period.
+    read_config(write(tmp_path, before + first + rest))
+
+
+def test_a_rule_of_ones_own_has_a_name_of_its_own(tmp_path: Path) -> None:
+    preset = preset_rules()["nz_12_16"].read_text("utf-8")
+    text = GOOD.replace("nz_12_16", "mine.yml")
+    write(tmp_path, preset, "mine.yml")
+    assert read_config(write(tmp_path, text)) == read_config(write(tmp_path, GOOD))
+    write(tmp_path, preset.replace("value: 487", "value: 480"), "mine.yml")
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith("config.yml:13:21: residence.rules: mine.yml:")
+    assert "'nz_12_16' is the name of a preset that has other values; give the rule a name" in problem
+    write(tmp_path, preset.replace("value: 487", "value: 480").replace("nz_12_16", "mine"), "mine.yml")
+    config = read_config(write(tmp_path, text))
+    assert config.residence is not None and config.residence.rules[0].name == "mine"
+    inline = config.residence.rules[0].model_dump_json(by_alias=True).replace('"mine"', '"nz_12_16"')
+    assert any("name of a preset" in line for line in problems(tmp_path, GOOD.replace("nz_12_16", inline)))

@@ -36,7 +36,8 @@ def flows(year: str, status: str, **n_settled: int) -> Rows:
 def accounts(**cell: str) -> dict[str, Any]:
     terms = ("immigration", "emigration", "births", "deaths", "moves", "net_undetermined", "discrepancy")
     stocks = {"opening": 1234567, "closing": 1234568, "births": 1}
-    return STRATUM | TOTAL | dict.fromkeys(terms, 0) | {"period": "2018"} | stocks | cell
+    vintage = {"data_to_date": END, "status": "final"}
+    return STRATUM | TOTAL | dict.fromkeys(terms, 0) | {"period": "2018"} | stocks | vintage | cell
 
 
 def little_run() -> dict[str, Rows]:
@@ -354,9 +355,23 @@ def test_summary_cuts_no_number_in_a_narrow_terminal(engine: Engine) -> None:
 def test_summary_without_a_final_year_says_so(engine: Engine) -> None:
     run = little_run()
     run["flows"] = [row for row in run["flows"] if row["period"] == "2019"]
+    run["accounts"] = [row | {"period": "2019", "status": "provisional"} for row in run["accounts"]]
     lines = summary(engine, run)
     assert lines[-1].startswith("No year is final yet")
     assert any("2018" in line and "1,234,567" in line for line in lines)
+
+
+def test_summary_speaks_of_years_only_where_flows_are_published_by_year(engine: Engine) -> None:
+    run = little_run()
+    run["flows"] = [row for row in run["flows"] if row["period"] == "2018-Q1"]
+    lines = summary(engine, run)
+    assert lines[0].strip() == "Stocks: rule nz_12_16, policy unresolved"
+    assert "Flows are not published by year" in " ".join(" ".join(lines).split())
+    # The accounts are of years all the same.
+    assert any("Settled residents in 2018" in line for line in lines)
+    run["accounts"] = [row | {"status": "provisional"} for row in run["accounts"]]
+    said = " ".join(" ".join(summary(engine, run)).split())
+    assert "Migration by year" not in said and "No year is final" not in said and "immi-" not in said
 
 
 def test_summary_of_nothing(engine: Engine) -> None:

@@ -12,6 +12,7 @@ from miglink.errors import ResultError
 from miglink.stages.quality import measure
 
 Rows = list[dict[str, Any]]
+MONTHS = (date(2019, 2, 1), date(2019, 3, 1))
 STRATUM = {"draw": 0, "rule": "nz_12_16", "policy": "unresolved"}
 
 
@@ -123,7 +124,7 @@ def measured(engine: Engine, run: dict[str, Rows]) -> dict[tuple[str, str, str],
     tables = {name: make_table(engine, name, rows) for name, rows in run.items() if name != "left_out"}
     reasons = pl.DataFrame(run["left_out"], schema={"reason": pl.String})
     tables["left_out"] = engine.frame("left_out", reasons)
-    quality = pl.read_parquet(measure(engine, tables, date(2019, 1, 11)).path)
+    quality = pl.read_parquet(measure(engine, tables, date(2019, 1, 11), MONTHS).path)
     return {(stage, name, item): value for stage, name, item, value in quality.iter_rows()}
 
 
@@ -141,6 +142,8 @@ def test_measures_by_hand(engine: Engine) -> None:
         ("ingest", "rejected_share", "border"): 0.25,
         ("ingest", "rejected_share", "all"): 2 / 7,
         ("ingest", "rows_rejected_because", "border: crossed_date_unreadable"): 1,
+        ("ingest", "months_without_crossings", "all"): 2,
+        ("ingest", "months_without_crossings", "2019-03"): 1,
         ("identities", "identities", "all"): 2,
         ("identities", "records", "all"): 4,
         ("linkage", "links", "all"): 1,

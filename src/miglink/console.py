@@ -59,7 +59,8 @@ def print_results(tables: "Mapping[str, Table]", folder: Path) -> None:
     from miglink.stages.publish import render_summary
 
     if {"stocks", "flows", "accounts"} <= tables.keys():
-        print_wide(render_summary(tables["stocks"], tables["flows"], tables["accounts"]))
+        figures = (tables["stocks"], tables["flows"], tables["accounts"])
+        print_wide(render_summary(*figures, tables.get("quality")))
     elif "persons" in tables:
         counted = ("records", "identities", "links", "persons")
         n = {

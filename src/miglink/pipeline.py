@@ -206,13 +206,15 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         windows = {rule.name: rule.follow_up_days for rule in rules}
         by_year = frozenset(rule.name for rule in rules if not rule.has_flow_dates)
         last_dates = {rule.name: rule.last_date for rule in rules if rule.last_date is not None}
-        observation = estimates.Observation(period, windows, is_listed, by_year, last_dates)
+        empty_months = estimates.find_empty_months(engine, t["records"], period)
+        observation = estimates.Observation(period, windows, is_listed, by_year, last_dates, empty_months)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
         record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
 
     if record.begin("quality"):
         left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
-        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end))
+        empty_months = estimates.find_empty_months(engine, t["records"], period)
+        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end, empty_months))
 
     if record.begin("publish"):
         publication = publish.Publication(

@@ -11,6 +11,7 @@ import duckdb
 
 from miglink.check.cost import Size, predict_cost
 from miglink.check.findings import Dimension, Findings, RuleFindings, Shares, SourceFindings, findings_as_json
+from miglink.check.gaps import describe_gaps
 from miglink.check.inspection import Given, inspect_source
 from miglink.check.pairs import Predicted, predict_pairs
 from miglink.check.reading import Read, find_files, identity_share, read_sources, without_missing
@@ -90,6 +91,7 @@ def _look(
     findings = Findings(config.name, tuple(sources), sum(one.n_rows or 0 for one in sources), share)
     if not judged:
         return findings, None
+    findings = replace(findings, notes=describe_gaps(engine, config, judged, sources, findings.is_exact))
     try:
         return findings, predict_pairs(engine, config, judged, (share, heavy))
     except ConfigError as error:
@@ -123,7 +125,7 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
     rules = config.residence.rules if config.residence else ()
     further = {name: (name,) for name in config.identities.further_columns}
     lacking = [name for name in ("period", "residence", "estimates") if getattr(config, name) is None]
-    notes = []
+    notes = [*findings.notes]
     unjudged = [
         one.name for one in findings.sources if one.rejected_share is None and one.kind != "judgements"
     ]

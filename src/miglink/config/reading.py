@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from miglink.config.agreement import find_disagreements
 from miglink.config.models import Section
 from miglink.config.problems import find_problems, unknown_key
 from miglink.config.rules import RULE_KINDS, Rule
@@ -48,6 +49,8 @@ def read_config(
     wrong_rules = _insert_rules(tree, base)
     _check_columns(tree, problems)
     config, found = _validate(Config, tree)
+    if config is not None:
+        found = find_disagreements(config, tree)
     if wrong_rules:
         found = [problem for problem in found if not problem.key.startswith("residence.rules")]
     _raise(problems + wrong_rules + found)
@@ -72,9 +75,23 @@ def read_rule(name_or_path: str, base: Path) -> Rule:
     if not isinstance(tree.value, dict):
         raise ConfigError(f"{tree.place}: a rule must be a section with keys; see the presets")
     rule, found = _validate_rule(tree)
+    if name_or_path not in presets:
+        found += _taken_name(rule, tree)
     _raise(problems + found)
     assert rule is not None
     return rule
+
+
+def _taken_name(rule: Rule | None, tree: Node) -> list[Problem]:
+    """A rule of the user's own that bears the name of a preset but decides otherwise: results would be mistaken."""
+    name = tree.child("name")
+    if rule is None or name is None or rule.name not in preset_rules():
+        return []
+    preset = read_rule(rule.name, Path())
+    if rule.model_copy(update={"title": preset.title}) == preset:
+        return []
+    message = f"'{rule.name}' is the name of a preset that has other values; give the rule a name of its own"
+    return [Problem(name.place, "name", message)]
 
 
 def _validate_rule(tree: Node) -> tuple[Rule | None, list[Problem]]:
@@ -162,7 +179,8 @@ def _insert_rules(tree: Node, base: Path) -> list[Problem]:
     for number, node in enumerate(rules.value if rules and isinstance(rules.value, list) else ()):
         if isinstance(node.value, dict):
             key = f"residence.rules.{number}"
-            _, wrong = _validate_rule(node)
+            rule_read, wrong = _validate_rule(node)
+            wrong += _taken_name(rule_read, node)
             problems.extend(replace(one, key=f"{key}.{one.key}" if one.key else key) for one in wrong)
         elif isinstance(node.value, str):
             try:

@@ -209,7 +209,7 @@ class Source(Section):
     bounds: Bounds = Bounds()
     """What is expected."""
     covers: Covers | None = None
-    """Days covered; default: the period."""
+    """Days covered; default: the period. Days of the period that no source of crossings covers are an error."""
     repeat_minutes: int | None = Field(default=None, ge=0)
     """crossings: a second scan of the same document in the same direction within so many minutes is a repeat."""
     one_current_record_per_person: bool = False

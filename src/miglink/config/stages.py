@@ -150,7 +150,10 @@ class ResidenceSettings(Section):
     rules: tuple[Rule, ...] = Field(min_length=1)
     """Names of presets or paths of rule files."""
     policies: tuple[MissingCrossings, ...] = Field(default=("unresolved",), min_length=1)
-    """Policies for missing crossings, run side by side; the first is the main one."""
+    """Policies for missing crossings, run side by side; the first is the main one. unresolved: the crossing may lie
+    anywhere in its gap, and what depends on where is undetermined. midpoint: on its most likely day.
+    open_until_next: on the day of the next crossing. reject_person: persons with a gap keep their first status.
+    More in docs/assumptions.md, "Policies for missing crossings"."""
     initial_status: tuple[InitialEvidence, ...] = ("first_crossing", "register", "permit")
     """Evidence for the status when observation began, tried in this order; none applies: unknown.
     active_registration: registered on that day, and a sign of life in the year from it, or before the first
@@ -175,8 +178,8 @@ class EstimatesSettings(Section):
 
     reporting_country: str = Field(pattern=r"^[A-Z]{3}$")
     """alpha-3 code of the country whose migration is measured."""
-    periods: tuple[Literal["month", "quarter", "year"], ...] = ("year", "month")
-    """Periods of the flows. Flows under a rule without flow dates of its own have years only."""
+    periods: tuple[Literal["month", "quarter", "year"], ...] = Field(default=("year", "month"), min_length=1)
+    """Periods of the flows, at least one. Flows under a rule without flow dates of its own have years only."""
     traits: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], ...] = ()
     """Further columns of the sources (education, occupation …) by which persons are counted; a value holds from the
     day of the first record that states it until another is stated."""

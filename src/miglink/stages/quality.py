@@ -1,6 +1,6 @@
 """Stage 8: counts and rates that describe the run, and the check that no row vanished between stages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -14,12 +14,12 @@ Tables = Mapping[str, Table]
 _SCHEMA = {"stage": pl.String, "measure": pl.String, "item": pl.String, "value": pl.Float64}
 
 
-def measure(engine: Engine, tables: Tables, data_to_date: date) -> Table:
+def measure(engine: Engine, tables: Tables, data_to_date: date, empty_months: Sequence[date] = ()) -> Table:
     """Measure every stage of a run, after checking that all rows are accounted for.
 
     Reads: row_accounts, rejected, records, judgements, identities, record_identities, identity_persons,
         record_persons, links, persons, person_traits, conflicts, spells, residence, migrations; left_out
-        (crossings that no spell uses, and why).
+        (crossings that no spell uses, and why). empty_months: months that lack all of their crossings.
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
     Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until data_to_date.
@@ -29,6 +29,7 @@ def measure(engine: Engine, tables: Tables, data_to_date: date) -> Table:
     check_rows(engine, tables)
     measures = [
         measure_ingest(engine, tables),
+        measure_months(empty_months),
         measure_identities(engine, tables),
         measure_links(engine, tables),
         measure_persons(engine, tables),
@@ -151,6 +152,14 @@ def measure_ingest(engine: Engine, tables: Tables) -> pl.DataFrame:
         records=tables["records"],
     )
     return pl.concat([_of_stage("ingest", part) for part in (rows, reasons, notes)])
+
+
+def measure_months(empty_months: Sequence[date]) -> pl.DataFrame:
+    """Months without any crossing where the median month has 25 or more: how many, and 1 for each (`2019-02`)."""
+    months = {f"{month:%Y-%m}": 1 for month in empty_months}
+    named = {"all": len(months), **months}
+    rows = pl.DataFrame({"item": list(named), "value": list(named.values())})
+    return _of_stage("ingest", rows.with_columns(measure=pl.lit("months_without_crossings")))
 
 
 def measure_identities(engine: Engine, tables: Tables) -> pl.DataFrame:

@@ -95,6 +95,7 @@ VINTAGE = (
     required(
         "status",
         TEXT,
-        "final: the whole window of the rule has been observed, no later crossing can change it; else provisional",
+        "final: the whole window of the rule has been observed, no later crossing can change it; else provisional. "
+        "A month without any crossing, where months have many, counts as not observed (docs/assumptions.md)",
     ),
 )

@@ -204,6 +204,7 @@ STATISTICS_TABLES = (
             ),
             required("closing", COUNT, "settled residents at the next 1 January"),
             required("discrepancy", COUNT, "closing minus the sum of the terms; always 0, or the run fails"),
+            *VINTAGE,
         ),
     ),
     Contract(

@@ -1,22 +1,26 @@
 """Stage 7: counts residents at reference dates, migrations in periods, and draws up the accounts."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
-from miglink.config.stages import EstimatesSettings, Period
+from miglink.config.stages import EstimatesSettings
 from miglink.engine import Engine, Table
 from miglink.stages.estimates.accounts import TERMS, check_balance, count_terms, explain
 from miglink.stages.estimates.cells import cells_of, margins
 from miglink.stages.estimates.counts import FLOWS, Counts, count_breakdown, join_histories
 from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
+from miglink.stages.estimates.empty_months import find_empty_months
 from miglink.stages.estimates.histories import check_histories, find_statuses
 from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
 from miglink.stages.estimates.traits import find_traits
+from miglink.stages.estimates.vintages import Observation, add_vintages
 from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
+
+__all__ = ["Histories", "Observation", "estimate", "find_empty_months"]
 
 
 @dataclass(frozen=True)
@@ -27,26 +31,6 @@ class Histories:
     migrations: Table
     persons: Table
     person_traits: Table
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What the data can tell: the days they cover, the longest window of each rule, whom they list.
-
-    flows_by_year_only: the rules that give no date of a migration, but the year in which a status changed.
-    last_dates: of rules that give no status after some day, that day; nothing later is listed for them.
-    """
-
-    period: Period
-    windows: Mapping[str, int]
-    has_population_list: bool
-    flows_by_year_only: frozenset[str] = frozenset()
-    last_dates: Mapping[str, date] = field(default_factory=dict)
-
-    @property
-    def data_to_date(self) -> date:
-        """The first day that is no longer observed."""
-        return self.period.to_date + timedelta(days=1)
 
 
 def estimate(
@@ -76,7 +60,8 @@ def estimate(
       opening in the next year; the total never does.
     - Status is `final` if the whole window W of the rule has been observed after the last day counted (last
       day + W ≤ data_to_date): no later crossing can then change the figure. What missing crossings leave
-      undetermined stays so, and does not make a figure provisional.
+      undetermined stays so, and does not make a figure provisional; a month that lacks them all does, in every
+      figure that rests on it (`add_vintages`).
     - The headline `n` is null while the figure is provisional or anything in its cell is undetermined.
     """
     people = histories.persons, histories.person_traits
@@ -105,9 +90,8 @@ def _accounts(
     counts: Mapping[Breakdown, Counts], layout: Layout, strata: pl.DataFrame, observation: Observation
 ) -> pl.DataFrame:
     """The accounts of each year, by every breakdown that a stock has."""
-    grid = _list_rows(strata, flow_periods(observation.period, ("year",)), observation).select(
-        "rule", "policy", "period"
-    )
+    grid = _list_rows(strata, flow_periods(observation.period, ("year",)), observation)
+    grid = add_vintages(grid, observation)
     terms = [
         (breakdown, count_terms(counted, breakdown, layout))
         for breakdown, counted in counts.items()
@@ -123,6 +107,7 @@ def _stocks(
 ) -> pl.DataFrame:
     """Residents and undetermined persons at each 1 January."""
     measures = ("n_settled", "n_undetermined")
+    grid = add_vintages(grid, observation)
     by_cell = [
         (
             breakdown,
@@ -139,7 +124,7 @@ def _stocks(
     ]
     table = margins(by_cell, layout, grid, measures)
     coverage = "population" if observation.has_population_list else "travellers_only"
-    return _with_vintage(table, observation).with_columns(coverage=pl.lit(coverage))
+    return _with_headline(table).with_columns(coverage=pl.lit(coverage))
 
 
 def _flows(
@@ -156,6 +141,7 @@ def _flows(
         pl.col("kind").is_in(settings.periods) & ~by_year_only | (pl.col("kind") == "year") & by_year_only
     )
     grid = _list_rows(strata, periods, observation).filter(is_listed).drop("kind")
+    grid = add_vintages(grid, observation)
     by_cell = [
         (breakdown, _by_period(cells_of(counted.events, breakdown, layout), settings.periods))
         for breakdown, counted in counts.items()
@@ -170,7 +156,7 @@ def _flows(
         )
         for flow in ("immigration", "emigration", "net")
     )
-    return _with_vintage(long, observation)
+    return _with_headline(long)
 
 
 def _list_rows(strata: pl.DataFrame, periods: pl.DataFrame, observation: Observation) -> pl.DataFrame:
@@ -196,16 +182,13 @@ def _by_period(events: pl.DataFrame, kinds: Collection[str]) -> pl.DataFrame:
     )
 
 
-def _with_vintage(table: pl.DataFrame, observation: Observation) -> pl.DataFrame:
-    """The headline where there is one, and whether later crossings can still change the figure."""
-    window = pl.col("rule").replace_strict(dict(observation.windows), return_dtype=pl.Int64)
-    is_final = pl.col("last_date") + pl.duration(days=window) <= pl.lit(observation.data_to_date)
+def _with_headline(table: pl.DataFrame) -> pl.DataFrame:
+    """The headline, where the figure is final and nothing is undetermined; an interval comes later."""
+    is_known = (pl.col("status") == "final") & (pl.col("n_undetermined") == 0)
     return table.with_columns(
-        n=pl.when(is_final, pl.col("n_undetermined") == 0).then(pl.col("n_settled").cast(pl.Float64)),
+        n=pl.when(is_known).then(pl.col("n_settled").cast(pl.Float64)),
         lower=pl.lit(None, pl.Float64),
         upper=pl.lit(None, pl.Float64),
-        data_to_date=pl.lit(observation.data_to_date),
-        status=pl.when(is_final).then(pl.lit("final")).otherwise(pl.lit("provisional")),
     )
 
 

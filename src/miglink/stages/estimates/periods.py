@@ -49,7 +49,7 @@ def flow_periods(period: Period, kinds: Collection[str]) -> pl.DataFrame:
             pl.col("last_date") <= period.to_date,
             pl.col("kind").is_in(list(kinds)),
         )
-        .select("period", "last_date", "kind")
+        .select("period", "first_date", "last_date", "kind")
     )
 
 

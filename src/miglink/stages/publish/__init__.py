@@ -12,10 +12,10 @@ from miglink.stages.publish.columnar import write_parquet
 from miglink.stages.publish.datapackage import DATAPACKAGE, File, Package, write_datapackage
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked
-from miglink.stages.publish.summary import render_summary
+from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
 
-__all__ = ["Publication", "publish", "render_summary"]
+__all__ = ["Publication", "month_ranges", "publish", "render_summary"]
 
 _AGGREGATES = ("stocks", "flows", "accounts", "quality")
 _OUTPUTS = (
@@ -70,6 +70,7 @@ def publish(
         "data_to_date": data_to_date.isoformat(),
         "miglink": __version__,
         "rules": dict(publication.rules),
+        "months_without_crossings": empty_months(tables["quality"]),
     }
     told = _OUTPUTS + (_OUTPUTS_CSV if "csv" in publication.formats else "")
     packages = {

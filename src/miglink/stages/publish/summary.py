@@ -1,5 +1,7 @@
 """The summary of a run for the terminal: tables of rich, made from the published tables alone."""
 
+from collections.abc import Sequence
+
 import polars as pl
 from rich.box import SIMPLE
 from rich.console import Group
@@ -10,6 +12,7 @@ from miglink.engine import Table
 from miglink.tables.contract import DIMENSIONS
 
 _PROVISIONAL = "p"
+_FLOWS = ("immigration", "emigration", "net")
 _COVERAGE = {
     "population": "usual residents",
     "travellers_only": "travellers only: residents who never crossed the border are missing",
@@ -27,26 +30,75 @@ _TERMS = {
 }
 
 
-def render_summary(stocks: Table, flows: Table, accounts: Table) -> Group:
-    """For each rule and policy: migration and stock by year, and the accounts of the last final year."""
+def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table | None = None) -> Group:
+    """For each rule and policy: migration and stock by year, and the accounts of the last final year.
+
+    Months without any crossing (of `quality`) come first: they change what all the figures are worth.
+    """
     stock, flow, account = (_read(table) for table in (stocks, flows, accounts))
-    years = flow.filter(pl.col("period").str.len_chars() == 4)
     strata = (
-        pl.concat([stock.select("rule", "policy"), years.select("rule", "policy")])
+        pl.concat([stock.select("rule", "policy"), flow.select("rule", "policy")])
         .unique()
         .sort("rule", "policy")
     )
-    shown: list[Grid | Text] = []
+    shown: list[Grid | Text] = _warnings(quality) if quality is not None else []
     for rule, policy in strata.iter_rows():
-        of_stratum = years.filter(rule=rule, policy=policy)
-        shown.append(_by_year(rule, policy, stock.filter(rule=rule, policy=policy), of_stratum))
-        final = of_stratum.filter(status="final")["period"].max()
-        if final is None:
+        of_stratum = flow.filter(rule=rule, policy=policy)
+        years = of_stratum.filter(pl.col("period").str.len_chars() == 4)
+        shown.append(_by_year(rule, policy, stock.filter(rule=rule, policy=policy), years))
+        cells = account.filter(rule=rule, policy=policy)
+        final = cells.filter(status="final")["period"].max()
+        if final is not None:
+            shown.append(_by_cell(rule, policy, str(final), cells.filter(period=final)))
+        elif not years.is_empty():
             shown.append(Text("No year is final yet, so none is broken down.", style="dim"))
-        else:
-            cells = account.filter(rule=rule, policy=policy, period=final)
-            shown.append(_by_cell(rule, policy, str(final), cells))
-    return Group(*shown) if shown else Group(Text("There is nothing to count: no person has a status."))
+    return (
+        Group(*shown)
+        if strata.height
+        else Group(*shown, Text("There is nothing to count: no person has a status."))
+    )
+
+
+def empty_months(quality: Table) -> list[str]:
+    """The months without any crossing, though months have many: 2019-02, in their order."""
+    named = pl.read_parquet(quality.path, glob=False).filter(
+        pl.col("item") != "all", measure="months_without_crossings"
+    )
+    return named["item"].sort().to_list()
+
+
+def _warnings(quality: Table) -> list[Grid | Text]:
+    months = empty_months(quality)
+    if not months:
+        return []
+    return [
+        Text(
+            f"No source has any crossing in {month_ranges(months)}. Is a file missing, or does `period` go beyond the "
+            f"data? Figures that rest on such a month are provisional ({_PROVISIONAL}); without its crossings they are "
+            "wrong.",
+            style="bold yellow",
+        ),
+        Text(),
+    ]
+
+
+def month_ranges(months: Sequence[str]) -> str:
+    """Months in their order, those that follow one another as a range: 2019-02 to 2019-05, 2020-01."""
+    month = pl.col("month")
+    number = month.str.head(4).cast(pl.Int32) * 12 + month.str.tail(2).cast(pl.Int32)
+    # Within a run of months the number grows as fast as the row.
+    run = number - pl.int_range(pl.len())
+    runs = (
+        pl.DataFrame({"month": months}, schema={"month": pl.String})
+        .group_by(run.alias("run"), maintain_order=True)
+        .agg(first=month.first(), last=month.last())
+    )
+    said = (
+        pl.when(pl.col("first") == pl.col("last"))
+        .then("first")
+        .otherwise(pl.format("{} to {}", "first", "last"))
+    )
+    return ", ".join(runs.select(said.alias("said"))["said"])
 
 
 def _read(table: Table) -> pl.DataFrame:
@@ -60,7 +112,11 @@ def _read(table: Table) -> pl.DataFrame:
 
 
 def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -> Grid:
-    """Totals by year: immigration, emigration, net, stock at 1 January; undetermined beside settled."""
+    """Totals by year: immigration, emigration, net, stock at 1 January; undetermined beside settled.
+
+    Where flows are not published by year, the stocks alone.
+    """
+    flows = () if years.is_empty() else _FLOWS
     everybody = {"sex": "total", "citizenship_group": "total"}
     at_january = stock.filter(**everybody).select(
         pl.col("period").str.head(4),
@@ -70,7 +126,7 @@ def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -
     )
     total = years.filter(**everybody)
     wide = at_january
-    for name in ("immigration", "emigration", "net"):
+    for name in flows:
         measures = total.filter(flow=name).select(
             "period", pl.col("n_settled").alias(name), pl.col("n_undetermined").alias(f"{name}_undetermined")
         )
@@ -80,33 +136,31 @@ def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -
 
     coverage = "; ".join(_COVERAGE[word] for word in stock["coverage"].unique().sort())
     grid = Grid(
-        title=f"Migration by year: rule {rule}, policy {policy}",
+        title=f"{'Migration by year' if flows else 'Stocks'}: rule {rule}, policy {policy}",
         caption=f"+?: undetermined, not in the figure before it. {_PROVISIONAL}: provisional, later "
-        f"crossings can change it. Stock: {coverage}.",
+        f"crossings can change it. Stock: {coverage}."
+        + ("" if flows else " Flows are not published by year: see `flows` in outputs/."),
         title_justify="left",
         caption_justify="left",
         box=SIMPLE,
         pad_edge=False,
         collapse_padding=True,
+        min_width=None if flows else 60,  # for the title
     )
     grid.add_column("\nyear")
     grid.add_column("")
-    for name in ("immigration", "emigration", "net"):
+    for name in flows:
         grid.add_column(_TERMS.get(name, f"\n{name}"), justify="right", overflow="fold")
         grid.add_column("\n+?", justify="right", overflow="fold", style="dim")
     grid.add_column("stock at\n1 January", justify="right", overflow="fold")
     grid.add_column("\n+?", justify="right", overflow="fold", style="dim")
     grid.add_column("")
     for row in wide.iter_rows(named=True):
-        flows = [
-            row[f"{name}{end}"]
-            for name in ("immigration", "emigration", "net")
-            for end in ("", "_undetermined")
-        ]
+        measured = [row[f"{name}{end}"] for name in flows for end in ("", "_undetermined")]
         grid.add_row(
             row["period"],
             _mark(row["status"]),
-            *map(_number, flows),
+            *map(_number, measured),
             _number(row["stock"]),
             _number(row["stock_undetermined"]),
             _mark(row["stock_status"]),
