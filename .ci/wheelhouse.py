@@ -44,12 +44,15 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--platform", choices=SYSTEMS, nargs="+", default=["linux_x86_64", "win_amd64"])
     parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13"])
+    parser.add_argument("--extra", choices=["spark"], default="", help="with what this extra needs")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     own = build_own(asked.folder)
-    pins = resolve(own)
+    pins = resolve(own, asked.extra)
     needed = {
-        platform: set().union(*(fetch(asked.folder, own, pins, platform, python) for python in asked.python))
+        platform: set().union(
+            *(fetch(asked.folder, own, pins, (platform, python, asked.extra)) for python in asked.python)
+        )
         for platform in asked.platform
     }
     lock = asked.folder / "requirements.lock"
@@ -67,11 +70,19 @@ def build_own(folder: Path) -> Path:
     return next(folder.glob("miglink-*.whl"))
 
 
-def resolve(own: Path) -> dict[str, str]:
+def resolve(own: Path, extra: str) -> dict[str, str]:
     """The version of every package that miglink needs on this machine, as pip chooses them together."""
     with TemporaryDirectory() as place:
         report = Path(place) / "report.json"
-        pip("install", "--quiet", "--dry-run", "--ignore-installed", "--report", str(report), str(own))
+        pip(
+            "install",
+            "--quiet",
+            "--dry-run",
+            "--ignore-installed",
+            "--report",
+            str(report),
+            f"{own}[{extra}]",
+        )
         installed = json.loads(report.read_text("utf-8"))["install"]
     versions = {
         canonicalize_name(found["metadata"]["name"]): found["metadata"]["version"] for found in installed
@@ -79,14 +90,17 @@ def resolve(own: Path) -> dict[str, str]:
     return {name: version for name, version in versions.items() if name != "miglink"}
 
 
-def fetch(folder: Path, own: Path, pins: dict[str, str], platform: str, python: str) -> set[str]:
-    """The wheels for one platform and Python version, followed from requirement to requirement; gives their names."""
+def fetch(folder: Path, own: Path, pins: dict[str, str], target: tuple[str, str, str]) -> set[str]:
+    """The wheels for a platform, Python version and extra, followed from need to need; gives their names."""
+    platform, python, extra = target
     tags, markers = SYSTEMS[platform]
-    environment = {**markers, "python_version": python, "python_full_version": f"{python}.0", "extra": ""}
+    environment = {**markers, "python_version": python, "python_full_version": f"{python}.0"}
     seen: set[str] = set()
     to_follow = [own]
     while to_follow:
-        for requirement in requirements_of(to_follow.pop()):
+        wheel = to_follow.pop()
+        environment["extra"] = extra if wheel == own else ""
+        for requirement in requirements_of(wheel):
             name = canonicalize_name(requirement.name)
             if name in seen or (requirement.marker and not requirement.marker.evaluate(environment)):
                 continue
@@ -102,10 +116,19 @@ def download(folder: Path, wanted: str, tags: list[str], python: str) -> Path:
     """One wheel, into the folder."""
     chosen = [argument for tag in tags for argument in ("--platform", tag)]
     with TemporaryDirectory() as place:
-        pip(
-            "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", python,
-            *chosen, "--dest", place, wanted,
-        )  # fmt: skip
+        if wanted.startswith(
+            "pyspark=="
+        ):  # published as source only; nothing of it is compiled, one wheel fits all
+            name, _, version = wanted.partition("==")
+            built = list(folder.glob(f"{name}-{version}-py*-none-any.whl"))
+            if built:
+                return built[0]
+            pip("wheel", "--quiet", "--no-deps", "--wheel-dir", place, wanted)
+        else:
+            pip(
+                "download", "--quiet", "--no-deps", "--only-binary", ":all:", "--python-version", python,
+                *chosen, "--dest", place, wanted,
+            )  # fmt: skip
         (wheel,) = Path(place).glob("*.whl")
         return Path(shutil.copy(wheel, folder))
 

@@ -6,7 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from miglink.config import Config
-from miglink.engine import Engine, Table, open_engine
+from miglink.engine import Engine, Table, check_engine, open_engine
 from miglink.errors import ConfigError
 from miglink.progress import Progress
 from miglink.runfolder import describe_file, resume_folder
@@ -44,11 +44,10 @@ def run_pipeline(
 ) -> dict[str, Table]:
     """Run the stages asked for in a run folder, new or to go on with; gives the finished tables by name."""
     plan = make_plan(config, key, course)
-    place = config.engine.model_dump(exclude={"kind"})
     with (
         RunRecord(folder, config, plan, progress) as record,
         shortages_named(f"then go on with `miglink run … --out {folder} --resume`"),
-        closing(open_engine(config.engine.kind, record.tables_folder, **place)) as engine,
+        closing(open_engine(config.engine.kind, record.tables_folder, config.engine.place)) as engine,
     ):
         link_records(config, engine, record, key)
         measure_migration(config, engine, record)
@@ -57,6 +56,7 @@ def run_pipeline(
 
 def make_plan(config: Config, key: str, course: Course) -> Plan:
     """What each stage rests on, and how far to go; ConfigError if the configuration lacks a section for that."""
+    check_engine(config.engine.kind, config.engine.place)
     linkage.check_settings(config.linkage, config.identities.further_columns)
     previous = config.persons.previous
     if previous is not None and not (previous / "manifest.json").is_file():

@@ -1,4 +1,4 @@
-"""What a machine lacks, in words: errors of the system, DuckDB, Arrow and polars about memory, disk and permissions."""
+"""What a machine lacks, in words: errors of the system, engines, Arrow and polars about memory, disk and rights."""
 
 import errno
 from collections.abc import Iterator
@@ -11,6 +11,10 @@ _RIGHTS = "a file or folder cannot be written or read: check that it is not read
 _MEMORY = (
     "memory ran out, or the disk that the engine spills to: lower `engine.threads`, raise `engine.memory_limit` or "
     "name a roomier disk as `engine.temp_directory`"
+)
+_SPARK_MEMORY = (
+    "memory of Spark's driver or executors ran out: raise `spark.driver.memory` or `spark.executor.memory` under "
+    "`engine.settings`, or `spark.sql.shuffle.partitions`, so that each task holds less (docs/spark.md)"
 )
 _BY_NUMBER = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), _DISK),
@@ -27,7 +31,10 @@ _BY_WORDS = {
     "read-only file system": _RIGHTS,
     "operation not permitted": _RIGHTS,
     "cannot allocate memory": _MEMORY,
+    "outofmemoryerror": _SPARK_MEMORY,
+    "gc overhead limit exceeded": _SPARK_MEMORY,
 }
+_LIBRARIES = ("duckdb", "_duckdb", "polars", "pyspark", "py4j")
 _MEMORY_ERRORS = ("OutOfMemoryException", "MemoryError", "ArrowMemoryError")
 
 
@@ -40,11 +47,7 @@ def find_shortage(error: BaseException | None) -> str | None:
             return _MEMORY
         if isinstance(error, OSError) and error.errno in _BY_NUMBER:
             return _BY_NUMBER[error.errno]
-        if (
-            isinstance(error, OSError)
-            or "duckdb" in type(error).__module__
-            or "polars" in type(error).__module__
-        ):
+        if isinstance(error, OSError) or type(error).__module__.startswith(_LIBRARIES):
             words = str(error).lower()
             for part, shortage in _BY_WORDS.items():
                 if part in words:

@@ -17,7 +17,7 @@ from miglink.check.pairs import Predicted, predict_pairs
 from miglink.check.reading import Read, find_files, identity_share, read_sources, without_missing
 from miglink.check.report import render_check
 from miglink.config import Config, Rule, load_key
-from miglink.engine import Engine, Table, open_engine
+from miglink.engine import Engine, Place, Table, open_engine
 from miglink.errors import ConfigError
 from miglink.stages.ingest.countries import country_table
 
@@ -61,7 +61,7 @@ def check_config(config: Config, *, n_sampled: int = N_SAMPLED, show_values: boo
 def _open(config: Config, folder: Path) -> Engine:
     """An engine whose every file, also what it spills, is in the temporary folder."""
     given = config.engine
-    return open_engine(given.kind, folder, memory_limit=given.memory_limit, threads=given.threads)
+    return open_engine("duckdb", folder, Place(memory_limit=given.memory_limit, threads=given.threads))
 
 
 def _look(

@@ -20,7 +20,13 @@ from miglink.config.yaml_tree import Node, Place, Problem, parse_yaml, read_yaml
 from miglink.errors import ConfigError
 
 _VARIABLE = "MIGLINK_"
-_PATHS = (("key", "file"), ("engine", "temp_directory"), ("linkage", "model"), ("persons", "previous"))
+_PATHS = (
+    ("key", "file"),
+    ("engine", "temp_directory"),
+    ("engine", "checkpoint_folder"),
+    ("linkage", "model"),
+    ("persons", "previous"),
+)
 
 AnySection = TypeVar("AnySection", bound=Section)
 

@@ -1,5 +1,6 @@
 """The configuration of the stages after ingest, each its own slice."""
 
+import re
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,8 +9,11 @@ from pydantic import Field, model_validator
 
 from miglink.config.models import Section
 from miglink.config.rules import MissingCrossings, Rule
+from miglink.engine import Place
 from miglink.tables.contract import DIMENSIONS
 
+# As Spark knows them itself (spark.redaction.regex).
+_SECRET = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
 ComparisonKind = Literal["exact", "name", "date", "document", "number", "text", "code", "quantity"]
 
 
@@ -36,14 +40,50 @@ class Period(Section):
 class EngineSettings(Section):
     """Where the run computes."""
 
-    kind: Literal["duckdb"] = "duckdb"
-    """duckdb: embedded, on this machine."""
+    kind: Literal["duckdb", "spark"] = "duckdb"
+    """duckdb: embedded, on this machine. spark: a Spark session, for files that outgrow one machine (docs/spark.md)."""
     memory_limit: str | None = Field(default=None, pattern=r"^\d+(\.\d+)? ?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$")
     """Memory the engine may use before it spills to disk, such as 4GB; default: DuckDB's own, 80 % of the machine."""
     threads: int | None = Field(default=None, gt=0)
     """Threads; default: all."""
     temp_directory: Path | None = None
     """Where it spills; default: within the run folder."""
+    master: str | None = Field(default=None, min_length=1)
+    """Spark's master, such as local[*], spark://HOST:7077 or yarn; default: as Spark's own environment says."""
+    settings: dict[Annotated[str, Field(pattern=r"^spark\.[\w.\-]+$")], str | bool | int | float] = {}
+    """Spark's settings, passed on as they are, such as `spark.executor.memory: 8g`; no secrets."""
+    checkpoint_folder: Path | None = None
+    """Where Splink keeps what it has computed on Spark, on a path that all machines share; default: the run folder."""
+
+    @model_validator(mode="after")
+    def _of_the_kind(self) -> "EngineSettings":
+        others = ("memory_limit", "threads", "temp_directory")
+        if self.kind == "duckdb":
+            others = ("master", "settings", "checkpoint_folder")
+        wrong = [f"`{name}`" for name in others if getattr(self, name)]
+        if wrong:
+            advice = (
+                "for DuckDB only; on Spark say it by `settings`"
+                if self.kind == "spark"
+                else "for Spark only; add `kind: spark`"
+            )
+            raise ValueError(f"{' and '.join(wrong)}: {advice}")
+        secret = [name for name in self.settings if _SECRET.search(name)]
+        if secret:
+            raise ValueError(
+                f"settings: {secret[0]} holds a secret, and the run's manifest states the configuration; put it into "
+                "spark-defaults.conf or the credential store of the cluster"
+            )
+        return self
+
+    @property
+    def place(self) -> Place:
+        """The same, for the engine."""
+        settings = {
+            name: str(value).lower() if isinstance(value, bool) else str(value)
+            for name, value in self.settings.items()
+        }
+        return Place(**self.model_dump(exclude={"kind", "settings"}), settings=settings)
 
 
 class KeySettings(Section):

@@ -7,12 +7,14 @@ SQL is written once, in DuckDB's dialect. A stage names its inputs by keyword an
 A small frame may stand in for a table; it stays in memory (so does the pseudonym key).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
+
+from miglink.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,10 @@ class Engine(Protocol):
         """A fresh Splink database API, one for each linker; `tables` are known to it under their names."""
         ...
 
+    def condition(self, text: str) -> str:
+        """A condition of Splink's settings, which Splink passes on as it is, in the words of this engine."""
+        ...
+
     def close(self) -> None:
         """Release the engine and its scratch tables."""
         ...
@@ -109,18 +115,59 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def open_engine(
-    kind: str,
-    tables_folder: Path,
-    *,
-    memory_limit: str | None = None,
-    threads: int | None = None,
-    temp_directory: Path | None = None,
-) -> Engine:
+def replace_letters(value: str, spellings: Mapping[str, str]) -> str:
+    """SQL for a value with each letter by its spelling: one call for those of one letter, one each for the others."""
+    single = {letter: spelling for letter, spelling in spellings.items() if len(spelling) == 1}
+    if single:
+        value = (
+            f"translate({value}, {text_literal(''.join(single))}, {text_literal(''.join(single.values()))})"
+        )
+    for letter, spelling in spellings.items():
+        if len(spelling) != 1:
+            value = f"replace({value}, {text_literal(letter)}, {text_literal(spelling)})"
+    return value
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and with what an engine computes; None leaves the choice to the engine, or to Spark's environment.
+
+    memory_limit, threads, temp_directory are DuckDB's; master, settings, checkpoint_folder are Spark's.
+    """
+
+    memory_limit: str | None = None
+    threads: int | None = None
+    temp_directory: Path | None = None
+    master: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    checkpoint_folder: Path | None = None
+
+
+def check_engine(kind: str, place: Place) -> None:
+    """Whether what the engine needs is there, before a run begins: ConfigError if not."""
+    if kind != "spark":
+        return
+    try:
+        from miglink.engine.spark_session import check_surroundings
+    except ImportError:
+        raise ConfigError(
+            "engine.kind: spark needs pyspark, which is not installed; install miglink with its extra `spark` "
+            "(pip install 'miglink[spark]')"
+        ) from None
+    check_surroundings(place.master, place.settings)
+
+
+def open_engine(kind: str, tables_folder: Path, place: Place = Place()) -> Engine:
     """Open the engine named in the configuration; its tables are written into `tables_folder`."""
+    if kind == "spark":
+        from miglink.engine.spark_engine import open_spark
+
+        return open_spark(tables_folder, place)
     from miglink.engine.duckdb_engine import DuckDBEngine
 
-    assert kind == "duckdb", kind  # the configuration admits no other kind
     return DuckDBEngine(
-        tables_folder, memory_limit=memory_limit, threads=threads, temp_directory=temp_directory
+        tables_folder,
+        memory_limit=place.memory_limit,
+        threads=place.threads,
+        temp_directory=place.temp_directory,
     )

@@ -74,7 +74,7 @@ def _read_parquet(
 ) -> RawRows:
     types = {path: _parquet_types(reader, name, path) for path in paths}
     columns = tuple(dict.fromkeys(column for found in types.values() for column in found))
-    _check_parquet(name, types, form)
+    check_parquet(name, types, form)
     merged = {column: {found[column] for found in types.values() if column in found} for column in columns}
     texts = ", ".join(
         f"nfc_normalize({_parquet_text(identifier(column), merged[column])}) AS {identifier(column)}"
@@ -92,7 +92,7 @@ def _read_parquet(
         if find_shortage(error):
             raise
         which = paths[0].name if len(paths) == 1 else f"one of its {len(paths)} files"
-        raise _no_parquet(f"source {name}: {which}", error) from None
+        raise no_parquet(f"source {name}: {which}", error) from None
     malformed = _no_rows(
         reader, f"{name}_malformed", "'' AS file, CAST(0 AS BIGINT) AS row_number, '' AS why"
     )
@@ -100,7 +100,8 @@ def _read_parquet(
     return RawRows(rows, malformed, trailers, columns)
 
 
-def _no_parquet(what: str, error: duckdb.Error) -> SourceError:
+def no_parquet(what: str, error: duckdb.Error) -> SourceError:
+    """What to say of a file that should be Parquet and cannot be read so."""
     return SourceError(
         f"{what} cannot be read as Parquet ({type(error).__name__}): it is cut off, damaged or of another kind; "
         "check `format.type`, compare its size with the sender's, and copy it again"
@@ -116,11 +117,11 @@ def _parquet_types(reader: Reader, name: str, path: Path) -> dict[str, str]:
     except duckdb.Error as error:
         if find_shortage(error):
             raise
-        raise _no_parquet(f"source {name}: {path.name}", error) from None
+        raise no_parquet(f"source {name}: {path.name}", error) from None
     return {str(column): str(kind) for column, kind, *_ in described}
 
 
-def _check_parquet(name: str, types: Mapping[Path, Mapping[str, str]], form: ParquetFormat) -> None:
+def check_parquet(name: str, types: Mapping[Path, Mapping[str, str]], form: ParquetFormat) -> None:
     """Every file has the columns that the configuration names if any has, and each holds what can be read as text."""
     problems = []
     named = [column for column in form.expected if any(column in found for found in types.values())]

@@ -157,11 +157,21 @@ def _no_header(name: str, path: Path, header: Sequence[str], form: CsvFormat) ->
 
 def _unreadable(name: str, path: Path, error: BaseException) -> SourceError:
     if isinstance(error, _DAMAGE):
-        return SourceError(
-            f"source {name}: {path.name}: it is no whole gzip file ({type(error).__name__}): cut off, damaged or not "
-            "packed at all; compare its size with the sender's, and copy it again"
-        )
+        return damaged(name, path, type(error).__name__)
     reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    return unreadable(name, path, reason)
+
+
+def damaged(name: str, path: Path, kind: str) -> SourceError:
+    """What to say of a packed file that cannot be unpacked to its end; `kind`: the name of the error."""
+    return SourceError(
+        f"source {name}: {path.name}: it is no whole gzip file ({kind}): cut off, damaged or not "
+        "packed at all; compare its size with the sender's, and copy it again"
+    )
+
+
+def unreadable(name: str, path: Path, reason: str) -> SourceError:
+    """What to say of a file that cannot be opened or read, for the reason that the system gives."""
     return SourceError(
         f"source {name}: {path.name} cannot be opened: {reason}; check that it is a file and that you may read it"
     )
@@ -173,24 +183,43 @@ def count_lines(name: str, path: Path, form: CsvFormat) -> Lines:
     The engine's reader says nothing of rows that it took into a quoted field or dropped for their size; with this count
     none can vanish. The text is in UTF-8 or Latin-1.
     """
-    counter = _Counter(name, path, form)
+    counter = LineCounter(form.encoding, form.quote, form.separator)
     try:
         with open_bytes(path) as stream:
             while block := stream.read(_BYTES_AT_ONCE):
                 counter.add(block)
+    except BadLineError as error:
+        raise bad_line(name, path.name, error.kind, error.line) from None
     except (OSError, *_DAMAGE) as error:
         raise _unreadable(name, path, error) from None
     return Lines(counter.n + (counter.open_bytes > 0), counter.has_nul)
 
 
-class _Counter:
-    """Lines counted block by block."""
+class BadLineError(Exception):
+    """A line that is too long (`kind` is "long"), or opens a quote that is not closed near it ("quote")."""
 
-    def __init__(self, name: str, path: Path, form: CsvFormat) -> None:
+    def __init__(self, kind: str, line: int) -> None:
+        super().__init__(kind, line)
+        self.kind, self.line = kind, line
+
+
+def bad_line(name: str, file: str, kind: str, line: int) -> SourceError:
+    """What to say of a BadLineError; the line is that of the file."""
+    if kind == "quote":
+        return SourceError(f"source {name}: {file}: {unclosed_quote(line)}")
+    return SourceError(
+        f"source {name}: {file}: line {line:,} is longer than {LONGEST_LINE:,} bytes, the most that a line may have; "
+        "ends of lines are missing there, or it is no CSV file: ask for it again"
+    )
+
+
+class LineCounter:
+    """Lines counted block by block; BadLineError where one cannot be read."""
+
+    def __init__(self, encoding: str, quote_sign: str, separator_sign: str) -> None:
         self.n, self.open_bytes, self.has_nul = 0, 0, False
-        self._place, self._path = f"source {name}: {path.name}", path
-        encoding = form.encoding if form.encoding == "latin-1" else "utf-8"
-        quote, separator = form.quote.encode(encoding), form.separator.encode(encoding)
+        encoding = encoding if encoding == "latin-1" else "utf-8"
+        quote, separator = quote_sign.encode(encoding), separator_sign.encode(encoding)
         self._quote = quote[0] if len(quote) == 1 else None
         self._ends = (separator[-1], _LINE_FEED, _RETURN)
         self._starts = (separator[0], _LINE_FEED, _RETURN, self._quote or 0)
@@ -204,13 +233,9 @@ class _Counter:
         rest = len(block) - 1 - int(ends[-1]) if ends.size else self.open_bytes + len(block)
         longest = int(lengths.max(initial=0))
         if max(longest, rest) > LONGEST_LINE:
-            line = self.n + int(np.count_nonzero(lengths[: int(np.argmax(lengths > LONGEST_LINE))])) + 1
-            if longest <= LONGEST_LINE:
-                line = self.n + int(np.count_nonzero(lengths)) + 1
-            raise SourceError(
-                f"{self._place}: line {line:,} is longer than {LONGEST_LINE:,} bytes, the most that a line may have; "
-                "ends of lines are missing there, or it is no CSV file: ask for it again"
-            )
+            before = lengths[: int(np.argmax(lengths > LONGEST_LINE))] if longest > LONGEST_LINE else lengths
+            line = self.n + int(np.count_nonzero(before)) + 1
+            raise BadLineError("long", line)
         self._follow_quotes(values, ends, lengths)
         self.n += int(np.count_nonzero(lengths))
         self.open_bytes = rest
@@ -223,7 +248,7 @@ class _Counter:
         quotes = np.flatnonzero(values == self._quote)
         first = int(quotes[0]) if quotes.size else len(values)
         if self._bytes_quoted >= 0 and self._bytes_quoted + first > LONGEST_LINE:
-            self._refuse(self._quoted_line)
+            raise BadLineError("quote", self._quoted_line)
         if not quotes.size:
             self._bytes_quoted += len(values) if self._bytes_quoted >= 0 else 0
             return
@@ -232,15 +257,12 @@ class _Counter:
         opens = np.isin(before, self._ends) & ~np.isin(after, self._starts)
         far = opens & (np.diff(quotes, append=len(values)) > LONGEST_LINE)
         if far.any():
-            self._refuse(self._line_at(int(quotes[int(np.argmax(far))]), ends, lengths))
+            raise BadLineError("quote", self._line_at(int(quotes[int(np.argmax(far))]), ends, lengths))
         self._bytes_quoted = len(values) - int(quotes[-1]) if opens[-1] else -1
         self._quoted_line = self._line_at(int(quotes[-1]), ends, lengths)
 
     def _line_at(self, position: int, ends: np.ndarray, lengths: np.ndarray) -> int:
         return self.n + int(np.count_nonzero(lengths[: int(np.searchsorted(ends, position))])) + 1
-
-    def _refuse(self, line: int) -> None:
-        raise SourceError(f"{self._place}: {unclosed_quote(line)}")
 
 
 def unclosed_quote(line: int) -> str:
@@ -264,7 +286,12 @@ def copy_as_utf8(name: str, path: Path, copy: Path, encoding: str) -> None:
             while part := text.read(_BYTES_AT_ONCE):
                 out.write(part.encode("utf-8", errors=keep))
     except UnicodeError as error:
-        raise SourceError(
-            f"source {name}: {path.name} cannot be read in {encoding} ({type(error).__name__}); "
-            "check `format.encoding` and whether the file was copied whole"
-        ) from None
+        raise undecodable(name, path, encoding, type(error).__name__) from None
+
+
+def undecodable(name: str, path: Path, encoding: str, kind: str) -> SourceError:
+    """What to say of a file that is not in its encoding; `kind`: the name of the error."""
+    return SourceError(
+        f"source {name}: {path.name} cannot be read in {encoding} ({kind}); "
+        "check `format.encoding` and whether the file was copied whole"
+    )

@@ -51,8 +51,7 @@ def evaluate_run(folder: Path, truth_folder: Path) -> Evaluation:
         place = TemporaryDirectory(dir=folder, prefix=".miglink-")
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
-    settings = run.engine.model_dump(exclude={"kind"})
-    with place, closing(open_engine(run.engine.kind, Path(place.name), **settings)) as engine:
+    with place, closing(open_engine("duckdb", Path(place.name), run.engine.place)) as engine:
         measures, confusions = compare(engine, run, read_truth(engine, truth_folder))
         patterns = count_patterns(engine, confusions, _MOST_PATTERNS)
         written = _write(folder / FOLDER, measures, confusions)

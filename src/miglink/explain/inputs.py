@@ -61,8 +61,7 @@ def open_run(folder: Path) -> Iterator[Run]:
         place = TemporaryDirectory(dir=folder, prefix=".miglink-")
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
-    settings = engine_settings.model_dump(exclude={"kind"})
-    with place, closing(open_engine(engine_settings.kind, Path(place.name), **settings)) as engine:
+    with place, closing(open_engine("duckdb", Path(place.name), engine_settings.place)) as engine:
         tables = {name: Table(name, path) for name, path in paths.items()}
         yield Run(engine, tables, sources, linkage, persons, _read_model(folder, engine, tables["links"]))
 
