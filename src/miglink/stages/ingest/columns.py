@@ -17,6 +17,8 @@ _PARTS = {
     "M": r"(\d{2})",
     "S": r"(\d{2})",
 }
+# Not every engine reads it as a time.
+_MIDNIGHT = " 24:00:00"
 
 
 def value_sql(mapping: Mapping) -> str:
@@ -83,7 +85,7 @@ def date_format(text: str, unknown_parts: tuple[str, ...]) -> DateFormat:
             pattern += expression
         else:
             pattern += re.escape(piece)
-    return DateFormat(pattern + "$", positions)
+    return DateFormat(pattern + r"\z", positions)
 
 
 def iso_sql(value: str, format_text: str, mapping: Mapping) -> str:
@@ -157,7 +159,15 @@ def exists_sql(iso: str) -> str:
     return (
         f"(substring({iso}, 1, 4) BETWEEN '1800' AND '2199' "
         f"AND TRY_CAST(substring({known}, 1, 10) AS DATE) IS NOT NULL "
-        f"AND (length({iso}) = 10 OR TRY_CAST({known} AS TIMESTAMP) IS NOT NULL))"
+        f"AND (length({iso}) = 10 OR TRY_CAST(replace({known}, '{_MIDNIGHT}', ' 00:00:00') AS TIMESTAMP) IS NOT NULL))"
+    )
+
+
+def time_sql(iso: str) -> str:
+    """The time of an ISO text that exists; the midnight that ends a day begins the next."""
+    begin = f"CAST(replace({iso}, '{_MIDNIGHT}', ' 00:00:00') AS TIMESTAMP)"
+    return (
+        f"({begin} + (CASE WHEN substring({iso}, 11) = '{_MIDNIGHT}' THEN 24 ELSE 0 END) * INTERVAL 1 HOUR)"
     )
 
 

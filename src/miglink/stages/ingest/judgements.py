@@ -35,7 +35,7 @@ def read_judgements(engine: Engine, raw: dict[str, RawRows], sources: dict[str, 
                 CASE WHEN {left} THEN record_id_l ELSE record_id_r END AS record_id_l,
                 CASE WHEN {left} THEN source_r ELSE source_l END AS source_r,
                 CASE WHEN {left} THEN record_id_r ELSE record_id_l END AS record_id_r,
-                lower(verdict) AS verdict, reviewer, TRY_CAST(decided_at AS TIMESTAMP) AS decided_at
+                lower(verdict) AS verdict, reviewer, {_time_sql("decided_at")} AS decided_at
             FROM (SELECT {", ".join(f"{value} AS {column}" for column, value in values.items())} FROM rows_{index})"""
         )
         tables[f"rows_{index}"] = rows.rows
@@ -50,6 +50,13 @@ def read_judgements(engine: Engine, raw: dict[str, RawRows], sources: dict[str, 
         FROM ranked WHERE rank = 1""",
         **tables,
     )
+
+
+def _time_sql(value: str) -> str:
+    """A day or a day and time; null for other words that one engine or another would read as a time."""
+    text = f"regexp_replace(replace({value}, '/', '-'), ' +', ' ', 'g')"
+    pattern = text_literal(r"^\d{4}-\d{1,2}-\d{1,2}([ T]\d{1,2}:[^(]*)?\z")
+    return f"(CASE WHEN regexp_matches({text}, {pattern}) THEN TRY_CAST({text} AS TIMESTAMP) END)"
 
 
 def _check(engine: Engine, name: str, values: dict[str, str], rows: Table) -> None:

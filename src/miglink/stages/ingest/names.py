@@ -27,17 +27,21 @@ def split_names(engine: Engine, rows: Table) -> Table:
     return engine.step(
         "ingest_name_splits",
         """WITH names AS (SELECT DISTINCT full_name, is_surname_first FROM rows WHERE full_name IS NOT NULL),
-        parts AS (SELECT full_name, is_surname_first, string_split(full_name, ' ') AS list FROM names),
-        positions AS (
-            SELECT full_name, is_surname_first, list, unnest(generate_series(1, len(list))) AS position FROM parts),
+        parts AS (
+            SELECT *, length(full_name) - length(replace(full_name, ' ', '')) + 1 AS n_words FROM names),
+        positions AS (SELECT *, unnest(generate_series(1, n_words)) AS position FROM parts),
         words_at AS (
-            SELECT p.*, upper(list[position]) AS word FROM positions p),
+            SELECT *, upper(split_part(full_name, ' ', CAST(position AS INTEGER))) AS word,
+                   length(split_part(full_name, ' ', CAST(position AS INTEGER))) + 1 AS n_characters
+            FROM positions),
         scored AS (
-            SELECT w.full_name, w.is_surname_first, w.list, w.position,
+            SELECT w.full_name, w.is_surname_first, w.position, w.n_words, w.n_characters,
                    ln(coalesce(n_surname, 0) + 0.5) - ln(coalesce(n_given, 0) + 0.5) AS log_odds
             FROM words_at w LEFT JOIN words k ON k.word = w.word),
         sums AS (
-            SELECT full_name, is_surname_first, list, position,
+            SELECT full_name, is_surname_first, position, n_words,
+                   CAST(sum(n_characters) OVER (
+                       PARTITION BY full_name, is_surname_first ORDER BY position) AS INTEGER) AS n_first,
                    ROUND((CASE WHEN is_surname_first THEN 1 ELSE -1 END) * sum(log_odds) OVER (
                        PARTITION BY full_name, is_surname_first ORDER BY position), 9) AS score
             FROM scored),
@@ -45,18 +49,17 @@ def split_names(engine: Engine, rows: Table) -> Table:
             SELECT *, row_number() OVER (
                 PARTITION BY full_name, is_surname_first
                 ORDER BY score DESC, CASE WHEN is_surname_first THEN -position ELSE position END) AS rank
-            FROM sums WHERE position < len(list)),
+            FROM sums WHERE position < n_words),
         best AS (
-            SELECT full_name, is_surname_first,
-                   array_to_string(list[1:position], ' ') AS first_part,
-                   array_to_string(list[position + 1:len(list)], ' ') AS second_part
+            SELECT full_name, is_surname_first, substring(full_name, 1, n_first - 1) AS first_part,
+                   substring(full_name, n_first + 1) AS second_part
             FROM ranked WHERE rank = 1)
         SELECT full_name, is_surname_first,
                CASE WHEN is_surname_first THEN first_part ELSE second_part END AS surname,
                CASE WHEN is_surname_first THEN second_part ELSE first_part END AS given_names
         FROM best
         UNION ALL
-        SELECT full_name, is_surname_first, full_name, NULL FROM parts WHERE len(list) = 1""",
+        SELECT full_name, is_surname_first, full_name, NULL FROM parts WHERE n_words = 1""",
         rows=rows,
         words=words,
     )
@@ -76,8 +79,10 @@ def standardise_names(engine: Engine, rows: Table) -> Table:
         rows=rows,
     )
     found = engine.collect(
-        """SELECT DISTINCT letter FROM (SELECT unnest(string_split(upper(name), '')) AS letter FROM names)
-        WHERE letter > '~' ORDER BY letter""",
+        """WITH spelt AS (SELECT upper(name) AS name FROM names),
+        positions AS (SELECT name, unnest(generate_series(1, length(name))) AS position FROM spelt)
+        SELECT DISTINCT substring(name, position, 1) AS letter FROM positions
+        WHERE substring(name, position, 1) > '~' ORDER BY letter""",
         names=names,
     )
     letters = "".join(found["letter"].to_list())
@@ -92,15 +97,19 @@ def standardise_names(engine: Engine, rows: Table) -> Table:
 
 
 def _replaced(value: str, letters: dict[str, str]) -> str:
-    """Each letter by its Latin spelling: one call for the letters that become one, one call each for the others."""
+    """Each letter by its Latin spelling: one call for the letters that become one, one for each other spelling."""
     single = {letter: latin for letter, latin in letters.items() if len(latin) == 1}
     if single:
         value = (
             f"translate({value}, {text_literal(''.join(single))}, {text_literal(''.join(single.values()))})"
         )
+    several: dict[str, str] = {}
     for letter, latin in letters.items():
         if len(latin) != 1:
-            value = f"replace({value}, {text_literal(letter)}, {text_literal(latin)})"
+            several[latin] = several.get(latin, "") + letter
+    for latin, spelt_so in several.items():
+        # Letters beyond ASCII stand for themselves in a pattern.
+        value = f"regexp_replace({value}, {text_literal(f'[{spelt_so}]')}, {text_literal(latin)}, 'g')"
     return value
 
 

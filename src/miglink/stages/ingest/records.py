@@ -87,7 +87,7 @@ def _name_columns(layout: Layout) -> str:
     surname, given, full = "v_surname", "v_given_names", "CAST(NULL AS VARCHAR)"
     if mapping is not None:
         # The filler of machine-readable names is taken off the end first: it is a separator within.
-        value = "regexp_replace(v_full_name, '<+$', '', 'g')"
+        value = r"regexp_replace(v_full_name, '<+\z', '', 'g')"
         full = value
         first, second = "CAST(NULL AS VARCHAR)", "CAST(NULL AS VARCHAR)"
         for separator in reversed(mapping.separators):
@@ -103,7 +103,7 @@ def _name_columns(layout: Layout) -> str:
 
 def _spaced(value: str) -> str:
     """A name with the filler of the machine-readable zone as a space."""
-    return rf"nullif(trim(regexp_replace({value}, '[<\s]+', ' ', 'g')), '')"
+    return rf"nullif(trim(regexp_replace({value}, '[< \t\n\f\r]+', ' ', 'g')), '')"
 
 
 def _normalised(value: str) -> str:
@@ -151,7 +151,9 @@ def write_records(
               AND {window} IS NOT NULL),
         repeats AS (
             SELECT source, record_id FROM scans
-            WHERE date_diff('minute', last_scan, crossed_at) <= {window})
+            WHERE date_diff(
+                'minute', CAST(date_trunc('minute', last_scan) AS TIMESTAMP),
+                CAST(date_trunc('minute', crossed_at) AS TIMESTAMP)) <= {window})
         SELECT source, record_id, kind, repeats.record_id IS NOT NULL AS is_repeat, record_date, surname, given_names,
                surname_icao, given_names_icao, surname_ascii, given_names_ascii, birth_date, birth_date_precision,
                sex, citizenship, citizenship_2, birth_country, document_number, document_country, person_number,

@@ -15,6 +15,7 @@ from miglink.stages.ingest.columns import (
     mapped_sql,
     precision_sql,
     resolved_sql,
+    time_sql,
     value_sql,
 )
 from miglink.stages.ingest.countries import country_key_sql
@@ -230,7 +231,7 @@ def read_dates(engine: Engine, layout: Layout, coded: Table) -> Table:
     return engine.view(
         f"ingest_{layout.name}_dated",
         f"""SELECT *, {", ".join(dates)},
-               CASE WHEN {hour_known} THEN CAST(iso_crossed_at AS TIMESTAMP) END AS t_crossed_at
+               CASE WHEN {hour_known} THEN {time_sql("iso_crossed_at")} END AS t_crossed_at
         FROM texts""",
         texts=texts,
     )

@@ -3,12 +3,11 @@
 import unicodedata
 from collections.abc import Sequence
 
-import polars as pl
-
 from miglink.codes import ascii_characters, particles
-from miglink.engine import Engine, Table
+from miglink.engine import Engine, Table, replace_letters
 from miglink.stages.linkage.sounds import sound_sql
 from miglink.tables import IDENTIFYING, TABLES
+from miglink.tables.numbering import numbered_sql
 
 # The columns of prepared identities beyond those of the table identities.
 STANDARD_KEYS = (
@@ -39,7 +38,8 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
     words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
     return engine.step(
         "linkage_identities",
-        f"""WITH keyed AS (
+        f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")}),
+        keyed AS (
             SELECT *, replace(surname_ascii, ' ', '') AS surname_key,
                    replace(given_names_ascii, ' ', '') AS given_names_key,
                    replace(surname_icao, ' ', '') AS surname_icao_key,
@@ -49,8 +49,8 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
                    CAST(birth_date AS VARCHAR) AS birth_iso,
                    translate(document_number, 'OQIBSZ', '001852') AS document_folded
-            FROM identities)
-        SELECT row_number() OVER (ORDER BY identity_id) AS unique_id, *,
+            FROM numbered)
+        SELECT *,
                concat(surname_key, given_names_key) AS name_key, replace(surname_spaced, ' ', '') AS surname_core,
                nullif({sound_sql("surname_spaced")} || ' ' || {sound_sql("given_names_ascii")}, ' ') AS name_sound,
                split_part(surname_ascii, ' ', 1) AS surname_first,
@@ -116,18 +116,19 @@ def _plain_values(engine: Engine, identities: Table, further: Sequence[str]) -> 
         f"SELECT {column} AS value FROM identities WHERE regexp_matches({column}, '{_NOT_ASCII}')"
         for column in further
     )
-    values = engine.collect(f"SELECT DISTINCT value FROM ({every}) ORDER BY value", identities=identities)
-    characters = "".join(sorted(set("".join(values["value"].to_list()))))
-    plain = ascii_characters(characters)
+    values = engine.step(
+        "linkage_not_ascii", f"SELECT DISTINCT value FROM ({every}) AS held", identities=identities
+    )
+    found = engine.collect(
+        """SELECT DISTINCT letter FROM (SELECT unnest(string_split(value, '')) AS letter FROM held) AS spread
+        WHERE letter > '~' ORDER BY letter""",
+        held=values,
+    )
+    plain = ascii_characters("".join(found["letter"].to_list()))
     # Digits of other scripts are digits too: house numbers.
     plain |= {c: str(unicodedata.digit(c)) for c in plain if unicodedata.digit(c, None) is not None}
-    spelt = values["value"].cast(pl.String)
-    if plain:
-        spelt = spelt.to_frame().select(pl.col("value").str.replace_many(list(plain), list(plain.values())))[
-            "value"
-        ]
-    return engine.frame(
-        "linkage_plain", pl.DataFrame({"value": values["value"].cast(pl.String), "plain": spelt})
+    return engine.step(
+        "linkage_plain", f"SELECT value, {replace_letters('value', plain)} AS plain FROM held", held=values
     )
 
 
@@ -148,8 +149,8 @@ def _parts_sql(column: str) -> str:
     iso = f"trim({column})"
     # Filled up to a day, it must be one that exists.
     exists = f"TRY_CAST({iso} || substring('-01-01', length({iso}) - 3) AS DATE) IS NOT NULL"
-    is_date = rf"regexp_matches({iso}, '^\d{{4}}(-\d{{2}}){{0,2}}$') AND {exists}"
-    is_number = rf"regexp_matches({iso}, '^[+-]?\d+(\.\d+)?$')"
+    is_date = rf"regexp_matches({iso}, '^\d{{4}}(-\d{{2}}){{0,2}}\z') AND {exists}"
+    is_number = rf"regexp_matches({iso}, '^[+-]?\d+(\.\d+)?\z')"
     return f"""replace({column}_text, ' ', '') AS {column}_key,
         trim(regexp_replace({column}_words, '[0-9]+ ?', '', 'g')) AS {column}_letters,
         trim(regexp_replace({column}_words, '[A-Z]+ ?', '', 'g')) AS {column}_numbers,

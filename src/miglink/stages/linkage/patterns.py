@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.levels import Comparison, both_sides_sql, level_sql
+from miglink.tables.numbering import numbered_sql
 
 # Records of one identity beyond this number say little more about how fields agree within a person.
 _MOST_REPEATS = 5
@@ -128,9 +129,9 @@ def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
     shifts = ", ".join(
         str(1 + int(number * 0.6180339887498949 * (n - 1)) % (n - 1)) for number in range(1, n_shifts + 1)
     )
-    return f"""WITH placed AS (
-        SELECT unique_id, row_number() OVER (ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place
-        FROM identities),
+    return f"""WITH mixed AS (SELECT unique_id, sha256(concat(identity_id, '{seed}')) AS luck FROM identities),
+    numbered AS ({numbered_sql("mixed", "luck", "nth")}),
+    placed AS (SELECT unique_id, nth - 1 AS place FROM numbered),
     drawn AS (SELECT unique_id, place, unnest([{shifts}]) AS shift FROM placed)
     SELECT least(d.unique_id, q.unique_id) AS unique_id_l, greatest(d.unique_id, q.unique_id) AS unique_id_r
     FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % {n}"""

@@ -18,7 +18,7 @@ def sound_sql(name: str, keep_spaces: bool = False) -> str:
     names that are different, which the frequency of the value allows for.
     """
     # An H that ends a word is not spoken: AMINAH, AMINA.
-    sound = f"regexp_replace({name}, 'H( |$)', '\\1', 'g')"
+    sound = f"regexp_replace({name}, 'H( |\\z)', '\\1', 'g')"
     if not keep_spaces:
         sound = f"replace({sound}, ' ', '')"
     for letters, one in _TOGETHER:

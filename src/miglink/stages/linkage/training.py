@@ -128,12 +128,22 @@ def open_linker(
     logging.getLogger("splink").setLevel(logging.CRITICAL)
     named = {f"linkage_frequency_{column}": table for column, table in (frequencies or {}).items()}
     api = engine.splink_api(linkage_input=identities, **named)
-    linker = Linker(api.register("linkage_input"), settings, log_level=None)
+    linker = Linker(api.register("linkage_input"), _in_words_of(engine, settings), log_level=None)
     for column in frequencies or {}:
         linker.table_management.register_term_frequency_lookup(
             api.register(f"linkage_frequency_{column}"), column
         )
     return linker
+
+
+def _in_words_of(engine: Engine, settings: dict[str, Any]) -> dict[str, Any]:
+    """Splink's settings with the conditions in the SQL of the engine: Splink passes them on as they are."""
+    found: dict[str, Any] = json.loads(json.dumps(settings))
+    for comparison in found["comparisons"]:
+        for level in comparison["comparison_levels"]:
+            if level["sql_condition"] != "ELSE":
+                level["sql_condition"] = engine.condition(level["sql_condition"])
+    return found
 
 
 def _start(trained: dict[str, Any], comparisons: Sequence[Comparison], patterns: Patterns) -> Mixture:

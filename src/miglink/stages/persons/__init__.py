@@ -7,6 +7,7 @@ from miglink.engine import Engine, Table, identifier
 from miglink.stages.persons.clusters import connected_components, constrained_clusters, exclusive_values
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
+from miglink.tables.numbering import numbered_sql
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def find_persons(
     """
     nodes = engine.step(
         "persons_nodes",
-        "SELECT row_number() OVER (ORDER BY identity_id) AS unique_id, identity_id, given_person FROM identities",
+        f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")})
+        SELECT unique_id, identity_id, given_person FROM numbered""",
         identities=linked.identities,
     )
     edges = _edges(engine, nodes, linked.links, settings.accept_p_match)

@@ -129,13 +129,13 @@ def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart:
     )
     return engine.step(
         "persons_round_joins",
-        """WITH between AS (
+        """WITH across AS (
             SELECT least(l.cluster, r.cluster) AS kept, greatest(l.cluster, r.cluster) AS joined,
                    edges.weight, edges.a, edges.b
             FROM edges JOIN labels l ON l.unique_id = edges.a JOIN labels r ON r.unique_id = edges.b
             WHERE l.cluster <> r.cluster),
         permitted AS (
-            SELECT between.* FROM between LEFT JOIN forbidden ON forbidden.a = kept AND forbidden.b = joined
+            SELECT across.* FROM across LEFT JOIN forbidden ON forbidden.a = kept AND forbidden.b = joined
             WHERE forbidden.a IS NULL),
         seen AS (
             SELECT kept AS cluster, kept, joined, weight, a, b FROM permitted

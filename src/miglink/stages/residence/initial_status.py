@@ -7,6 +7,7 @@ from miglink.config.rules import Rule
 from miglink.config.stages import InitialEvidence, Period, ResidenceSettings
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
+from miglink.tables.numbering import numbered_sql
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,11 @@ def find_people(engine: Engine, evidence: Evidence, period: Period, settings: Re
                    MIN(CASE WHEN start_basis = 'crossing'
                             THEN 2 * sequence + CASE start_direction WHEN 'arrival' THEN 1 ELSE 0 END END) AS first_code
             FROM spells WHERE draw = 0 GROUP BY person_id
-        ), numbered AS (
-            SELECT ROW_NUMBER() OVER (ORDER BY l.person_id) AS person_key, l.*,
-                   CASE WHEN l.birth_day IS NULL THEN 'observation' WHEN l.is_born_here THEN 'birth_here'
-                        ELSE 'birth_abroad' END AS start
-            FROM lives l
-        )
+        ), begun AS (
+            SELECT *, CASE WHEN birth_day IS NULL THEN 'observation' WHEN is_born_here THEN 'birth_here'
+                           ELSE 'birth_abroad' END AS start
+            FROM lives
+        ), numbered AS ({numbered_sql("begun", "person_id", "person_key")})
         SELECT n.person_key, n.person_id, n.start, m.person_key AS mother_key,
                COALESCE(n.birth_day, {day_number(first)} - 1) AS from_day,
                CASE WHEN n.death_day < n.birth_day THEN n.birth_day ELSE n.death_day END AS death_day,

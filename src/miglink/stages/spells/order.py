@@ -2,6 +2,7 @@
 
 from miglink.engine import Engine, Table
 from miglink.stages.spells.days import day_number
+from miglink.tables.numbering import numbered_sql
 
 # Places within a day stay below this, so that day and place fit into one number.
 _DAY = 1_000_000
@@ -23,10 +24,8 @@ def order_crossings(engine: Engine, crossings: Table) -> Table:
     keyed = engine.step(
         "spells_keyed",
         f"""
-        WITH persons AS (
-            SELECT person_id, ROW_NUMBER() OVER (ORDER BY person_id) AS person_key
-            FROM (SELECT DISTINCT person_id FROM crossings) AS distinct_persons
-        )
+        WITH travellers AS (SELECT DISTINCT person_id FROM crossings),
+        persons AS ({numbered_sql("travellers", "person_id", "person_key")})
         SELECT c.crossing_id, p.person_key, c.crossed_date, {day_number("c.crossed_date")} AS day, c.crossed_at,
                c.direction, c.sequence AS given_sequence, c.initial_status
         FROM crossings c JOIN persons p ON p.person_id = c.person_id
