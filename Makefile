@@ -10,10 +10,10 @@ SEED   ?= 1
 NOISE  ?= medium
 
 .DEFAULT_GOAL := help
-.PHONY: help demo agency bench test check coverage lint-fix docs wheelhouse clean
+.PHONY: help demo agency bench test test-spark check coverage lint-fix docs wheelhouse clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -34,7 +34,10 @@ bench: $(STAMP) ## SIZE=small|medium|large|xlarge: seconds and peak memory stage
 	$(BIN)/python -m benchmarks.country $(SIZE) --seeds $(SEED) --noise $(NOISE)
 
 test: $(STAMP) ## all tests, on DuckDB
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto -m 'not spark'
+
+test-spark: $(STAMP) ## the tests of the stages, on Spark (Java 17)
+	$(BIN)/python -m pytest -n 2 -m spark
 
 check: $(STAMP) ## format, lint, types, floors, house rules
 	$(BIN)/ruff format --check .
@@ -44,7 +47,7 @@ check: $(STAMP) ## format, lint, types, floors, house rules
 	$(BIN)/python -m pytest --quiet tests/test_house.py tests/test_docs.py
 
 coverage: $(STAMP) ## all tests, with the share of src/ that they run; fails below 90 %
-	$(BIN)/python -m pytest -n auto --cov=src/miglink --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n auto -m 'not spark' --cov=src/miglink --cov-report=term:skip-covered --cov-fail-under=90
 
 lint-fix: $(STAMP) ## format, and repair what lint can repair
 	$(BIN)/ruff format .

@@ -10,8 +10,7 @@ import pytest
 from given_input import HEADER, Done, Run, assert_failed, assert_nothing_personal, row, runner, text, write
 from miglink.config.sources import Source
 from miglink.config.stages import Period
-from miglink.engine import CsvFormat
-from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.engine import CsvFormat, Engine
 from miglink.errors import SourceError
 from miglink.stages.ingest import ingest
 
@@ -331,7 +330,7 @@ def test_days_that_cannot_be_are_rejected(run: Run, tmp_path: Path) -> None:
     assert_failed(run(share=0.05), "6 of 26 rows rejected", "crossed_date_unreadable 6")
 
 
-def test_a_decision_file_without_a_column_that_is_needed(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_decision_file_without_a_column_that_is_needed(duckdb_engine: Engine, tmp_path: Path) -> None:
     path = write(tmp_path, "sl,l,sr,verdict\nborder,1,border,match\n", "clerk.csv")
     columns = {
         "source_l": "sl",
@@ -343,14 +342,14 @@ def test_a_decision_file_without_a_column_that_is_needed(engine: DuckDBEngine, t
     clerk = Source.model_validate({"kind": "judgements", "files": str(path), "columns": columns})
     period = Period.model_validate({"from": dt.date(2012, 1, 1), "to": dt.date(2018, 12, 31)})
     with pytest.raises(SourceError, match=r"source clerk: the files have no column `r` \(for record_id_r\)"):
-        ingest(engine, {"clerk": clerk}, {}, period)
+        ingest(duckdb_engine, {"clerk": clerk}, {}, period)
 
 
-def test_lines_that_could_not_be_read_are_kept_nowhere(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_lines_that_could_not_be_read_are_kept_nowhere(duckdb_engine: Engine, tmp_path: Path) -> None:
     path = write(tmp_path, text("2014-05-05,in"))
-    raw = engine.read("border", [path], CsvFormat())
-    assert engine.count(raw.malformed) == 1
-    assert engine.collect("SELECT table_name FROM duckdb_tables()").height == 0
+    raw = duckdb_engine.read("border", [path], CsvFormat())
+    assert duckdb_engine.count(raw.malformed) == 1
+    assert duckdb_engine.collect("SELECT table_name FROM duckdb_tables()").height == 0
 
 
 @pytest.mark.parametrize("place", ["printed", "log.jsonl", "outputs/Zymborska.csv", "outputs/stocks.parquet"])

@@ -6,7 +6,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from given_country import (
@@ -22,6 +21,7 @@ from given_country import (
     account,
     figure,
 )
+from given_examples import for_all
 from miglink.engine import Engine
 from miglink.errors import ResultError
 from miglink.stages.estimates import cells
@@ -291,8 +291,7 @@ def resident_on(life: dict[str, Any], day: date) -> bool:
     return bool(held) and held[-1] == RESIDENT
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(people=st.lists(lives(), min_size=1, max_size=8))
+@for_all(30, people=st.lists(lives(), min_size=1, max_size=8))
 def test_consistent_histories_balance_and_margins_add_up(engine: Engine, people: Rows) -> None:
     country = Country()
     for number, life in enumerate(people):

@@ -4,10 +4,10 @@ from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from given_country import ABROAD, RESIDENT, UNCLEAR, Country, account, values
+from given_examples import for_all
 from miglink.engine import Engine
 from miglink.stages.estimates.ages import AGES, age_columns, birth_columns, birthdays, month_day
 
@@ -108,8 +108,8 @@ def possible_births(born: date, precision: str) -> list[date]:
     return [d for d in days if d.year == born.year and (precision == "year" or d.month == born.month)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
+@for_all(
+    60,
     born=st.dates(date(1999, 12, 1), date(2001, 3, 31)),
     precision=st.sampled_from(("day", "month", "year")),
     days=st.lists(st.dates(date(1999, 11, 1), date(2006, 12, 31)), min_size=1, max_size=20),

@@ -8,7 +8,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -25,6 +24,7 @@ from given_country import (
     figure,
     values,
 )
+from given_examples import for_all
 from miglink.config.stages import EstimatesSettings
 from miglink.engine import Engine
 from miglink.errors import ResultError
@@ -283,8 +283,7 @@ ASKED = [
 ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(country=countries())
+@for_all(25, country=countries())
 def test_every_breakdown_adds_up_to_its_total(engine: Engine, country: Country) -> None:
     tables = country.estimate(
         engine, to=date(2020, 12, 31), breakdowns=ASKED, periods=["year", "quarter", "month"]

@@ -21,13 +21,17 @@ TRUE = [("total", "total"), ("female", "total"), ("total", "national"), ("female
         ([["region"]], TRUE[:1]),
     ],
 )
-def test_only_breakdowns_that_both_have_are_compared(engine: Engine, asked: Any, compared: Any) -> None:
+def test_only_breakdowns_that_both_have_are_compared(
+    duckdb_engine: Engine, asked: Any, compared: Any
+) -> None:
     country = Country()
     country.add("stays", (None, RESIDENT), traits={"region": [(None, "north")]})
-    stocks = country.estimate(engine, breakdowns=asked)["stocks"]
+    stocks = country.estimate(duckdb_engine, breakdowns=asked)["stocks"]
     cells = pl.DataFrame(TRUE, schema=["sex", "citizenship_group"], orient="row")
     truth = cells.with_columns(rule=pl.lit("nz_12_16"), period=pl.lit("2019-01-01"), n=pl.lit(1))
-    tables = [{"stocks": engine.frame(name, frame)} for name, frame in (("run", stocks), ("truth", truth))]
-    found = measure_stocks(engine, *tables).filter(measure="is_within")
+    tables = [
+        {"stocks": duckdb_engine.frame(name, frame)} for name, frame in (("run", stocks), ("truth", truth))
+    ]
+    found = measure_stocks(duckdb_engine, *tables).filter(measure="is_within")
     assert sorted(found.select("sex", "citizenship_group").rows()) == sorted(compared)
     assert set(found["value"]) == {1.0}

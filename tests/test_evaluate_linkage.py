@@ -74,10 +74,10 @@ SLOW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChe
 @SLOW
 @given(drawn=records, person_of=persons)
 def test_pairs_equal_the_oracle(
-    engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str]
+    duckdb_engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str]
 ) -> None:
     given_records = linked(drawn, person_of)
-    found = measure(engine, match(engine, given_records))
+    found = measure(duckdb_engine, match(duckdb_engine, given_records))
     assert pairs(found) == ORACLE["count_pairs"](given_records)
     for group, expected in ORACLE["by_group"](given_records, GROUPS.get).items():
         assert pairs(found, group) == expected
@@ -94,11 +94,11 @@ def test_pairs_equal_the_oracle(
 @SLOW
 @given(drawn=records, person_of=persons)
 def test_clusters_equal_the_oracle(
-    engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str]
+    duckdb_engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str]
 ) -> None:
     given_records = linked(drawn, person_of)
-    matching = match(engine, given_records)
-    found = measure(engine, matching)
+    matching = match(duckdb_engine, given_records)
+    found = measure(duckdb_engine, matching)
     for items, name in (
         (given_records, "bcubed"),
         (ORACLE["units"](given_records, with_source=False), "bcubed_unit"),
@@ -116,19 +116,21 @@ def test_clusters_equal_the_oracle(
 @SLOW
 @given(drawn=records, person_of=persons, seed=st.integers(1, 99))
 def test_the_order_of_rows_does_not_matter(
-    engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str], seed: int
+    duckdb_engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str], seed: int
 ) -> None:
     given_records = linked(drawn, person_of)
-    first = measure(engine, match(engine, given_records))
-    assert measure(engine, match(engine, given_records, seed)) == first
+    first = measure(duckdb_engine, match(duckdb_engine, given_records))
+    assert measure(duckdb_engine, match(duckdb_engine, given_records, seed)) == first
 
 
 @SLOW
 @given(drawn=records, person_of=persons)
 def test_what_is_true_is_perfect(
-    engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str]
+    duckdb_engine: Engine, drawn: list[tuple[str, str, str]], person_of: dict[str, str]
 ) -> None:
-    found = measure(engine, match(engine, [r._replace(true=r.person) for r in linked(drawn, person_of)]))
+    found = measure(
+        duckdb_engine, match(duckdb_engine, [r._replace(true=r.person) for r in linked(drawn, person_of)])
+    )
     for (name, *_), value in found.items():
         if name.endswith(("precision", "recall", "f1", "repeat_share")):
             assert value == 1

@@ -33,6 +33,7 @@ BANNED_SQL = {
     "ASOF JOIN": r"\basof\s+(?:left\s+)?join\b",
     "STRIP_ACCENTS": r"\bstrip_accents\s*\(",
     FOR_SPLINK: r"\bjaro_winkler_similarity\s*\(",
+    "date_trunc without CAST(… AS DATE): on Spark it gives a time": r"(?<!\bcast\()\bdate_trunc\s*\(",
     "an engine's own hash()": r"(?<![\w.])hash\s*\(",
 }
 REPLACE = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
@@ -135,6 +136,7 @@ def banned(text: str) -> list[str]:
         "SELECT strip_accents(x)",
         "SELECT jaro_winkler_similarity(a, b)",
         "SELECT hash(x)",
+        "SELECT date_trunc('month', crossed_date)",
         "SELECT regexp_replace(x, '[(,]', '')",
         "SELECT regexp_replace(upper(x), 'a', 'b', 'i')",
     ],
@@ -154,6 +156,7 @@ def test_banned_sql_is_found(select: str) -> None:
         "SELECT crossed_at + INTERVAL 15 MINUTE",
         "SELECT regexp_replace(x, '[(,]', '', 'g')",
         "SELECT sha256(x)",
+        "SELECT CAST(date_trunc('month', crossed_date) AS DATE)",
         "WITH a AS (SELECT * FROM t) SELECT x FROM a",
     ],
 )
@@ -211,7 +214,8 @@ def test_only_the_public_side_of_splink_is_used(path: Path) -> None:
 
 def test_every_library_that_is_imported_is_a_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = {re.split(r"[<>=.\[]", dependency)[0].strip() for dependency in project["dependencies"]}
+    dependencies = [*project["dependencies"], *project["optional-dependencies"]["spark"]]
+    declared = {re.split(r"[<>=.\[]", dependency)[0].strip() for dependency in dependencies}
     imported = {
         module.split(".")[0]: name_of(path)
         for path in OURS

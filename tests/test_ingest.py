@@ -11,7 +11,7 @@ import pytest
 
 from miglink.config.sources import Source
 from miglink.config.stages import Period
-from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.engine import Engine
 from miglink.errors import SourceError
 from miglink.stages.ingest import Ingested, ingest
 
@@ -35,7 +35,7 @@ BORDER: dict[str, Any] = {
 }
 
 
-def read(engine: DuckDBEngine, folder: Path, lines: list[str], **changes: Any) -> Ingested:
+def read(engine: Engine, folder: Path, lines: list[str], **changes: Any) -> Ingested:
     """Ingest one border file with these lines under HEADER."""
     path = folder / "border.csv"
     path.write_bytes("\r\n".join([HEADER, *lines, ""]).encode("latin-1"))
@@ -43,7 +43,7 @@ def read(engine: DuckDBEngine, folder: Path, lines: list[str], **changes: Any) -
     return ingest(engine, {"border": source}, {}, PERIOD)
 
 
-def rows(engine: DuckDBEngine, table: Any, select: str = "*") -> list[dict[str, Any]]:
+def rows(engine: Engine, table: Any, select: str = "*") -> list[dict[str, Any]]:
     return engine.collect(f"SELECT {select} FROM t", t=table).to_dicts()
 
 
@@ -77,7 +77,7 @@ def crossing(**values: str) -> str:
     ],
 )
 def test_birth_date(
-    engine: DuckDBEngine,
+    engine: Engine,
     tmp_path: Path,
     born: str,
     when: str,
@@ -102,16 +102,12 @@ def test_birth_date(
         ("ADIWINATA", "ADIWINATA", None),
     ],
 )
-def test_names(
-    engine: DuckDBEngine, tmp_path: Path, name: str, surname: str, given_names: str | None
-) -> None:
+def test_names(engine: Engine, tmp_path: Path, name: str, surname: str, given_names: str | None) -> None:
     (row,) = rows(engine, read(engine, tmp_path, [crossing(NAME=name)]).records)
     assert (row["surname_ascii"], row["given_names_ascii"]) == (surname, given_names)
 
 
-def test_names_without_separator_are_split_by_the_names_of_others(
-    engine: DuckDBEngine, tmp_path: Path
-) -> None:
+def test_names_without_separator_are_split_by_the_names_of_others(engine: Engine, tmp_path: Path) -> None:
     others = ["GARCIA<LOPEZ<<ANA", "LOPEZ<RUIZ<<MARIA<ANA", "TAYLOR<<KAREN", "RUIZ<<KAREN<MARIA"]
     lines = [crossing(NAME=name) for name in [*others, "TAYLOR MARIA", "LOPEZ GARCIA KAREN ANA"]]
     found = rows(engine, read(engine, tmp_path, lines).records, "surname, given_names")
@@ -119,7 +115,7 @@ def test_names_without_separator_are_split_by_the_names_of_others(
     assert {"surname": "LOPEZ GARCIA", "given_names": "KAREN ANA"} in found
 
 
-def test_icao_and_ascii_spelling_differ(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_icao_and_ascii_spelling_differ(engine: Engine, tmp_path: Path) -> None:
     (row,) = rows(engine, read(engine, tmp_path, [crossing(NAME="MÜLLER, JÖRG")]).records)
     assert (row["surname_icao"], row["given_names_icao"]) == ("MUELLER", "JOERG")
     assert (row["surname_ascii"], row["given_names_ascii"]) == ("MULLER", "JORG")
@@ -139,7 +135,7 @@ def test_icao_and_ascii_spelling_differ(engine: DuckDBEngine, tmp_path: Path) ->
     ],
 )
 def test_rejected_rows_have_a_reason(
-    engine: DuckDBEngine, tmp_path: Path, changes: dict[str, str], reason: str
+    engine: Engine, tmp_path: Path, changes: dict[str, str], reason: str
 ) -> None:
     result = read(engine, tmp_path, [crossing(), crossing(**changes), crossing(DOC="ZZ1")])
     assert rows(engine, result.rejected) == [
@@ -149,7 +145,7 @@ def test_rejected_rows_have_a_reason(
     assert account == {"n_read": 3, "n_accepted": 2, "n_rejected": 1}
 
 
-def test_lines_that_do_not_fit_the_header_are_rejected(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_lines_that_do_not_fit_the_header_are_rejected(engine: Engine, tmp_path: Path) -> None:
     result = read(
         engine, tmp_path, [crossing(), "05/03/2013 10:20;E", "", crossing(DOC="X1") + ";more;fields"]
     )
@@ -158,22 +154,20 @@ def test_lines_that_do_not_fit_the_header_are_rejected(engine: DuckDBEngine, tmp
     assert account == {"n_read": 3, "n_accepted": 1, "n_rejected": 2}
 
 
-def test_a_malformed_line_and_a_rejected_row_may_bear_the_same_number(
-    engine: DuckDBEngine, tmp_path: Path
-) -> None:
+def test_a_malformed_line_and_a_rejected_row_may_bear_the_same_number(engine: Engine, tmp_path: Path) -> None:
     result = read(engine, tmp_path, [crossing(), "", "05/03/2013;E", crossing(MOVE="?"), crossing(MOVE="!")])
     (account,) = rows(engine, result.row_accounts, "n_read, n_accepted, n_rejected")
     assert account == {"n_read": 4, "n_accepted": 1, "n_rejected": 3}
 
 
-def test_control_total(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_control_total(engine: Engine, tmp_path: Path) -> None:
     result = read(engine, tmp_path, [crossing(), crossing(DOC="X1"), "TOTAL;2;2013;;;;;"])
     assert rows(engine, result.row_accounts, "n_read, n_trailers") == [{"n_read": 2, "n_trailers": 1}]
     with pytest.raises(SourceError, match="states 3 rows in its control line and holds 2"):
         read(engine, tmp_path, [crossing(), crossing(DOC="X1"), "TOTAL;3;2013;;;;;"])
 
 
-def test_double_scan_is_kept_and_marked(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_double_scan_is_kept_and_marked(engine: Engine, tmp_path: Path) -> None:
     times = ["10:20", "10:28", "10:55", "11:30"]
     lines = [crossing(WHEN=f"05/03/2013 {time}") for time in times] + [
         crossing(WHEN="05/03/2013 10:21", MOVE="S")
@@ -185,7 +179,7 @@ def test_double_scan_is_kept_and_marked(engine: DuckDBEngine, tmp_path: Path) ->
     ]
 
 
-def test_midnight_is_an_unknown_hour(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_midnight_is_an_unknown_hour(engine: Engine, tmp_path: Path) -> None:
     (row,) = rows(engine, read(engine, tmp_path, [crossing(WHEN="05/03/2013 00:00")]).records)
     assert (row["crossed_date"], row["crossed_at"]) == (dt.date(2013, 3, 5), None)
 
@@ -203,12 +197,12 @@ def test_midnight_is_an_unknown_hour(engine: DuckDBEngine, tmp_path: Path) -> No
         ("?", None),
     ],
 )
-def test_country_codes(engine: DuckDBEngine, tmp_path: Path, code: str, country: str | None) -> None:
+def test_country_codes(engine: Engine, tmp_path: Path, code: str, country: str | None) -> None:
     (row,) = rows(engine, read(engine, tmp_path, [crossing(NAT=code)]).records)
     assert row["citizenship"] == country
 
 
-def test_birth_date_after_the_crossing_is_not_believed(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_birth_date_after_the_crossing_is_not_believed(engine: Engine, tmp_path: Path) -> None:
     (row,) = rows(engine, read(engine, tmp_path, [crossing(BORN="01/01/2020")]).records)
     assert row["birth_date"] is None
     assert row["notes"] == "birth_date_after_record"
@@ -229,9 +223,7 @@ def test_birth_date_after_the_crossing_is_not_believed(engine: DuckDBEngine, tmp
         ({"files": "nowhere/*.csv"}, r"no file matches nowhere/\*.csv"),
     ],
 )
-def test_what_stops_a_run(
-    engine: DuckDBEngine, tmp_path: Path, changes: dict[str, Any], message: str
-) -> None:
+def test_what_stops_a_run(engine: Engine, tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     second = "?" if "rejected" in str(changes) or "map" in message or "hold a code" in message else "S"
     lines = [crossing(), crossing(MOVE=second, DOC="X1")]
     with pytest.raises(SourceError, match=message) as error:
@@ -247,7 +239,7 @@ def test_what_stops_a_run(
         ("WHEN;MOVE;AÑO\n1;2;3\n".encode("latin-1"), "cannot be read in utf-8"),
     ],
 )
-def test_unreadable_file(engine: DuckDBEngine, tmp_path: Path, content: bytes, message: str) -> None:
+def test_unreadable_file(engine: Engine, tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.csv"
     path.write_bytes(content)
     source = Source.model_validate({**BORDER, "files": str(path), "format": {"separator": ";"}}, strict=False)
@@ -255,7 +247,7 @@ def test_unreadable_file(engine: DuckDBEngine, tmp_path: Path, content: bytes, m
         ingest(engine, {"bad": source}, {}, PERIOD)
 
 
-def test_files_of_one_source_must_have_one_header(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_files_of_one_source_must_have_one_header(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("WHEN;MOVE;DOC\n")
     (tmp_path / "b.csv").write_text("WHEN;DIR;DOC\n")
     source = Source.model_validate({**BORDER, "files": str(tmp_path / "*.csv")}, strict=False)
@@ -264,7 +256,7 @@ def test_files_of_one_source_must_have_one_header(engine: DuckDBEngine, tmp_path
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz"])
-def test_lines_that_end_in_different_ways(engine: DuckDBEngine, tmp_path: Path, ending: str) -> None:
+def test_lines_that_end_in_different_ways(engine: Engine, tmp_path: Path, ending: str) -> None:
     lines = [HEADER, crossing(), crossing(DOC="X1"), crossing(MOVE="?"), crossing(DOC="X2")]
     content = "".join(line + ("\r\n" if n % 2 else "\n") for n, line in enumerate(lines)).encode("latin-1")
     path = tmp_path / f"mixed{ending}"
@@ -277,7 +269,7 @@ def test_lines_that_end_in_different_ways(engine: DuckDBEngine, tmp_path: Path, 
     assert (rejected["file"], rejected["row_number"]) == (path.name, 3)
 
 
-def test_register_with_gzip_joined_names_and_numeric_countries(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_register_with_gzip_joined_names_and_numeric_countries(engine: Engine, tmp_path: Path) -> None:
     text = "PIN|AP1|AP2|NAME|BORN|CIT|FROM|TO\n12.345.678-Z|MARTI\u0301NEZ||ANA|19710000|040|19900101|\n"
     (tmp_path / "r.csv.gz").write_bytes(gzip.compress(text.encode()))
     source = Source.model_validate(
@@ -312,7 +304,7 @@ def test_register_with_gzip_joined_names_and_numeric_countries(engine: DuckDBEng
     assert (row["valid_from"], row["ended_date"]) == (dt.date(1990, 1, 1), None)
 
 
-def test_parquet_months_in_words_and_activity_of_a_year(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_parquet_months_in_words_and_activity_of_a_year(engine: Engine, tmp_path: Path) -> None:
     pl.DataFrame({"id": [7], "year": [2015]}).write_parquet(tmp_path / "a.parquet")
     (tmp_path / "d.csv").write_text("n,when,born,name\nA1,07-ENE-2012,??-???-1937,ROSA\n", encoding="utf-8")
     months = ["ENE", "FEB", "MAR", "ABR", "MAY", "JUN", "JUL", "AGO", "SEP", "OCT", "NOV", "DIC"]
@@ -343,9 +335,7 @@ def test_parquet_months_in_words_and_activity_of_a_year(engine: DuckDBEngine, tm
     assert (death["birth_date"], death["birth_date_precision"]) == (dt.date(1937, 1, 1), "year")
 
 
-def test_identical_rows_get_ids_of_their_own_whatever_their_order(
-    engine: DuckDBEngine, tmp_path: Path
-) -> None:
+def test_identical_rows_get_ids_of_their_own_whatever_their_order(engine: Engine, tmp_path: Path) -> None:
     lines = [crossing(), crossing(DOC="X1"), crossing(), crossing(DOC="X2")]
     first = rows(engine, read(engine, tmp_path, lines).records)
     second = rows(engine, read(engine, tmp_path, lines[::-1]).records)
@@ -353,7 +343,7 @@ def test_identical_rows_get_ids_of_their_own_whatever_their_order(
     assert len({row["record_id"] for row in first}) == 4
 
 
-def test_a_key_of_several_columns_and_dates_without_time(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_key_of_several_columns_and_dates_without_time(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text(
         "post,number,day,way,name\nA1,1,2015-03-04,in,ANA\nA2,1,2015-03-05,out,ANA\n"
     )
@@ -371,7 +361,7 @@ def test_a_key_of_several_columns_and_dates_without_time(engine: DuckDBEngine, t
     ]
 
 
-def test_judgements_bind_on_one_side_and_the_latest_counts(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_judgements_bind_on_one_side_and_the_latest_counts(engine: Engine, tmp_path: Path) -> None:
     (tmp_path / "j.csv").write_text(
         "sl,l,sr,r,v,at\nb,2,b,1,match,2020-01-01\nb,1,b,2,non_match,2021-01-01\nb,3,b,4,unsure,\n"
     )

@@ -9,8 +9,7 @@ import pytest
 
 from given_tables import make_table
 from miglink.config.stages import ComparisonSettings, LinkageSettings
-from miglink.engine import Table
-from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.engine import Engine, Table
 from miglink.errors import ConfigError
 from miglink.stages.identities import find_identities
 from miglink.stages.linkage import Identified, count_pairs, link
@@ -35,7 +34,7 @@ def sorted_links(pairs: pl.DataFrame) -> pl.DataFrame:
 
 @pytest.mark.parametrize("settings", [LinkageSettings(), NAMED], ids=["chosen", "named"])
 def test_a_model_scores_its_own_data_as_before(
-    engine: DuckDBEngine, tmp_path: Path, settings: LinkageSettings
+    engine: Engine, tmp_path: Path, settings: LinkageSettings
 ) -> None:
     rows, _ = population(500, 21)
     first, trained = linked(engine, rows, tmp_path, settings)
@@ -51,7 +50,7 @@ def test_a_model_scores_its_own_data_as_before(
     assert reused["history"][-1]["trained_on_identities"] == trained["n_identities"]
 
 
-def test_a_model_scores_other_data_with_its_own_parameters(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_model_scores_other_data_with_its_own_parameters(engine: Engine, tmp_path: Path) -> None:
     rows, owners = population(1500, 22)
     _, trained = linked(engine, rows, tmp_path)
     # Too few to train on, and nobody's sex is known: the model says what is compared.
@@ -68,7 +67,7 @@ def test_a_model_scores_other_data_with_its_own_parameters(engine: DuckDBEngine,
     assert len(owners) == len(rows)
 
 
-def test_a_model_names_nobody(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_model_names_nobody(engine: Engine, tmp_path: Path) -> None:
     rows, _ = population(300, 24)
     _, model = linked(engine, rows, tmp_path)
     text = (tmp_path / "model.json").read_text()
@@ -77,58 +76,54 @@ def test_a_model_names_nobody(engine: DuckDBEngine, tmp_path: Path) -> None:
     assert model["frequencies"]["columns"] == ["birth_iso", "citizenship", "name_sound", "name_words"]
 
 
-def refused(tmp_path: Path, settings: LinkageSettings) -> str:
+def refused(engine: Engine, tmp_path: Path, settings: LinkageSettings) -> str:
     """What is said of a model that does not fit; nothing but the settings is looked at."""
-    engine = DuckDBEngine(tmp_path / "refusing")
-    try:
-        rows, _ = population(30, 25)
-        with pytest.raises(ConfigError) as raised:
-            linked(engine, rows, tmp_path, settings)
-    finally:
-        engine.close()
+    rows, _ = population(30, 25)
+    with pytest.raises(ConfigError) as raised:
+        linked(engine, rows, tmp_path, settings)
     return str(raised.value)
 
 
-def test_a_model_that_does_not_fit_is_refused(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_model_that_does_not_fit_is_refused(engine: Engine, tmp_path: Path) -> None:
     rows, _ = population(300, 26)
     _, model = linked(engine, rows, tmp_path, NAMED)
     changed = tmp_path / "changed.json"
     asked = NAMED.model_copy(update={"model": changed})
 
-    assert "cannot be read" in refused(tmp_path, asked)
+    assert "cannot be read" in refused(engine, tmp_path, asked)
     changed.write_text("no model")
-    assert "is no model of this version" in refused(tmp_path, asked)
+    assert "is no model of this version" in refused(engine, tmp_path, asked)
     changed.write_text(json.dumps({**model, "miglink_version": "7.1"}))
-    assert "was trained with miglink 7.1" in refused(tmp_path, asked)
+    assert "was trained with miglink 7.1" in refused(engine, tmp_path, asked)
 
     changed.write_text(json.dumps(model))
     fewer = asked.model_copy(update={"comparisons": (NAMED.comparisons or ())[:2]})
-    told = refused(tmp_path, fewer)
+    told = refused(engine, tmp_path, fewer)
     assert "it compares name, birth_date, document, the configuration name, birth_date" in told
 
     altered = json.loads(json.dumps(model))
     altered["settings"]["comparisons"][1]["comparison_levels"][1]["label_for_charts"] = "same week"
     changed.write_text(json.dumps(altered))
-    assert "its levels of 'birth_date' are not known; same week;" in refused(tmp_path, asked)
+    assert "its levels of 'birth_date' are not known; same week;" in refused(engine, tmp_path, asked)
 
     altered = json.loads(json.dumps(model))
     altered["settings"]["comparisons"][2]["comparison_levels"][2]["sql_condition"] = "true"
     changed.write_text(json.dumps(altered))
     assert "in 'document' it means something else by: one character, or characters" in refused(
-        tmp_path, asked
+        engine, tmp_path, asked
     )
 
 
-def test_a_model_of_further_columns_needs_them(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_model_of_further_columns_needs_them(engine: Engine, tmp_path: Path) -> None:
     rows, _ = population(300, 27)
     _, model = linked(engine, rows, tmp_path, NAMED)
     model["comparisons"].append({"field": "street", "kind": "text", "unless_same": None})
     (tmp_path / "changed.json").write_text(json.dumps(model))
-    told = refused(tmp_path, LinkageSettings(model=tmp_path / "changed.json"))
+    told = refused(engine, tmp_path, LinkageSettings(model=tmp_path / "changed.json"))
     assert "no field 'street'" in told
 
 
-def one_block(engine: DuckDBEngine, n: int) -> Table:
+def one_block(engine: Engine, n: int) -> Table:
     """n prepared identities that share one key, and another key each two."""
     return engine.step(
         "many",
@@ -136,7 +131,7 @@ def one_block(engine: DuckDBEngine, n: int) -> Table:
     )
 
 
-def test_a_block_of_a_million_is_counted_not_made(engine: DuckDBEngine) -> None:
+def test_a_block_of_a_million_is_counted_not_made(engine: Engine) -> None:
     prepared = one_block(engine, 1_000_000)
     blocks = [Block(("each_two",)), Block(("shared",)), Block(("shared", "each_two"))]
     counted = count_pairs(engine, prepared, blocks)
@@ -155,13 +150,13 @@ def test_a_block_of_a_million_is_counted_not_made(engine: DuckDBEngine) -> None:
     assert "the same" not in told
 
 
-def test_a_key_that_nobody_holds_proposes_nothing(engine: DuckDBEngine) -> None:
+def test_a_key_that_nobody_holds_proposes_nothing(engine: Engine) -> None:
     prepared = engine.step("none", "SELECT range AS unique_id, CAST(NULL AS VARCHAR) AS x FROM range(9)")
     assert count_pairs(engine, prepared, [Block(("x",))]).rows() == [("x", 0, 0)]
     assert count_pairs(engine, prepared, []).columns == ["rule", "n_pairs", "largest_block"]
 
 
-def test_pairs_are_counted_as_they_are_made(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_pairs_are_counted_as_they_are_made(engine: Engine, tmp_path: Path) -> None:
     rows, _ = population(300, 28)
     identities, _ = find_identities(engine, records_of(rows, engine))
     prepared = prepare_identities(engine, identities)
@@ -173,7 +168,7 @@ def test_pairs_are_counted_as_they_are_made(engine: DuckDBEngine, tmp_path: Path
     assert sum(made) > 0
 
 
-def test_a_run_stops_before_its_blocks_explode(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_run_stops_before_its_blocks_explode(engine: Engine, tmp_path: Path) -> None:
     """A default date of birth: 3,000 of them make 4.5 million pairs."""
     rng = random.Random(29)
     rows = [
@@ -186,7 +181,7 @@ def test_a_run_stops_before_its_blocks_explode(engine: DuckDBEngine, tmp_path: P
     assert not (tmp_path / "model.json").exists()
 
 
-def test_a_sample_of_the_blocked_pairs_counts_for_all(engine: DuckDBEngine) -> None:
+def test_a_sample_of_the_blocked_pairs_counts_for_all(engine: Engine) -> None:
     """Training on one blocked pair in three finds about the patterns that all of them show."""
     rows, _ = population(1500, 30)
     identities, _ = find_identities(engine, records_of(rows, engine))
@@ -201,9 +196,7 @@ def test_a_sample_of_the_blocked_pairs_counts_for_all(engine: DuckDBEngine) -> N
     assert third.n_pairs.sum() == pytest.approx(every.n_pairs.sum(), rel=0.01)
 
 
-def test_the_wrong_name_in_a_blocking_rule_is_told_with_what_there_is(
-    engine: DuckDBEngine, tmp_path: Path
-) -> None:
+def test_the_wrong_name_in_a_blocking_rule_is_told_with_what_there_is(engine: Engine, tmp_path: Path) -> None:
     identities = make_table(engine, "identities", [])
     nothing = make_table(engine, "record_identities", [])
     identified = Identified(identities, nothing, make_table(engine, "judgements", []))

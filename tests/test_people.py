@@ -12,8 +12,7 @@ from miglink.cli import main
 from miglink.config import read_config
 from miglink.config.sources import Source
 from miglink.config.stages import ComparisonSettings, LinkageSettings, Period
-from miglink.engine import Table
-from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.engine import Engine, Table
 from miglink.errors import ConfigError
 from miglink.stages.identities import find_identities
 from miglink.stages.ingest import ingest
@@ -37,7 +36,7 @@ COMPARED = LinkageSettings(
 ROOT = Path(__file__).parents[1]
 
 
-def identities_with(engine: DuckDBEngine, column: str, values: list[str | None]) -> Table:
+def identities_with(engine: Engine, column: str, values: list[str | None]) -> Table:
     """Identities that hold nothing but one further column."""
     rows = [{"identity_id": f"{n:03d}", "n_records": 1} for n in range(len(values))]
     plain = make_table(engine, "identities", rows)
@@ -48,7 +47,7 @@ def identities_with(engine: DuckDBEngine, column: str, values: list[str | None])
     )  # fmt: skip
 
 
-def levels(engine: DuckDBEngine, kind: str, pairs: list[tuple[str | None, str | None]]) -> list[str]:
+def levels(engine: Engine, kind: str, pairs: list[tuple[str | None, str | None]]) -> list[str]:
     """The level of agreement of each pair of values, the same whichever stands left."""
     prepared = prepare_identities(
         engine, identities_with(engine, "x", [value for pair in pairs for value in pair])
@@ -124,7 +123,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("kind", [*FURTHER_KINDS])
-def test_levels(engine: DuckDBEngine, kind: str) -> None:
+def test_levels(engine: Engine, kind: str) -> None:
     cases = [(one, other, expected) for name, one, other, expected in CASES if name == kind]
     found = levels(engine, kind, [(one, other) for one, other, _ in cases])
     told = [(one, other, level) for (one, other, _), level in zip(cases, found, strict=True)]
@@ -141,7 +140,7 @@ def test_every_kind_says_what_its_levels_are() -> None:
     assert all("Levels:" in (make.__doc__ or "") for make in FURTHER_KINDS.values())
 
 
-def test_the_keys_are_the_columns_there_are(engine: DuckDBEngine) -> None:
+def test_the_keys_are_the_columns_there_are(engine: Engine) -> None:
     prepared = prepare_identities(engine, identities_with(engine, "x", ["12 Miller Street"]))
     columns = engine.collect("SELECT * FROM p LIMIT 0", p=prepared).columns
     contract = [column.name for column in TABLES["identities"].columns]
@@ -151,7 +150,7 @@ def test_the_keys_are_the_columns_there_are(engine: DuckDBEngine) -> None:
     assert set(block_columns(["x"])) <= set(columns)
 
 
-def test_a_text_in_a_script_of_many_letters_is_read(engine: DuckDBEngine) -> None:
+def test_a_text_in_a_script_of_many_letters_is_read(engine: Engine) -> None:
     """Thousands of different characters, each spelt with several letters."""
     value = "".join(chr(code) for code in range(0x4E00, 0x4E00 + 3000))
     prepared = prepare_identities(engine, identities_with(engine, "x", [value, "x"]))
@@ -190,7 +189,7 @@ def test_a_comparison_that_is_a_part_follows_its_whole() -> None:
         LinkageSettings(comparisons=(ComparisonSettings(field="sex"), ComparisonSettings(field="sex")))
 
 
-def test_a_date_of_which_no_value_can_be_read_is_told(engine: DuckDBEngine) -> None:
+def test_a_date_of_which_no_value_can_be_read_is_told(engine: Engine) -> None:
     prepared = prepare_identities(
         engine, identities_with(engine, "wedding", ["3 May 2001", "4 May 2002", None])
     )
@@ -199,7 +198,7 @@ def test_a_date_of_which_no_value_can_be_read_is_told(engine: DuckDBEngine) -> N
         choose_comparisons(engine, prepared, settings, ("wedding",))
 
 
-def records_of(engine: DuckDBEngine, folder: Path, config: str = "people.yml") -> Table:
+def records_of(engine: Engine, folder: Path, config: str = "people.yml") -> Table:
     """The records of configs/people.yml, its lists taken from a folder."""
     given = read_config(ROOT / "configs" / config)
     sources = {
@@ -210,7 +209,7 @@ def records_of(engine: DuckDBEngine, folder: Path, config: str = "people.yml") -
 
 
 def persons_found(
-    engine: DuckDBEngine, records: Table, folder: Path, settings: LinkageSettings, further: tuple[str, ...]
+    engine: Engine, records: Table, folder: Path, settings: LinkageSettings, further: tuple[str, ...]
 ) -> dict[str, float]:
     """Precision and recall over the pairs of records of different identities that links of 0.9 join."""
     known, record_identities = find_identities(engine, records, further)
@@ -237,7 +236,7 @@ def persons_found(
 
 
 @pytest.mark.parametrize("difficulty", [*DIFFICULTIES])
-def test_further_columns_find_more_persons(engine: DuckDBEngine, tmp_path: Path, difficulty: str) -> None:
+def test_further_columns_find_more_persons(engine: Engine, tmp_path: Path, difficulty: str) -> None:
     """The same two lists with and without an address, a postcode and a mother's name."""
     write_lists(tmp_path, make_lists(5000, 11, DIFFICULTIES[difficulty]))
     records = records_of(engine, tmp_path)
@@ -248,7 +247,7 @@ def test_further_columns_find_more_persons(engine: DuckDBEngine, tmp_path: Path,
     assert with_further["precision"] > {"plain": 0.99, "hard": 0.97}[difficulty]
 
 
-def test_a_family_at_one_address_stays_apart(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_a_family_at_one_address_stays_apart(engine: Engine, tmp_path: Path) -> None:
     """Brothers and sisters share surname, address, postcode and mother; only given names and birth dates differ."""
     write_lists(tmp_path, make_lists(2000, 12, DIFFICULTIES["plain"]))
     census = pl.read_csv(tmp_path / "census.csv", infer_schema=False)
@@ -278,7 +277,7 @@ def test_the_lists_of_the_example_are_made_again_the_same(tmp_path: Path) -> Non
         assert (tmp_path / name).read_text() == (ROOT / "tests" / "data" / "people" / name).read_text()
 
 
-def test_identities_without_further_columns_keep_their_ids(engine: DuckDBEngine, tmp_path: Path) -> None:
+def test_identities_without_further_columns_keep_their_ids(engine: Engine, tmp_path: Path) -> None:
     records = records_of(engine, ROOT / "tests" / "data" / "people")
     plain, _ = find_identities(engine, records, ())
     ids = engine.collect("SELECT identity_id FROM i ORDER BY identity_id", i=plain)["identity_id"]
@@ -289,7 +288,7 @@ def test_identities_without_further_columns_keep_their_ids(engine: DuckDBEngine,
 
 
 def test_dates_of_a_further_column_are_read_as_their_source_writes_them(
-    engine: DuckDBEngine, tmp_path: Path
+    engine: Engine, tmp_path: Path
 ) -> None:
     """Two lists that write the same wedding otherwise; what is no date stays as it is given."""
     (tmp_path / "a.csv").write_text("id,name,wedding\n1,Ana,2001-02-03\n2,Eva,2001\n")

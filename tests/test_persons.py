@@ -1,18 +1,16 @@
 """Persons: constrained clusters against a slow oracle, ids that persist."""
 
 import datetime as dt
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from given_examples import for_all
 from given_tables import make_table
 from miglink.config.stages import Period, PersonsSettings
-from miglink.engine import Table
-from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.engine import Engine, Table
 from miglink.stages.persons import Country, Linked, Persons, find_persons
 from miglink.stages.persons.clusters import connected_components, constrained_clusters
 from miglink.stages.persons.facts import collect_traits
@@ -69,14 +67,15 @@ def frames(
 pairs = st.tuples(st.integers(1, N), st.integers(1, N)).filter(lambda p: p[0] < p[1])
 
 
-@settings(max_examples=25, deadline=None)
-@given(
+@for_all(
+    25,
     chosen=st.dictionaries(pairs, st.tuples(st.integers(1, 4), st.integers(0, 9)), max_size=18),
     exclusive=st.dictionaries(st.integers(1, N), st.integers(1, 3), max_size=5),
     apart=st.sets(pairs, max_size=3),
     order=st.randoms(use_true_random=False),
 )
 def test_clusters_are_those_of_the_sequential_procedure(
+    engine: Engine,
     chosen: dict[tuple[int, int], tuple[int, int]],
     exclusive: dict[int, int],
     apart: set[tuple[int, int]],
@@ -86,17 +85,12 @@ def test_clusters_are_those_of_the_sequential_procedure(
     expected = kruskal(edges, exclusive, apart)
     shuffled = edges.copy()
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    with tempfile.TemporaryDirectory() as folder:
-        engine = DuckDBEngine(Path(folder))
-        tables = {
-            name: engine.frame(name, frame) for name, frame in frames(shuffled, exclusive, apart).items()
-        }
-        found = engine.collect("SELECT * FROM t", t=constrained_clusters(engine, **tables))
-        engine.close()
+    given = {name: engine.frame(name, frame) for name, frame in frames(shuffled, exclusive, apart).items()}
+    found = engine.collect("SELECT * FROM t", t=constrained_clusters(engine, **given))
     assert dict(found.iter_rows()) == expected
 
 
-def test_components_of_a_long_chain(engine: DuckDBEngine) -> None:
+def test_components_of_a_long_chain(engine: Engine) -> None:
     n = 300
     nodes = engine.frame("nodes", pl.DataFrame({"unique_id": range(1, n + 1)}))
     edges = engine.frame(
@@ -109,16 +103,16 @@ def test_components_of_a_long_chain(engine: DuckDBEngine) -> None:
     assert set(found["cluster"]) == {1}
 
 
-def clusters(engine: DuckDBEngine, name: str, members: dict[str, int]) -> Table:
+def clusters(engine: Engine, name: str, members: dict[str, int]) -> Table:
     return engine.frame(name, pl.DataFrame({"identity_id": list(members), "cluster": list(members.values())}))
 
 
-def ids_of(engine: DuckDBEngine, table: Table) -> dict[int, tuple[str, dt.date]]:
+def ids_of(engine: Engine, table: Table) -> dict[int, tuple[str, dt.date]]:
     found = engine.collect("SELECT cluster, person_id, id_since_date FROM t", t=table)
     return {cluster: (person_id, since) for cluster, person_id, since in found.iter_rows()}
 
 
-def test_ids_depend_on_the_key_and_the_smallest_identity_only(engine: DuckDBEngine) -> None:
+def test_ids_depend_on_the_key_and_the_smallest_identity_only(engine: Engine) -> None:
     none = engine.frame("r", pl.DataFrame({"source": [""], "record_id": [""], "identity_id": [""]}))
     day = dt.date(2024, 1, 1)
     first = ids_of(
@@ -137,9 +131,7 @@ def test_ids_depend_on_the_key_and_the_smallest_identity_only(engine: DuckDBEngi
     assert all(len(person_id) == 64 for person_id, _ in first.values())
 
 
-def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(
-    engine: DuckDBEngine, tmp_path: Path
-) -> None:
+def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(engine: Engine, tmp_path: Path) -> None:
     before = tmp_path / "before" / "tables"
     before.mkdir(parents=True)
     records = {"1": "old", "2": "old", "3": "young", "4": "young", "5": "third", "6": "third", "7": "third"}
@@ -178,7 +170,7 @@ def test_ids_are_inherited_by_most_shared_records_ties_to_the_older(
     ]
 
 
-def three_records(engine: DuckDBEngine, judgements: list[dict[str, Any]]) -> Persons:
+def three_records(engine: Engine, judgements: list[dict[str, Any]]) -> Persons:
     """Two current registrations, both linked to one crossing, the first more strongly."""
     keys = [("register", "a"), ("register", "b"), ("border", "c")]
     records = [
@@ -214,7 +206,7 @@ def three_records(engine: DuckDBEngine, judgements: list[dict[str, Any]]) -> Per
     return find_persons(engine, linked, country, PersonsSettings(), "key")
 
 
-def grouped(engine: DuckDBEngine, persons: Persons) -> tuple[set[str], set[tuple[str, str]]]:
+def grouped(engine: Engine, persons: Persons) -> tuple[set[str], set[tuple[str, str]]]:
     """The records of each person, and the conflicts."""
     found = engine.collect("SELECT * FROM t", t=persons.record_persons)
     people = found.group_by("person_id").agg(pl.col("record_id").sort().str.join(""))
@@ -225,24 +217,24 @@ def grouped(engine: DuckDBEngine, persons: Persons) -> tuple[set[str], set[tuple
 PAIR = {"source_l": "register", "record_id_l": "a", "source_r": "border", "record_id_r": "c"}
 
 
-def test_a_person_holds_one_current_registration(engine: DuckDBEngine) -> None:
+def test_a_person_holds_one_current_registration(engine: Engine) -> None:
     assert grouped(engine, three_records(engine, [])) == ({"ac", "b"}, {("one_current_record", "kept apart")})
 
 
-def test_a_judgement_keeps_apart_whatever_the_link(engine: DuckDBEngine) -> None:
+def test_a_judgement_keeps_apart_whatever_the_link(engine: Engine) -> None:
     persons = three_records(engine, [{**PAIR, "verdict": "non_match"}])
     assert grouped(engine, persons)[0] == {"a", "bc"}
     assert ("non_match", "kept apart") in grouped(engine, persons)[1]
 
 
-def test_a_judgement_joins_against_a_constraint_and_the_contradiction_is_kept(engine: DuckDBEngine) -> None:
+def test_a_judgement_joins_against_a_constraint_and_the_contradiction_is_kept(engine: Engine) -> None:
     both = {"source_l": "register", "record_id_l": "a", "source_r": "register", "record_id_r": "b"}
     groups, conflicts = grouped(engine, three_records(engine, [{**both, "verdict": "match"}]))
     assert groups == {"abc"}
     assert ("within_one_current_record", "joined by a judgement or within one identity") in conflicts
 
 
-def test_citizenship_has_a_value_at_every_time(engine: DuckDBEngine) -> None:
+def test_citizenship_has_a_value_at_every_time(engine: Engine) -> None:
     """Foreign before, national since, and a third citizenship seen later; undated records speak of all time."""
     seen = [
         ("p", "ESP", 2010),

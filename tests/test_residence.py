@@ -9,10 +9,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from given_examples import for_all
 from miglink.config.rules import ForwardWindowRule, MissingCrossings
 from miglink.engine import Engine
 from miglink.stages.residence import classify
@@ -28,7 +28,6 @@ RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
 START = date(2000, 1, 1)
 RESULT = ["status_before", "status_after", "is_migration", "status_final_date", "migration_final_date"]
 Crossings = Sequence[tuple[date, str]]
-SLOW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> ForwardWindowRule:
@@ -302,8 +301,7 @@ def check_against_oracle(
             assert [tuple(row[column] for column in RESULT) for row in results[person]] == wanted
 
 
-@SLOW
-@given(histories=drawn_histories(), numbers=st.sampled_from([(7, 10), (6, 10), (10, 10), (5, 9)]),
+@for_all(12, histories=drawn_histories(), numbers=st.sampled_from([(7, 10), (6, 10), (10, 10), (5, 9)]),
        observed_from=st.sampled_from([None, 0, 10]), end=st.integers(5, 60))  # fmt: skip
 def test_small_windows_agree_with_the_oracle(
     engine: Engine, histories: dict[str, Any], numbers: tuple[int, int], observed_from: int | None, end: int
@@ -311,14 +309,16 @@ def test_small_windows_agree_with_the_oracle(
     check_against_oracle(engine, histories, make_rule(*numbers), observed_from, end)
 
 
-@settings(SLOW, max_examples=4)
-@given(histories=drawn_histories(longest=400, most_gaps=1), end=st.integers(100, 2000))
+@for_all(4, histories=drawn_histories(longest=400, most_gaps=1), end=st.integers(100, 2000))
 def test_years_agree_with_the_oracle(engine: Engine, histories: dict[str, Any], end: int) -> None:
     check_against_oracle(engine, histories, make_rule(), 0, end)
 
 
-@SLOW
-@given(histories=drawn_histories(most_gaps=0), ends=st.tuples(st.integers(5, 60), st.integers(0, 60)))
+@for_all(
+    12,
+    histories=drawn_histories(most_gaps=0),
+    ends=st.tuples(st.integers(5, 60), st.integers(0, 60)),
+)
 def test_what_is_known_stays_known(engine: Engine, histories: dict[str, Any], ends: tuple[int, int]) -> None:
     """Later data never change what was settled, and final dates say when it was."""
     rule, early, late = make_rule(7, 10), ends[0], ends[0] + ends[1]

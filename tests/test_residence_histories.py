@@ -5,10 +5,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
+from given_examples import for_all
 from given_travellers import CONFIGS, IN, OUT, PERIOD, Country
 from miglink.config import read_rule
 from miglink.config.rules import ForwardWindowRule
@@ -339,8 +339,7 @@ def drawn_person(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(people=st.lists(drawn_person(), min_size=15, max_size=15))
+@for_all(6, people=st.lists(drawn_person(), min_size=15, max_size=15))
 def test_statuses_and_migrations_balance(engine: Engine, people: list[dict[str, Any]]) -> None:
     start = date(2012, 1, 1)
     period = Period.model_validate({"from": start, "to": start + timedelta(80)})

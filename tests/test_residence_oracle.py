@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from given_examples import for_all
 from given_tables import make_table
 from given_travellers import CONFIGS, IN, OUT, Country
 from miglink.config import read_rule
@@ -25,13 +25,6 @@ START = ORACLE["START"]
 RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
 OPPOSITE = {IN: OUT, OUT: IN}
 LOOKING_BACK = ("most_of_12", "eu_2013")
-# A failure is shown as it was drawn: to make it smaller takes longer than to read it.
-SLOW = settings(
-    max_examples=6,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    phases=[Phase.explicit, Phase.reuse, Phase.generate],
-)
 STEPS = st.one_of(st.sampled_from([0, 1, 89, 90, 91, 182, 183, 184, 364, 365, 366]), st.integers(0, 400))
 
 
@@ -60,8 +53,7 @@ def drawn_history(draw: st.DrawFn) -> dict[str, Any]:
 HISTORIES = st.lists(drawn_history(), min_size=20, max_size=20)
 
 
-@SLOW
-@given(histories=HISTORIES, end=st.integers(200, 1500), backwards=st.booleans())
+@for_all(6, shrinks=False, histories=HISTORIES, end=st.integers(200, 1500), backwards=st.booleans())
 def test_months_agree_with_the_oracle(
     engine: Engine, histories: list[dict[str, Any]], end: int, backwards: bool
 ) -> None:
@@ -108,8 +100,7 @@ def check_dates(row: dict[str, Any], end: date) -> None:
     assert row["status_final_date"] is None or row["status_final_date"] <= end
 
 
-@SLOW
-@given(histories=HISTORIES, n_years=st.integers(2, 4))
+@for_all(6, shrinks=False, histories=HISTORIES, n_years=st.integers(2, 4))
 def test_reference_dates_agree_with_the_oracle(
     engine: Engine, histories: list[dict[str, Any]], n_years: int
 ) -> None:

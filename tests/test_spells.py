@@ -8,9 +8,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from given_examples import for_all
 from given_tables import make_table
 from miglink.config.stages import Period, SpellsSettings
 from miglink.engine import Engine, Table
@@ -131,8 +131,7 @@ HOURS = st.one_of(st.none(), st.integers(0, 23))
 DAY_ROWS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from([IN, OUT]), HOURS), min_size=1, max_size=9)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=DAY_ROWS, shuffled=st.randoms(use_true_random=False))
+@for_all(25, rows=DAY_ROWS, shuffled=st.randoms(use_true_random=False))
 def test_the_order_of_rows_never_matters(
     engine: Engine, rows: list[tuple[int, str, int | None]], shuffled: Any
 ) -> None:

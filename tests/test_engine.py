@@ -1,0 +1,101 @@
+"""What a stage may ask of an engine, on both: the same tables, the same refusals."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from miglink.engine import Engine
+from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.errors import TableError
+from miglink.tables import TABLES
+
+# A table of few columns stands for all.
+CONTRACT = TABLES["record_persons"]
+ROWS = pl.DataFrame({"source": ["b", "a", "a"], "record_id": ["1", "2", "1"], "person_id": ["x", "y", "z"]})
+ALL = "SELECT source, record_id, person_id FROM rows"
+
+
+def test_a_table_is_sorted_by_its_key_and_whole(engine: Engine, tmp_path: Path) -> None:
+    table = engine.query(CONTRACT.name, ALL, rows=ROWS)
+    assert pl.read_parquet(table.path, glob=False).equals(ROWS.sort("source", "record_id"))
+    assert engine.count(table) == ROWS.height
+    assert not list(tmp_path.rglob("*.part"))
+    # Nothing but Parquet, or other programs would not read a table of Spark's.
+    assert {file.suffix for file in table.path.rglob("*")} <= {".parquet"}
+
+
+@pytest.mark.parametrize(
+    ("select", "said"),
+    [
+        ("SELECT source, record_id FROM rows", "columns differ from the contract"),
+        ("SELECT source, record_id, 1 AS person_id FROM rows", "columns differ from the contract"),
+        (f"{ALL} UNION ALL {ALL}", "key .* repeats, 6 rows but 3 keys"),
+        (
+            "SELECT source, record_id, nullif(person_id, 'y') AS person_id FROM rows",
+            "null in required columns",
+        ),
+    ],
+)
+def test_a_breach_of_contract_is_refused(engine: Engine, select: str, said: str) -> None:
+    """The table that was there before stays."""
+    before = engine.query(CONTRACT.name, ALL, rows=ROWS)
+    with pytest.raises(TableError, match=said):
+        engine.query(CONTRACT.name, select, rows=ROWS)
+    assert pl.read_parquet(before.path, glob=False).height == ROWS.height
+
+
+def test_steps_views_and_frames(engine: Engine) -> None:
+    given = engine.frame("given", ROWS)
+    first = engine.view("first", "SELECT * FROM t WHERE source = 'a'", t=given)
+    # A view keeps its inputs whatever their names stand for afterwards.
+    second = engine.step("second", "SELECT t.person_id, length(t.source) AS n FROM t", t=first)
+    assert engine.count(first) == engine.count(second) == 2
+    third = engine.step("third", "SELECT 'b' AS source FROM t LIMIT 1", t=second)
+    joined = engine.collect("SELECT a.* FROM a JOIN t USING (source)", a=given, t=third)
+    assert joined.equals(ROWS.filter(pl.col("source") == "b"))
+    empty = engine.step("empty", "SELECT * FROM t WHERE false", t=given)
+    assert engine.count(empty) == 0
+    assert engine.collect("SELECT * FROM t", t=empty).schema == ROWS.schema
+
+
+def test_a_table_may_be_written_again_from_itself(engine: Engine) -> None:
+    once = engine.step("growing", "SELECT source FROM rows", rows=ROWS)
+    twice = engine.step("growing", "SELECT source FROM t UNION ALL SELECT source FROM t", t=once)
+    assert engine.count(twice) == 2 * ROWS.height
+
+
+def test_duckdb_reads_the_tables_of_either(engine: Engine, tmp_path: Path) -> None:
+    table = engine.query(CONTRACT.name, ALL, rows=ROWS)
+    reader = DuckDBEngine(tmp_path / "a folder [1]" / "read")
+    assert reader.collect("SELECT count(*) AS n FROM t", t=table).item() == ROWS.height
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    "select",
+    [
+        # Nulls last, text in order of its bytes.
+        "SELECT x FROM (VALUES ('b'), (NULL), ('é'), ('a'), ('Z')) AS t(x) ORDER BY x",
+        "SELECT x FROM (VALUES (2), (NULL), (1)) AS t(x) ORDER BY x DESC",
+        # Groups of a pattern in its replacement.
+        r"SELECT regexp_replace('A1B2', '([A-Z])([0-9])', '\2\1$', 'g') AS x",
+        "SELECT sha256('é') AS x, sha256(concat('a', 'b')) AS y",
+        "SELECT date_diff('day', DATE '2019-02-27', DATE '2020-03-01') AS x",
+        "SELECT CAST(DATE '2020-02-29' + INTERVAL 12 MONTH AS DATE) AS x",
+        "SELECT strftime(DATE '2019-01-05', '%Y-%m') AS x, CAST(date_trunc('month', DATE '2019-01-05') AS DATE) AS y",
+        "SELECT 7 // 2 AS x, 7 / 2 AS y, 7 % 4 AS z",
+        "SELECT ROUND(2.345678915, 6) AS x, ROUND(CAST(-2.5 AS DOUBLE), 0) AS y",
+        "SELECT greatest(1, NULL, 3) AS x, least(DATE '2020-01-01', NULL) AS y",
+        "SELECT string_split('a  b', ' ') AS x, split_part('a:b:c', ':', 2) AS y, list_sort(['b', 'a']) AS z",
+        "SELECT translate('abc', 'ab', 'é') AS x, substring('héllo', 2, 3) AS y, upper('éß') = 'x' AS z",
+        "SELECT TRY_CAST('2019-02-30' AS DATE) AS x, TRY_CAST('x' AS BIGINT) AS y, TRY_CAST('12' AS BIGINT) AS z",
+        "SELECT levenshtein('kitten', 'sitting') AS x, starts_with('abc', 'ab') AS y",
+    ],
+)
+def test_the_same_sql_means_the_same(engine: Engine, tmp_path: Path, select: str) -> None:
+    """Against DuckDB, whose words they are."""
+    other = DuckDBEngine(tmp_path / "other")
+    found, expected = engine.collect(select), other.collect(select)
+    other.close()
+    assert found.rows() == expected.rows()
