@@ -1,7 +1,7 @@
 """Names: split into surname and given names where a source does not, and standardised twice."""
 
 from miglink.codes import ascii_characters, icao_alternatives, icao_characters
-from miglink.engine import Engine, Table, text_literal
+from miglink.engine import Engine, Table, replace_letters
 
 
 def split_names(engine: Engine, rows: Table) -> Table:
@@ -90,27 +90,10 @@ def standardise_names(engine: Engine, rows: Table) -> Table:
     icao = {**plain, **{letter: latin for letter, latin in icao_characters().items() if letter in letters}}
     return engine.step(
         "ingest_name_spellings",
-        f"""SELECT name, {_letters_only(_machine_read(_replaced("upper(name)", icao)))} AS icao,
-               {_letters_only(_machine_read(_replaced("upper(name)", plain)))} AS ascii FROM names""",
+        f"""SELECT name, {_letters_only(_machine_read(replace_letters("upper(name)", icao)))} AS icao,
+               {_letters_only(_machine_read(replace_letters("upper(name)", plain)))} AS ascii FROM names""",
         names=names,
     )
-
-
-def _replaced(value: str, letters: dict[str, str]) -> str:
-    """Each letter by its Latin spelling: one call for the letters that become one, one for each other spelling."""
-    single = {letter: latin for letter, latin in letters.items() if len(latin) == 1}
-    if single:
-        value = (
-            f"translate({value}, {text_literal(''.join(single))}, {text_literal(''.join(single.values()))})"
-        )
-    several: dict[str, str] = {}
-    for letter, latin in letters.items():
-        if len(latin) != 1:
-            several[latin] = several.get(latin, "") + letter
-    for latin, spelt_so in several.items():
-        # Letters beyond ASCII stand for themselves in a pattern.
-        value = f"regexp_replace({value}, {text_literal(f'[{spelt_so}]')}, {text_literal(latin)}, 'g')"
-    return value
 
 
 def _machine_read(value: str) -> str:
