@@ -22,7 +22,11 @@ SPARK_SETTINGS = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+    "spark.sql.ui.explainMode": "simple",
+    "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
+    # The quick compiler alone, with room for what it compiles: it has too little otherwise, and forgets and compiles
+    # again.
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m -XX:+UseSerialGC",
 }
 
 

@@ -16,6 +16,11 @@ FEW = 2
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)
 
 
+def is_quick(engine: Engine) -> bool:
+    """Whether many cases, or large ones, cost little on an engine."""
+    return isinstance(engine, DuckDBEngine)
+
+
 def for_all(
     n_examples: int, *, shrinks: bool = True, **drawn: SearchStrategy[Any]
 ) -> Callable[[Callable[..., None]], Callable[[Engine], None]]:
@@ -27,12 +32,11 @@ def for_all(
                 test(engine, **case)
 
             check.__name__ = test.__name__
-            is_quick = isinstance(engine, DuckDBEngine)
             chosen = settings(
-                max_examples=n_examples if is_quick else FEW,
+                max_examples=n_examples if is_quick(engine) else FEW,
                 deadline=None,
                 suppress_health_check=[HealthCheck.too_slow],
-                phases=tuple(Phase) if shrinks and is_quick else UNSHRUNK,
+                phases=tuple(Phase) if shrinks and is_quick(engine) else UNSHRUNK,
             )
             chosen(given(**drawn)(check))()
 

@@ -147,17 +147,26 @@ def test_groups_have_the_composition_of_their_year(engine: Engine) -> None:
     assert november["n_settled"] == 1
 
 
-GROUPS = """FRA FRA national, FRA DEU eu, FRA NZL eu, NOR FRA efta, TUR FRA candidate, NZL FRA other,
-XXA FRA stateless, XXB FRA stateless, XXC FRA stateless, XXX FRA unknown, - FRA unknown"""
+GROUPS = {
+    "FRA": "FRA national, NOR efta, DEU eu, NZL other, TUR candidate, XXA stateless, XXB stateless, XXC stateless, "
+    "XXX unknown, - unknown",
+    "DEU": "FRA eu, DEU national",
+    "NZL": "FRA eu, NZL national",
+}
 
 
-@pytest.mark.parametrize("case", GROUPS.split(","))
-def test_citizenship_group(engine: Engine, case: str) -> None:
-    citizenship, country, group = case.split()
+@pytest.mark.parametrize("country", GROUPS)
+def test_citizenship_groups(engine: Engine, country: str) -> None:
+    groups = dict(case.split() for case in GROUPS[country].split(","))
     little = Country()
-    little.add("somebody", (None, RESIDENT), citizenship=None if citizenship == "-" else citizenship)
-    stocks = little.estimate(engine, country=country)["stocks"]
-    assert figure(stocks, "2019-01-01", citizenship_group=group)["n_settled"] == 1
+    for citizenship in groups:
+        little.add(citizenship, (None, RESIDENT), citizenship=None if citizenship == "-" else citizenship)
+    both = ["citizenship", "citizenship_group"]
+    stocks = little.estimate(engine, country=country, breakdowns=[both])["stocks"]
+    stocks = stocks.filter(pl.col("period") == "2019-01-01", pl.col("n_settled") > 0)
+    found = stocks.filter(*(pl.col(name) != "total" for name in both)).select(both).rows()
+    given = {"unknown" if name in ("-", "XXX") else name: group for name, group in groups.items()}
+    assert dict(found) == given
 
 
 def test_composition_is_that_of_the_first_of_january(monkeypatch: pytest.MonkeyPatch) -> None:

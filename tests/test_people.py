@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from benchmarks.people_lists import DIFFICULTIES, make_lists, write_lists
+from given_links import link_identities, sized
 from given_tables import make_table
 from miglink.cli import main
 from miglink.config import read_config
@@ -16,7 +17,7 @@ from miglink.engine import Engine, Table
 from miglink.errors import ConfigError
 from miglink.stages.identities import find_identities
 from miglink.stages.ingest import ingest
-from miglink.stages.linkage import Identified, check_settings, choose_comparisons, link, prepare_identities
+from miglink.stages.linkage import Identified, check_settings, choose_comparisons, prepare_identities
 from miglink.stages.linkage.further import FURTHER_KINDS
 from miglink.stages.linkage.keys import FURTHER_KEYS, STANDARD_KEYS, block_columns
 from miglink.stages.linkage.levels import both_sides_sql, label_sql
@@ -215,7 +216,7 @@ def persons_found(
     known, record_identities = find_identities(engine, records, further)
     judgements = make_table(engine, "judgements", [])
     identified = Identified(known, record_identities, judgements)
-    links = link(engine, identified, settings, further, folder / "model.json")
+    links = link_identities(engine, identified, settings, further, folder)
     truth = pl.read_csv(folder / "truth.csv")
     (found,) = engine.collect(
         """WITH owners AS (
@@ -238,7 +239,7 @@ def persons_found(
 @pytest.mark.parametrize("difficulty", [*DIFFICULTIES])
 def test_further_columns_find_more_persons(engine: Engine, tmp_path: Path, difficulty: str) -> None:
     """The same two lists with and without an address, a postcode and a mother's name."""
-    write_lists(tmp_path, make_lists(5000, 11, DIFFICULTIES[difficulty]))
+    write_lists(tmp_path, make_lists(sized(engine, 5000), 11, DIFFICULTIES[difficulty]))
     records = records_of(engine, tmp_path)
     without = persons_found(engine, records, tmp_path, LinkageSettings(), ())
     with_further = persons_found(engine, records, tmp_path, COMPARED, FURTHER)
@@ -249,7 +250,7 @@ def test_further_columns_find_more_persons(engine: Engine, tmp_path: Path, diffi
 
 def test_a_family_at_one_address_stays_apart(engine: Engine, tmp_path: Path) -> None:
     """Brothers and sisters share surname, address, postcode and mother; only given names and birth dates differ."""
-    write_lists(tmp_path, make_lists(2000, 12, DIFFICULTIES["plain"]))
+    write_lists(tmp_path, make_lists(sized(engine, 2000), 12, DIFFICULTIES["plain"]))
     census = pl.read_csv(tmp_path / "census.csv", infer_schema=False)
     family = [
         {"id": f"f{n}", "given_names": given, "surname": "Quarrington", "birth_date": f"19{60 + 3 * n}-0{n + 1}-1{n}",
@@ -260,7 +261,7 @@ def test_a_family_at_one_address_stays_apart(engine: Engine, tmp_path: Path) -> 
     records = records_of(engine, tmp_path)
     known, record_identities = find_identities(engine, records, FURTHER)
     identified = Identified(known, record_identities, make_table(engine, "judgements", []))
-    links = link(engine, identified, COMPARED, FURTHER, tmp_path / "model.json")
+    links = link_identities(engine, identified, COMPARED, FURTHER, tmp_path)
     joined = engine.collect(
         """SELECT count(*) AS n FROM k JOIN ids l ON l.identity_id = k.identity_id_l
         JOIN ids r ON r.identity_id = k.identity_id_r

@@ -1,13 +1,12 @@
 """Stage 5: the order of crossings, spells of presence and absence, and days of presence counted from them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
 from hypothesis import strategies as st
 
 from given_examples import for_all
@@ -50,8 +49,10 @@ def spells_of(
     return find_spells(engine, *country, Country(period), SpellsSettings())
 
 
-def order(engine: Engine, rows: Sequence[dict[str, Any]]) -> list[tuple[str, bool]]:
-    """The crossings of one person in the order found, and whether each is in conflict."""
+def order_all(
+    engine: Engine, people: Mapping[str, Sequence[dict[str, Any]]]
+) -> dict[str, list[tuple[str, bool]]]:
+    """The crossings of each person in the order found, and whether each is in conflict."""
     columns = (
         "crossing_id",
         "person_id",
@@ -62,63 +63,78 @@ def order(engine: Engine, rows: Sequence[dict[str, Any]]) -> list[tuple[str, boo
         "initial_status",
     )
     kinds = (pl.String, pl.String, pl.Date, pl.Datetime("us"), pl.String, pl.Int64, pl.String)
-    whole = [{"person_id": "a", "crossed_date": date(2018, 5, 5)} | row for row in rows]
+    whole = [
+        {"crossed_date": date(2018, 5, 5)}
+        | row
+        | {"person_id": person, "crossing_id": f"{row['crossing_id']}@{person}"}
+        for person, rows in people.items()
+        for row in rows
+    ]
     frame = pl.DataFrame(
         [{column: row.get(column) for column in columns} for row in whole],
         schema=dict(zip(columns, kinds, strict=True)),
     )
-    found = pl.read_parquet(order_crossings(engine, engine.frame("given_crossings", frame)).path).sort(
-        "sequence"
-    )
-    return list(found.select("crossing_id", "is_conflict").iter_rows())
+    found = pl.read_parquet(order_crossings(engine, engine.frame("given_crossings", frame)).path)
+    rows = found.sort("sequence").select("crossing_id", "is_conflict").rows()
+    named = [(*crossing.split("@"), is_conflict) for crossing, is_conflict in rows]
+    return {
+        person: [(crossing, is_conflict) for crossing, owner, is_conflict in named if owner == person]
+        for person in people
+    }
 
 
-@pytest.mark.parametrize(
-    ("rows", "expected"),
-    [
-        pytest.param(
-            [{"crossing_id": "home", "direction": IN, "crossed_at": datetime(2018, 5, 5, 20)},
-             {"crossing_id": "away", "direction": OUT, "crossed_at": datetime(2018, 5, 5, 8)}],
-            "away home", id="times"),
-        pytest.param(
-            [{"crossing_id": "b", "direction": OUT, "sequence": 7},
-             {"crossing_id": "a", "direction": IN, "sequence": 9}],
-            "b a", id="sequence"),
-        pytest.param(
-            [{"crossing_id": "b", "direction": OUT, "sequence": 7, "crossed_at": datetime(2018, 5, 5, 9)},
-             {"crossing_id": "a", "direction": IN, "sequence": 7, "crossed_at": datetime(2018, 5, 5, 9)},
-             {"crossing_id": "before", "direction": IN, "crossed_date": date(2018, 5, 1)}],
-            "before b a", id="equal times and numbers say nothing: from the state before"),
-        pytest.param(
-            [{"crossing_id": "1", "direction": IN}, {"crossing_id": "2", "direction": OUT},
-             {"crossing_id": "3", "direction": IN}],
-            "1 2 3", id="one more arrival: begins and ends with one"),
-        pytest.param(
-            [{"crossing_id": "a", "direction": IN}, {"crossing_id": "d", "direction": OUT},
-             {"crossing_id": "before", "direction": OUT, "crossed_date": date(2018, 5, 1)}],
-            "before a d", id="absent before: arrives first"),
-        pytest.param(
-            [{"crossing_id": "a", "direction": IN}, {"crossing_id": "d", "direction": OUT},
-             {"crossing_id": "e", "direction": IN, "crossed_date": date(2018, 5, 4)},
-             {"crossing_id": "f", "direction": OUT, "crossed_date": date(2018, 5, 4)},
-             {"crossing_id": "before", "direction": IN, "crossed_date": date(2018, 5, 1)}],
-            "before f e d a", id="carried over a day that is open itself"),
-        pytest.param(
-            [{"crossing_id": "a", "direction": IN, "initial_status": "resident"},
-             {"crossing_id": "d", "direction": OUT, "initial_status": "resident"}],
-            "d a", id="a resident leaves first"),
-        pytest.param(
-            [{"crossing_id": "a", "direction": IN}, {"crossing_id": "d", "direction": OUT},
-             {"crossing_id": "after", "direction": OUT, "crossed_date": date(2018, 6, 1)}],
-            "d a after", id="from the next crossing"),
-        pytest.param(
-            [{"crossing_id": "d", "direction": OUT}, {"crossing_id": "a", "direction": IN}],
-            "a d", id="nothing known: arrival first"),
-    ],
-)  # fmt: skip
-def test_order_within_a_day(engine: Engine, rows: list[dict[str, Any]], expected: str) -> None:
-    assert order(engine, rows) == [(name, False) for name in expected.split()]
-    assert order(engine, rows[::-1]) == [(name, False) for name in expected.split()]
+def order(engine: Engine, rows: Sequence[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """The crossings of one person in the order found, and whether each is in conflict."""
+    return order_all(engine, {"a": rows})["a"]
+
+
+ORDERS: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "times": (
+        [{"crossing_id": "home", "direction": IN, "crossed_at": datetime(2018, 5, 5, 20)},
+         {"crossing_id": "away", "direction": OUT, "crossed_at": datetime(2018, 5, 5, 8)}],
+        "away home"),
+    "sequence": (
+        [{"crossing_id": "b", "direction": OUT, "sequence": 7},
+         {"crossing_id": "a", "direction": IN, "sequence": 9}],
+        "b a"),
+    "equal times and numbers say nothing: from the state before": (
+        [{"crossing_id": "b", "direction": OUT, "sequence": 7, "crossed_at": datetime(2018, 5, 5, 9)},
+         {"crossing_id": "a", "direction": IN, "sequence": 7, "crossed_at": datetime(2018, 5, 5, 9)},
+         {"crossing_id": "before", "direction": IN, "crossed_date": date(2018, 5, 1)}],
+        "before b a"),
+    "one more arrival: begins and ends with one": (
+        [{"crossing_id": "1", "direction": IN}, {"crossing_id": "2", "direction": OUT},
+         {"crossing_id": "3", "direction": IN}],
+        "1 2 3"),
+    "absent before: arrives first": (
+        [{"crossing_id": "a", "direction": IN}, {"crossing_id": "d", "direction": OUT},
+         {"crossing_id": "before", "direction": OUT, "crossed_date": date(2018, 5, 1)}],
+        "before a d"),
+    "carried over a day that is open itself": (
+        [{"crossing_id": "a", "direction": IN}, {"crossing_id": "d", "direction": OUT},
+         {"crossing_id": "e", "direction": IN, "crossed_date": date(2018, 5, 4)},
+         {"crossing_id": "f", "direction": OUT, "crossed_date": date(2018, 5, 4)},
+         {"crossing_id": "before", "direction": IN, "crossed_date": date(2018, 5, 1)}],
+        "before f e d a"),
+    "a resident leaves first": (
+        [{"crossing_id": "a", "direction": IN, "initial_status": "resident"},
+         {"crossing_id": "d", "direction": OUT, "initial_status": "resident"}],
+        "d a"),
+    "from the next crossing": (
+        [{"crossing_id": "a", "direction": IN}, {"crossing_id": "d", "direction": OUT},
+         {"crossing_id": "after", "direction": OUT, "crossed_date": date(2018, 6, 1)}],
+        "d a after"),
+    "nothing known: arrival first": (
+        [{"crossing_id": "d", "direction": OUT}, {"crossing_id": "a", "direction": IN}],
+        "a d"),
+}  # fmt: skip
+
+
+def test_order_within_a_day(engine: Engine) -> None:
+    given = {name: rows for name, (rows, _) in ORDERS.items()}
+    expected = {name: [(place, False) for place in order.split()] for name, (_, order) in ORDERS.items()}
+    assert order_all(engine, given) == expected
+    assert order_all(engine, {name: rows[::-1] for name, rows in given.items()}) == expected
 
 
 def test_a_day_that_cannot_alternate_is_a_conflict(engine: Engine) -> None:
