@@ -34,11 +34,8 @@ SPARK_SETTINGS = {
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     """One Spark session for all tests: it takes ten seconds to start."""
     from miglink.engine.spark_session import open_session
-    from miglink.engine.spark_sql import FUNCTIONS
 
     session, _ = open_session(tmp_path_factory.mktemp("spark"), "local[2]", SPARK_SETTINGS)
-    for function in FUNCTIONS:
-        session.sql(function)
     yield session
     session.stop()
 

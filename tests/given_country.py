@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from given_tables import make_table
+from given_tables import name_table
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine
 from miglink.stages.estimates import Histories, Observation, estimate
@@ -87,7 +87,7 @@ class Country:
     def estimate(self, engine: Engine, **how: Any) -> Tables:
         """The three tables, by name."""
         names = Histories.__dataclass_fields__
-        histories = Histories(*(make_table(engine, name, getattr(self, name)) for name in names))
+        histories = Histories(*(name_table(engine, name, getattr(self, name)) for name in names))
         days = {"from": self.before + timedelta(days=1), "to": how.get("to", date(2019, 12, 31))}
         period = Period.model_validate(days)
         by_year = frozenset(how.get("by_year", ()))

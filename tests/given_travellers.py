@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from given_tables import make_table
+from given_tables import name_table
 from miglink.config.rules import Rule
 from miglink.config.stages import Period, ResidenceSettings, SpellsSettings
 from miglink.engine import Engine, Table
@@ -61,9 +61,9 @@ class Country:
         self, engine: Engine, rules: Iterable[Rule], period: Period, is_listed: bool = False, **choices: Any
     ) -> tuple[Table, Table, Table]:
         """The tables residence, migrations and persons."""
-        records = make_table(engine, "records", self.records)
-        owners = make_table(engine, "record_persons", self.owners)
-        persons = make_table(engine, "persons", self.persons)
+        records = name_table(engine, "records", self.records)
+        owners = name_table(engine, "record_persons", self.owners)
+        persons = name_table(engine, "persons", self.persons)
         spells = find_spells(engine, records, owners, persons, Observed(period, is_listed), SpellsSettings())
         chosen = ResidenceSettings(rules=tuple(rules), **choices)
         found = find_residence(engine, Evidence(spells, records, owners, persons), period, chosen)

@@ -9,7 +9,7 @@ import pytest
 
 from given_country import ABROAD, RESIDENT, RULE, Country, figure
 from given_run import CONFIG, run, write
-from given_tables import make_table
+from given_tables import name_table
 from miglink.check import check_config
 from miglink.config import read_config
 from miglink.config.stages import Period
@@ -31,7 +31,7 @@ def found(engine: Engine, counts: dict[date, int], period: Period = PERIOD) -> l
     records += [
         register | {"record_id": str(n), "record_date": m, "valid_from": m} for n, m in enumerate(MONTHS)
     ]
-    months = find_empty_months(engine, make_table(engine, "records", records), period)
+    months = find_empty_months(engine, name_table(engine, "records", records), period)
     return [f"{month:%Y-%m}" for month in months]
 
 

@@ -3,6 +3,8 @@
 import datetime as dt
 import gzip
 import re
+from collections.abc import Iterable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,16 @@ def rows(engine: Engine, table: Any, select: str = "*") -> list[dict[str, Any]]:
     return engine.collect(f"SELECT {select} FROM t", t=table).to_dicts()
 
 
+def read_each(
+    engine: Engine, folder: Path, field: str, values: Iterable[str], select: str
+) -> dict[str, dict[str, Any]]:
+    """Ingest crossings that are alike but for their documents and one field; what is read of each of its values."""
+    documents = {f"X{number}": value for number, value in enumerate(values)}
+    lines = [crossing(**{"DOC": document, field: value}) for document, value in documents.items()]
+    found = rows(engine, read(engine, folder, lines).records, f"document_number, {select}")
+    return {documents[row["document_number"]]: row for row in found}
+
+
 def crossing(**values: str) -> str:
     """One line of the border file; what is not said is unremarkable."""
     plain = {
@@ -56,55 +68,44 @@ def crossing(**values: str) -> str:
     return ";".join({**plain, **values}.values())
 
 
-@pytest.mark.parametrize(
-    ("born", "when", "expected", "precision"),
-    [
-        ("800719", "05/03/2013 10:20", dt.date(1980, 7, 19), "day"),
-        ("120101", "05/03/2013 10:20", dt.date(2012, 1, 1), "day"),
-        (
-            "140101",
-            "05/03/2013 10:20",
-            dt.date(1914, 1, 1),
-            "day",
-        ),  # a child not yet born: born a century before
-        ("130305", "05/03/2013 10:20", dt.date(2013, 3, 5), "day"),  # born on the day of the crossing
-        ("94<<<<", "05/03/2013 10:20", dt.date(1994, 1, 1), "year"),
-        ("19/07/1980", "05/03/2013 10:20", dt.date(1980, 7, 19), "day"),
-        ("31/02/1980", "05/03/2013 10:20", None, None),
-        ("000229", "05/03/2013 10:20", dt.date(2000, 2, 29), "day"),
-        ("010229", "05/03/2013 10:20", None, None),  # 29 February of no leap year, in neither century
-        ("", "05/03/2013 10:20", None, None),
-    ],
-)
-def test_birth_date(
-    engine: Engine,
-    tmp_path: Path,
-    born: str,
-    when: str,
-    expected: dt.date | None,
-    precision: str | None,
-) -> None:
-    (row,) = rows(engine, read(engine, tmp_path, [crossing(BORN=born, WHEN=when)]).records)
-    assert (row["birth_date"], row["birth_date_precision"]) == (expected, precision)
+BIRTH_DATES = {
+    "800719": (dt.date(1980, 7, 19), "day"),
+    "120101": (dt.date(2012, 1, 1), "day"),
+    "140101": (dt.date(1914, 1, 1), "day"),  # a child not yet born: born a century before
+    "130305": (dt.date(2013, 3, 5), "day"),  # born on the day of the crossing
+    "94<<<<": (dt.date(1994, 1, 1), "year"),
+    "19/07/1980": (dt.date(1980, 7, 19), "day"),
+    "31/02/1980": (None, None),
+    "000229": (dt.date(2000, 2, 29), "day"),
+    "010229": (None, None),  # 29 February of no leap year, in neither century
+    "": (None, None),
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "surname", "given_names"),
-    [
-        ("GARCIA<LOPEZ<<ANA", "GARCIA LOPEZ", "ANA"),
-        ("SCHROEDER<<KLAUS<UWE<<<<<<<<<<<", "SCHROEDER", "KLAUS UWE"),
-        ("BOLANXXOS<DUARTE<<ALBERTO", "BOLANOS DUARTE", "ALBERTO"),
-        ("VAN<DER<ZEE<<JOHANNA", "VAN DER ZEE", "JOHANNA"),
-        ("ACUÑA RIAÑO, PABLO CARLOS", "ACUNA RIANO", "PABLO CARLOS"),
-        ("O'BRIEN, SEAN", "OBRIEN", "SEAN"),
-        ("AL-AHMAD, HYE-JUN", "AL AHMAD", "HYE JUN"),
-        ("FOXX<<JAMIE", "FOXX", "JAMIE"),
-        ("ADIWINATA", "ADIWINATA", None),
-    ],
-)
-def test_names(engine: Engine, tmp_path: Path, name: str, surname: str, given_names: str | None) -> None:
-    (row,) = rows(engine, read(engine, tmp_path, [crossing(NAME=name)]).records)
-    assert (row["surname_ascii"], row["given_names_ascii"]) == (surname, given_names)
+def test_birth_dates(engine: Engine, tmp_path: Path) -> None:
+    select = "birth_date, birth_date_precision"
+    found = read_each(engine, tmp_path, "BORN", BIRTH_DATES, select)
+    assert {
+        born: (row["birth_date"], row["birth_date_precision"]) for born, row in found.items()
+    } == BIRTH_DATES
+
+
+NAMES = {
+    "GARCIA<LOPEZ<<ANA": ("GARCIA LOPEZ", "ANA"),
+    "SCHROEDER<<KLAUS<UWE<<<<<<<<<<<": ("SCHROEDER", "KLAUS UWE"),
+    "BOLANXXOS<DUARTE<<ALBERTO": ("BOLANOS DUARTE", "ALBERTO"),
+    "VAN<DER<ZEE<<JOHANNA": ("VAN DER ZEE", "JOHANNA"),
+    "ACUÑA RIAÑO, PABLO CARLOS": ("ACUNA RIANO", "PABLO CARLOS"),
+    "O'BRIEN, SEAN": ("OBRIEN", "SEAN"),
+    "AL-AHMAD, HYE-JUN": ("AL AHMAD", "HYE JUN"),
+    "FOXX<<JAMIE": ("FOXX", "JAMIE"),
+    "ADIWINATA": ("ADIWINATA", None),
+}
+
+
+def test_names(engine: Engine, tmp_path: Path) -> None:
+    found = read_each(engine, tmp_path, "NAME", NAMES, "surname_ascii, given_names_ascii")
+    assert {name: (row["surname_ascii"], row["given_names_ascii"]) for name, row in found.items()} == NAMES
 
 
 def test_names_without_separator_are_split_by_the_names_of_others(engine: Engine, tmp_path: Path) -> None:
@@ -122,27 +123,26 @@ def test_icao_and_ascii_spelling_differ(engine: Engine, tmp_path: Path) -> None:
     assert row["surname"] == "MÜLLER"
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"WHEN": ""}, "crossed_date_missing"),
-        ({"WHEN": "31/02/2018 16:36"}, "crossed_date_unreadable"),
-        ({"WHEN": "01/04/2012 29:49"}, "crossed_date_unreadable"),
-        ({"WHEN": "00/00/0000 00:00"}, "crossed_date_unreadable"),
-        ({"MOVE": ""}, "direction_missing"),
-        ({"MOVE": "?"}, "direction_unknown"),
-        ({"NAME": "", "DOC": ""}, "no_identifying_field"),
-    ],
-)
-def test_rejected_rows_have_a_reason(
-    engine: Engine, tmp_path: Path, changes: dict[str, str], reason: str
-) -> None:
-    result = read(engine, tmp_path, [crossing(), crossing(**changes), crossing(DOC="ZZ1")])
-    assert rows(engine, result.rejected) == [
-        {"source": "border", "file": "border.csv", "row_number": 2, "reason": reason}
+REASONS: list[tuple[dict[str, str], str]] = [
+    ({"WHEN": ""}, "crossed_date_missing"),
+    ({"WHEN": "31/02/2018 16:36"}, "crossed_date_unreadable"),
+    ({"WHEN": "01/04/2012 29:49"}, "crossed_date_unreadable"),
+    ({"WHEN": "00/00/0000 00:00"}, "crossed_date_unreadable"),
+    ({"MOVE": ""}, "direction_missing"),
+    ({"MOVE": "?"}, "direction_unknown"),
+    ({"NAME": "", "DOC": ""}, "no_identifying_field"),
+]
+
+
+def test_rejected_rows_have_a_reason(engine: Engine, tmp_path: Path) -> None:
+    lines = [crossing(), *(crossing(**changes) for changes, _ in REASONS), crossing(DOC="ZZ1")]
+    result = read(engine, tmp_path, lines)
+    assert sorted(rows(engine, result.rejected), key=itemgetter("row_number")) == [
+        {"source": "border", "file": "border.csv", "row_number": row_number, "reason": reason}
+        for row_number, (_, reason) in enumerate(REASONS, start=2)
     ]
     (account,) = rows(engine, result.row_accounts, "n_read, n_accepted, n_rejected")
-    assert account == {"n_read": 3, "n_accepted": 2, "n_rejected": 1}
+    assert account == {"n_read": len(lines), "n_accepted": 2, "n_rejected": len(REASONS)}
 
 
 def test_lines_that_do_not_fit_the_header_are_rejected(engine: Engine, tmp_path: Path) -> None:
@@ -184,22 +184,21 @@ def test_midnight_is_an_unknown_hour(engine: Engine, tmp_path: Path) -> None:
     assert (row["crossed_date"], row["crossed_at"]) == (dt.date(2013, 3, 5), None)
 
 
-@pytest.mark.parametrize(
-    ("code", "country"),
-    [
-        ("D", "DEU"),
-        ("D<<", "DEU"),
-        ("ROM", "ROU"),
-        ("NO", "NOR"),
-        ("XXA", "XXA"),
-        ("RKS", "RKS"),
-        ("GBD", "GBR"),
-        ("?", None),
-    ],
-)
-def test_country_codes(engine: Engine, tmp_path: Path, code: str, country: str | None) -> None:
-    (row,) = rows(engine, read(engine, tmp_path, [crossing(NAT=code)]).records)
-    assert row["citizenship"] == country
+COUNTRIES = {
+    "D": "DEU",
+    "D<<": "DEU",
+    "ROM": "ROU",
+    "NO": "NOR",
+    "XXA": "XXA",
+    "RKS": "RKS",
+    "GBD": "GBR",
+    "?": None,
+}
+
+
+def test_country_codes(engine: Engine, tmp_path: Path) -> None:
+    found = read_each(engine, tmp_path, "NAT", COUNTRIES, "citizenship")
+    assert {code: row["citizenship"] for code, row in found.items()} == COUNTRIES
 
 
 def test_birth_date_after_the_crossing_is_not_believed(engine: Engine, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from given_tables import make_table
+from given_tables import name_table
 from miglink.engine import Engine
 from miglink.errors import ResultError
 from miglink.stages.quality import measure
@@ -121,7 +121,7 @@ def little_run() -> dict[str, Rows]:
 
 
 def measured(engine: Engine, run: dict[str, Rows]) -> dict[tuple[str, str, str], float]:
-    tables = {name: make_table(engine, name, rows) for name, rows in run.items() if name != "left_out"}
+    tables = {name: name_table(engine, name, rows) for name, rows in run.items() if name != "left_out"}
     reasons = pl.DataFrame(run["left_out"], schema={"reason": pl.String})
     tables["left_out"] = engine.frame("left_out", reasons)
     quality = pl.read_parquet(measure(engine, tables, date(2019, 1, 11), MONTHS).path)

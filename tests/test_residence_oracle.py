@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from given_examples import for_all
-from given_tables import make_table
+from given_tables import name_table
 from given_travellers import CONFIGS, IN, OUT, Country
 from miglink.config import read_rule
 from miglink.config.rules import ForwardMonthsRule, ReferenceDateRule
@@ -163,7 +163,7 @@ def make_country(histories: list[dict[str, Any]], end: int) -> Country:
 
 def check_accounts(engine: Engine, tables: tuple[Any, Any, Any], period: Period) -> None:
     """Statuses and migrations agree, day by day, and the accounts balance: else stage estimates raises."""
-    traits = make_table(engine, "person_traits", [])
+    traits = name_table(engine, "person_traits", [])
     observation = estimates.Observation(period, {"most_of_12": 0, "eu_2013": 456}, False)
     histories = estimates.Histories(*tables, traits)
     estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))

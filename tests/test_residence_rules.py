@@ -10,7 +10,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from given_tables import make_table
+from given_tables import name_table
 from given_travellers import CONFIGS, PERIOD, Country
 from miglink.config import preset_rules, read_rule
 from miglink.config.rules import Rule
@@ -173,7 +173,7 @@ def test_after_its_last_reference_date_nothing_is_published(engine: Engine) -> N
     rules = [rule, read_rule("nz_12_16", CONFIGS)]
     country = Country().add("b", (date(2015, 3, 1), "arrival"))
     tables = country.find(engine, rules, PERIOD, initial_status=("register", "not_registered"))
-    histories = estimates.Histories(*tables, make_table(engine, "person_traits", []))
+    histories = estimates.Histories(*tables, name_table(engine, "person_traits", []))
     last_dates = {rule.name: rule.last_date for rule in rules if rule.last_date is not None}
     windows = {rule.name: rule.follow_up_days for rule in rules}
     observation = estimates.Observation(PERIOD, windows, False, frozenset({"eu_2013"}), last_dates)
@@ -242,7 +242,7 @@ def test_all_rules_and_two_policies_balance(engine: Engine) -> None:
     period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
     chosen: dict[str, Any] = {"policies": ("unresolved", "midpoint"), "initial_status": STATUS_ORDER}
     residence, migrations, persons = country.find(engine, rules, period, **chosen)
-    histories = estimates.Histories(residence, migrations, persons, make_table(engine, "person_traits", []))
+    histories = estimates.Histories(residence, migrations, persons, name_table(engine, "person_traits", []))
     windows = {rule.name: rule.follow_up_days for rule in rules}
     observation = estimates.Observation(period, windows, False)
     settings = EstimatesSettings(reporting_country="QVR")

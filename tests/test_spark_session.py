@@ -113,3 +113,20 @@ def test_the_key_is_in_no_plan(spark: "SparkSession", plans: list[str], tmp_path
     assert not [text for text in plans if key in text]
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and key.encode() in path.read_bytes()]
     engine.close()
+
+
+@pytest.mark.spark
+def test_a_query_that_fails_prints_no_value(
+    spark: "SparkSession", tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Spark names the value in its error, and pyspark prints it besides, each to a logger of its own."""
+    from miglink.engine.spark_engine import SparkEngine
+
+    engine = SparkEngine(spark, tmp_path)
+    rows = pl.DataFrame({"name": ["LIDDELL"]})
+    with pytest.raises(Exception, match="LIDDELL"):
+        engine.collect("SELECT CAST(name AS BIGINT) AS n FROM people", people=rows)
+    with pytest.raises(Exception, match="LIDDELL"):
+        engine.step("failing", "SELECT CAST(name AS BIGINT) AS n FROM people", people=rows)
+    engine.close()
+    assert "LIDDELL" not in "".join(capfd.readouterr())

@@ -10,7 +10,7 @@ import polars as pl
 from hypothesis import strategies as st
 
 from given_examples import for_all
-from given_tables import make_table
+from given_tables import name_table
 from miglink.config.stages import Period, SpellsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.spells import Country, count_days, find_left_out, find_spells, order_crossings
@@ -34,7 +34,7 @@ def make_country(
         owners.append(key | {"person_id": person})
     persons = [PERSON | {"person_id": person} | facts for person, facts in people.items()]
     tables = {"records": records, "record_persons": owners, "persons": persons}
-    made = [make_table(engine, name, rows) for name, rows in tables.items()]
+    made = [name_table(engine, name, rows) for name, rows in tables.items()]
     return made[0], made[1], made[2]
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
-from given_tables import make_table
+from given_tables import name_table
 from miglink.config.stages import Period, SpellsSettings
 from miglink.engine import Engine
 from miglink.stages.spells import Country, find_spells
@@ -58,7 +58,7 @@ def test_missing_crossings(engine: Engine, is_listed: bool) -> None:
         ("record_persons", owners),
         ("persons", [PERSON | {"person_id": name} for name in cases]),
     )
-    tables = [make_table(engine, *one) for one in given]
+    tables = [name_table(engine, *one) for one in given]
     country = Country(PERIOD, is_listed, ("work", "study"))
     spells = pl.read_parquet(
         find_spells(engine, tables[0], tables[1], tables[2], country, SpellsSettings()).path

@@ -85,7 +85,7 @@ class Engine(Protocol):
         ...
 
     def frame(self, name: str, frame: pl.DataFrame) -> Table:
-        """Make a scratch table of a small frame (codes, parameters)."""
+        """Give a small frame (codes, parameters) a name for queries; there may be no file that holds it."""
         ...
 
     def read(self, name: str, paths: Sequence[Path], file_format: CsvFormat | ParquetFormat) -> RawRows:

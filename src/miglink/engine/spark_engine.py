@@ -32,8 +32,9 @@ class SparkEngine:
         self._folder = tables_folder
         self._scratch = tables_folder / "scratch"
         self._scratch.mkdir(parents=True, exist_ok=True)
-        # Known schemas spare Spark a look into the files.
+        # Known schemas spare Spark a look into the files, known names a second naming.
         self._schemas: dict[Path, StructType] = {}
+        self._named: dict[str, Table] = {}
 
     def query(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
         """Run one SELECT, write the table `name` of the contract, sorted by its key, and check it."""
@@ -66,10 +67,9 @@ class SparkEngine:
         return self._rows_of(table).count()
 
     def frame(self, name: str, frame: pl.DataFrame) -> Table:
-        """Make a scratch table of a small frame (codes, parameters)."""
-        table = Table(name, self._scratch / f"{name}.parquet")
-        self._write("SELECT * FROM frame", table.path, {"frame": frame})
-        return table
+        """Name a small frame (codes, parameters), which goes along with the queries that read it."""
+        self._session.createDataFrame(frame.to_arrow()).createOrReplaceTempView(f"view_{name}")
+        return Table(name, self._scratch / name, is_view=True)
 
     def read(self, name: str, paths: Sequence[Path], file_format: CsvFormat | ParquetFormat) -> RawRows:
         """Read the files of a source as text."""
@@ -107,10 +107,11 @@ class SparkEngine:
     def _name(self, tables: Mapping[str, Table | pl.DataFrame]) -> None:
         for alias, table in tables.items():
             if isinstance(table, pl.DataFrame):
-                rows = self._session.createDataFrame(table.to_arrow())
-            else:
-                rows = self._rows_of(table)
-            rows.createOrReplaceTempView(alias)
+                self._named.pop(alias, None)
+                self._session.createDataFrame(table.to_arrow()).createOrReplaceTempView(alias)
+            elif table.is_view or self._named.get(alias) != table:
+                self._rows_of(table).createOrReplaceTempView(alias)
+                self._named[alias] = table
 
     def _write(
         self,
@@ -133,6 +134,8 @@ class SparkEngine:
             shutil.rmtree(path)
         os.replace(part, path)
         self._schemas[path] = rows.schema
+        # A name stands for the files that were there when it was given.
+        self._named = {alias: named for alias, named in self._named.items() if named.path != path}
 
     def _check(self, path: Path, schema: StructType, contract: Contract) -> None:
         """Columns, types, required values and key of a written table; a breach is a defect of the stage."""

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pyspark import SparkConf
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
+from miglink.engine.spark_sql import FUNCTIONS
 from miglink.errors import ConfigError
 
 # What a deployment may set otherwise. Executors' own logs follow the cluster's settings.
@@ -18,6 +20,8 @@ _QUIET = {
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "OFF",
 }
+# pyspark's own loggers of failed queries: what they print may hold values of rows.
+_TALKATIVE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 # What the figures rest on: days are local calendar days, and what does not fit a type is an error, as on DuckDB.
 _FIXED = {
     "spark.sql.session.timeZone": "UTC",
@@ -37,6 +41,8 @@ def open_session(
     """
     from splink.backends.spark import SparkAPI, similarity_jar_location
 
+    for name in _TALKATIVE:
+        PySparkLogger.getLogger(name).disabled = True
     running = SparkSession.getActiveSession()
     conf = {
         **_QUIET,
@@ -67,6 +73,8 @@ def open_session(
             "engine: the running Spark session does not know Splink's functions; start it with spark.jars = the path "
             "that splink.backends.spark.similarity_jar_location() gives"
         )
+    for function in FUNCTIONS:
+        session.sql(function)
     return session, running is None
 
 

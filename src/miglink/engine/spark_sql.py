@@ -2,6 +2,7 @@
 
 import re
 import sys
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
@@ -12,6 +13,7 @@ _DEEPEST_TREE = 20_000
 _BLANKS = " \u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 
 
+@lru_cache(maxsize=1_000)
 def translate(select: str) -> str:
     """A SELECT or an expression in DuckDB's dialect, for Spark."""
     limit = sys.getrecursionlimit()

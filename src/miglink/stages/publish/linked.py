@@ -193,7 +193,7 @@ def _find_groups(engine: Engine, traits: Table, years: range, reporting_country:
         "value"
     ]
     groups = group_by_year({*held, UNKNOWN_CITIZENSHIP}, years, reporting_country)
-    return engine.frame("publish_citizenship_groups", groups)
+    return engine.step("publish_citizenship_groups", "SELECT * FROM grouped", grouped=groups)
 
 
 def _find_crossings(engine: Engine, tables: Mapping[str, Table]) -> Table:
