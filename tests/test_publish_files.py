@@ -142,7 +142,7 @@ def test_csv_is_as_rfc_4180_says(engine: Engine, tmp_path: Path) -> None:
             "is_it": [True, False, None, True, True],
         }
     )
-    path = write_csv(engine.frame("given", frame), tmp_path / "new" / "given.csv")
+    path = write_csv(engine.step("given", "SELECT * FROM frame", frame=frame), tmp_path / "new" / "given.csv")
     assert path.read_bytes() == (
         b"text,n,share,day,is_it\r\n"
         b'"a,b",-1,0.1,2020-01-01,true\r\n'

@@ -115,23 +115,6 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def replace_letters(value: str, letters: Mapping[str, str]) -> str:
-    """SQL for a value with letters beyond ASCII spelt in Latin: one call for all that become one, one a spelling."""
-    single = {letter: latin for letter, latin in letters.items() if len(latin) == 1}
-    if single:
-        value = (
-            f"translate({value}, {text_literal(''.join(single))}, {text_literal(''.join(single.values()))})"
-        )
-    several: dict[str, str] = {}
-    for letter, latin in letters.items():
-        if len(latin) != 1:
-            several[latin] = several.get(latin, "") + letter
-    for latin, spelt_so in several.items():
-        # Letters beyond ASCII stand for themselves in a pattern.
-        value = f"regexp_replace({value}, {text_literal(f'[{spelt_so}]')}, {text_literal(latin)}, 'g')"
-    return value
-
-
 @dataclass(frozen=True)
 class Place:
     """Where and with what an engine computes; None leaves the choice to the engine, or to Spark's environment.

@@ -1,7 +1,8 @@
 """Names: split into surname and given names where a source does not, and standardised twice."""
 
 from miglink.codes import ascii_characters, icao_alternatives, icao_characters
-from miglink.engine import Engine, Table, replace_letters
+from miglink.engine import Engine, Table
+from miglink.letters import spell
 
 
 def split_names(engine: Engine, rows: Table) -> Table:
@@ -74,25 +75,26 @@ def standardise_names(engine: Engine, rows: Table) -> Table:
     """
     names = engine.step(
         "ingest_names",
-        """SELECT DISTINCT name FROM (SELECT surname AS name FROM rows UNION ALL SELECT given_names FROM rows)
+        """SELECT DISTINCT name, upper(name) AS icao, upper(name) AS ascii
+        FROM (SELECT surname AS name FROM rows UNION ALL SELECT given_names FROM rows) AS held
         WHERE name IS NOT NULL""",
         rows=rows,
     )
     found = engine.collect(
-        """WITH spelt AS (SELECT upper(name) AS name FROM names),
-        positions AS (SELECT name, unnest(generate_series(1, length(name))) AS position FROM spelt)
-        SELECT DISTINCT substring(name, position, 1) AS letter FROM positions
-        WHERE substring(name, position, 1) > '~' ORDER BY letter""",
+        """WITH positions AS (SELECT ascii, unnest(generate_series(1, length(ascii))) AS position FROM names)
+        SELECT DISTINCT substring(ascii, position, 1) AS letter FROM positions
+        WHERE substring(ascii, position, 1) > '~' ORDER BY letter""",
         names=names,
     )
     letters = "".join(found["letter"].to_list())
     plain = ascii_characters(letters)
     icao = {**plain, **{letter: latin for letter, latin in icao_characters().items() if letter in letters}}
+    spelt = spell(engine, "ingest_names_spelt", names, "name", {"icao": icao, "ascii": plain})
     return engine.step(
         "ingest_name_spellings",
-        f"""SELECT name, {_letters_only(_machine_read(replace_letters("upper(name)", icao)))} AS icao,
-               {_letters_only(_machine_read(replace_letters("upper(name)", plain)))} AS ascii FROM names""",
-        names=names,
+        f"""SELECT name, {_letters_only(_machine_read("icao"))} AS icao,
+               {_letters_only(_machine_read("ascii"))} AS ascii FROM spelt""",
+        spelt=spelt,
     )
 
 

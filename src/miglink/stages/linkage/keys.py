@@ -4,7 +4,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from miglink.codes import ascii_characters, particles
-from miglink.engine import Engine, Table, replace_letters
+from miglink.engine import Engine, Table
+from miglink.letters import spell
 from miglink.stages.linkage.sounds import sound_sql
 from miglink.tables import IDENTIFYING, TABLES
 from miglink.tables.numbering import numbered_sql
@@ -117,7 +118,9 @@ def _plain_values(engine: Engine, identities: Table, further: Sequence[str]) -> 
         for column in further
     )
     values = engine.step(
-        "linkage_not_ascii", f"SELECT DISTINCT value FROM ({every}) AS held", identities=identities
+        "linkage_not_ascii",
+        f"SELECT DISTINCT value, value AS plain FROM ({every}) AS held",
+        identities=identities,
     )
     found = engine.collect(
         """SELECT DISTINCT letter FROM (SELECT unnest(string_split(value, '')) AS letter FROM held) AS spread
@@ -127,9 +130,7 @@ def _plain_values(engine: Engine, identities: Table, further: Sequence[str]) -> 
     plain = ascii_characters("".join(found["letter"].to_list()))
     # Digits of other scripts are digits too: house numbers.
     plain |= {c: str(unicodedata.digit(c)) for c in plain if unicodedata.digit(c, None) is not None}
-    return engine.step(
-        "linkage_plain", f"SELECT value, {replace_letters('value', plain)} AS plain FROM held", held=values
-    )
+    return spell(engine, "linkage_plain", values, "value", {"plain": plain})
 
 
 def _text_sql(value: str) -> str:
