@@ -8,6 +8,7 @@ NOW    := $(shell date -u +%Y%m%dT%H%M%SZ)
 SIZE   ?= small
 SEED   ?= 1
 NOISE  ?= medium
+SPARK_TESTS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo agency bench test test-spark check coverage lint-fix docs wheelhouse clean
@@ -36,8 +37,8 @@ bench: $(STAMP) ## SIZE=small|medium|large|xlarge: seconds and peak memory stage
 test: $(STAMP) ## all tests, on DuckDB
 	$(BIN)/python -m pytest -n auto -m 'not spark'
 
-test-spark: $(STAMP) ## the tests of the stages, on Spark (Java 17)
-	$(BIN)/python -m pytest -n 2 -m spark
+test-spark: $(STAMP) ## the tests on Spark (Java 17): all, half an hour, or those in SPARK_TESTS
+	$(BIN)/python -m pytest -n 2 -m spark $(SPARK_TESTS)
 
 check: $(STAMP) ## format, lint, types, floors, house rules
 	$(BIN)/ruff format --check .
