@@ -12,7 +12,6 @@ import polars as pl
 from miglink.engine import CsvFormat, ParquetFormat, RawRows, Table, identifier, text_literal
 from miglink.engine.duckdb_files import Reader, read_files
 from miglink.engine.files import path_literal
-from miglink.errors import TableError
 from miglink.tables import TABLES, Contract
 
 
@@ -141,24 +140,12 @@ class DuckDBEngine:
             (str(name), str(type_))
             for name, type_, *_ in self._connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()
         ]
-        expected = [(column.name, column.type) for column in contract.columns]
-        matches = found[: len(expected)] == expected if contract.open_columns else found == expected
-        if not matches:
-            wrong = [f"{a} instead of {b}" for a, b in zip(found, expected, strict=False) if a != b]
-            raise TableError(
-                f"table {contract.name}: columns differ from the contract: {wrong[:5]}; "
-                f"{len(found)} columns, expected {len(expected)}"
-            )
-        required = [column.name for column in contract.columns if not column.nullable]
-        nulls = ", ".join(f"count(*) - count({identifier(name)})" for name in required)
+        contract.check_columns(found)
+        nulls = ", ".join(f"count(*) - count({identifier(name)})" for name in contract.required_columns)
         key = ", ".join(identifier(name) for name in contract.key)
         n, *n_null = self._fetch_one(f"SELECT count(*), {nulls} FROM {source}")
-        missing = [name for name, count in zip(required, n_null, strict=True) if count]
-        if missing:
-            raise TableError(f"table {contract.name}: null in required columns {missing}")
         (n_keys,) = self._fetch_one(f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM {source})")
-        if n_keys != n:
-            raise TableError(f"table {contract.name}: key {contract.key} repeats, {n} rows but {n_keys} keys")
+        contract.check_counts(n, n_null, n_keys)
 
 
 def _rows_of(table: Table) -> str:

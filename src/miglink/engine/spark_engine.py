@@ -13,7 +13,6 @@ from pyspark.sql.types import StructType
 from miglink.engine import CsvFormat, ParquetFormat, Place, RawRows, Table, identifier
 from miglink.engine.spark_session import open_session
 from miglink.engine.spark_sql import translate, type_name
-from miglink.errors import TableError
 from miglink.tables import TABLES, Contract
 
 
@@ -140,25 +139,15 @@ class SparkEngine:
     def _check(self, path: Path, schema: StructType, contract: Contract) -> None:
         """Columns, types, required values and key of a written table; a breach is a defect of the stage."""
         found = [(column.name, type_name(column.dataType.simpleString())) for column in schema]
-        expected = [(column.name, column.type) for column in contract.columns]
-        matches = found[: len(expected)] == expected if contract.open_columns else found == expected
-        if not matches:
-            wrong = [f"{a} instead of {b}" for a, b in zip(found, expected, strict=False) if a != b]
-            raise TableError(
-                f"table {contract.name}: columns differ from the contract: {wrong[:5]}; "
-                f"{len(found)} columns, expected {len(expected)}"
-            )
-        required = [column.name for column in contract.columns if not column.nullable]
+        contract.check_columns(found)
         key = ", ".join(f"`{name}`" for name in contract.key)
         self._session.read.schema(schema).parquet(str(path)).createOrReplaceTempView("checked")
-        nulls = ", ".join(f"sum(n) - sum(n_{number})" for number, _ in enumerate(required))
-        counts = ", ".join(f"count(`{name}`) AS n_{number}" for number, name in enumerate(required))
+        nulls = ", ".join(f"sum(n) - sum(n_{number})" for number, _ in enumerate(contract.required_columns))
+        counts = ", ".join(
+            f"count(`{name}`) AS n_{number}" for number, name in enumerate(contract.required_columns)
+        )
         n, n_keys, *n_null = self._session.sql(
             f"SELECT coalesce(sum(n), 0), count(*), {nulls} FROM "
             f"(SELECT count(*) AS n, {counts} FROM checked GROUP BY {key}) AS keys"
         ).collect()[0]
-        missing = [name for name, count in zip(required, n_null, strict=True) if count]
-        if missing:
-            raise TableError(f"table {contract.name}: null in required columns {missing}")
-        if n_keys != n:
-            raise TableError(f"table {contract.name}: key {contract.key} repeats, {n} rows but {n_keys} keys")
+        contract.check_counts(n, n_null, n_keys)

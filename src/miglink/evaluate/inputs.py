@@ -103,8 +103,7 @@ def _read_table(engine: Engine, contract: Contract, path: Path) -> Table:
         found = pl.read_parquet_schema(path)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"{path.name}: cannot be read as Parquet ({type(error).__name__})") from None
-    required = [column.name for column in contract.columns if not column.nullable]
-    missing = [name for name in required if name not in found]
+    missing = [name for name in contract.required_columns if name not in found]
     if missing:
         raise SourceError(
             f"{path.name}: no column {', '.join(missing)}; its columns: {', '.join(found)}. "

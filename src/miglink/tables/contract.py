@@ -1,6 +1,9 @@
 """What a contract says of a table and of a column, and the columns that several tables share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from miglink.errors import TableError
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,30 @@ class Contract:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     open_columns: bool = False
+
+    @property
+    def required_columns(self) -> list[str]:
+        """The columns that are never null."""
+        return [column.name for column in self.columns if not column.nullable]
+
+    def check_columns(self, found: Sequence[tuple[str, str]]) -> None:
+        """TableError unless the names and types of a written table are these, in this order."""
+        expected = [(column.name, column.type) for column in self.columns]
+        if (list(found[: len(expected)]) if self.open_columns else list(found)) == expected:
+            return
+        wrong = [f"{a} instead of {b}" for a, b in zip(found, expected, strict=False) if a != b]
+        raise TableError(
+            f"table {self.name}: columns differ from the contract: {wrong[:5]}; {len(found)} columns, "
+            f"expected {len(expected)}"
+        )
+
+    def check_counts(self, n_rows: int, n_null: Sequence[int], n_keys: int) -> None:
+        """TableError if a required column holds nulls (`n_null`, in their order), or a key repeats."""
+        missing = [name for name, count in zip(self.required_columns, n_null, strict=True) if count]
+        if missing:
+            raise TableError(f"table {self.name}: null in required columns {missing}")
+        if n_keys != n_rows:
+            raise TableError(f"table {self.name}: key {self.key} repeats, {n_rows} rows but {n_keys} keys")
 
 
 def required(name: str, type_: str, meaning: str) -> Column:
