@@ -4,7 +4,7 @@
 
 Starts a standalone master and two workers (each a process with executors of its own), runs the configuration through
 them once undisturbed and once with a worker and its executor killed (SIGKILL) while the stage named by --during works,
-and compares every table of the two runs. Exit code 1 if a run fails or a row differs.
+and compares every table of the two runs. Exit code 1 if a run fails, a row differs, or the stage had ended before.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from typing import Any
 
 import pyspark
 
-from benchmarks.engines import command, compare_runs, run, spark
+from benchmarks.engines import command, compare_runs, run, spark, stage_seconds
 from miglink.pipeline import STAGES
 
 _HOST = "127.0.0.1"
@@ -44,7 +44,9 @@ def main() -> int:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("config", type=Path)
-    parser.add_argument("--during", default="residence", help="the stage in which the worker is killed")
+    parser.add_argument(
+        "--during", default="residence", choices=[*STAGES], help="the stage in which the worker is killed"
+    )
     parser.add_argument("--json", type=Path, help="file for the result")
     asked = parser.parse_args()
     with TemporaryDirectory(prefix="miglink-cluster-") as folder:
@@ -53,7 +55,8 @@ def main() -> int:
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     differing = [name for name, found in result["tables"].items() if found["differing"]]
-    return 1 if result["exit_code"] or differing else 0
+    was_killed = result["killed"]["processes"] > 0 and result["killed"]["is_during"]
+    return 1 if result["exit_code"] or differing or not was_killed else 0
 
 
 def compare(config: Path, place: Path, during: str) -> dict[str, Any]:
@@ -75,6 +78,7 @@ def compare(config: Path, place: Path, during: str) -> dict[str, Any]:
         "workers": 2,
         "usual_seconds": usual,
         "disturbed_seconds": round(seconds, 1),
+        "stages": {name: stage_seconds(place / name) for name in ("undisturbed", "disturbed")},
         "killed": killed,
         "exit_code": code,
         "machine": f"{platform.system()} {platform.machine()}, Spark {pyspark.__version__}",
@@ -107,31 +111,19 @@ def kill_during(
     worker: subprocess.Popen[bytes], run_folder: Path, stage: str, process: subprocess.Popen[bytes]
 ) -> dict[str, Any]:
     """Kill a worker with its executor two seconds after a stage has begun; what was killed, and in which stage."""
-    before = _stage_before(stage)
+    n_before = list(STAGES).index(stage)
     while process.poll() is None:
-        manifest = run_folder / "manifest.json"
-        done = (
-            [s["name"] for s in json.loads(manifest.read_text("utf-8"))["stages"]]
-            if manifest.exists()
-            else []
-        )
-        if before is None or before in done:
+        if len(stage_seconds(run_folder)) >= n_before:
             time.sleep(2)
             n_processes = _kill(worker)
-            now = [s["name"] for s in json.loads(manifest.read_text("utf-8"))["stages"]]
+            done = list(stage_seconds(run_folder))
             return {
                 "processes": n_processes,
-                "after": now[-1] if now else None,
-                "is_during": stage not in now,
+                "after": done[-1] if done else None,
+                "is_during": stage not in done,
             }
         time.sleep(0.2)
     return {"processes": 0, "after": "the run had ended", "is_during": False}
-
-
-def _stage_before(stage: str) -> str | None:
-    names = list(STAGES)
-    position = names.index(stage)
-    return names[position - 1] if position else None
 
 
 def _daemon(place: Path, kind: str, *arguments: str) -> subprocess.Popen[bytes]:

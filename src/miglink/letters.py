@@ -1,12 +1,21 @@
 """Letters beyond ASCII, spelt in Latin."""
 
-from collections.abc import Iterator, Mapping
-from itertools import islice
+from collections.abc import Iterator, Mapping, Sequence
 
 from miglink.engine import Engine, Table, text_literal
 
 # Replacements stand within one another, and a statement may be only so deep: on Spark less than on DuckDB.
 _AT_ONCE = 50
+
+
+def find_letters(engine: Engine, texts: Table, column: str) -> str:
+    """The letters beyond ASCII in a column, each once."""
+    found = engine.collect(
+        f"""SELECT DISTINCT letter FROM (SELECT unnest(string_split({column}, '')) AS letter FROM texts) AS spread
+        WHERE letter > '~' ORDER BY letter""",
+        texts=texts,
+    )
+    return "".join(found["letter"].to_list())
 
 
 def spell(
@@ -16,14 +25,13 @@ def spell(
 
     Reads: texts (`key`, and each column that `letters` names). Gives: the same columns.
     """
-    replacements = {column: iter(_replacements(spellings)) for column, spellings in letters.items()}
-    number = 0
-    while some := {column: [*islice(rest, _AT_ONCE)] for column, rest in replacements.items()}:
-        if not any(some.values()):
-            break
-        spelt = ", ".join(f"{_replace(column, now)} AS {column}" for column, now in some.items())
-        texts = engine.step(f"{name}_{number}", f"SELECT {key}, {spelt} FROM texts", texts=texts)
-        number += 1
+    replacements = {column: [*_replacements(spellings)] for column, spellings in letters.items()}
+    for start in range(0, max(map(len, replacements.values())), _AT_ONCE):
+        spelt = ", ".join(
+            f"{_replace(column, every[start : start + _AT_ONCE])} AS {column}"
+            for column, every in replacements.items()
+        )
+        texts = engine.step(f"{name}_{start}", f"SELECT {key}, {spelt} FROM texts", texts=texts)
     return texts
 
 
@@ -43,7 +51,7 @@ def _replacements(spellings: Mapping[str, str]) -> Iterator[tuple[str, str, bool
         yield spelt_so, latin, False
 
 
-def _replace(value: str, replacements: list[tuple[str, str, bool]]) -> str:
+def _replace(value: str, replacements: Sequence[tuple[str, str, bool]]) -> str:
     for letters, latin, is_one_by_one in replacements:
         if is_one_by_one:
             value = f"translate({value}, {text_literal(letters)}, {text_literal(latin)})"

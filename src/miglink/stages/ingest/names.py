@@ -2,7 +2,7 @@
 
 from miglink.codes import ascii_characters, icao_alternatives, icao_characters
 from miglink.engine import Engine, Table
-from miglink.letters import spell
+from miglink.letters import find_letters, spell
 
 
 def split_names(engine: Engine, rows: Table) -> Table:
@@ -80,13 +80,7 @@ def standardise_names(engine: Engine, rows: Table) -> Table:
         WHERE name IS NOT NULL""",
         rows=rows,
     )
-    found = engine.collect(
-        """WITH positions AS (SELECT ascii, unnest(generate_series(1, length(ascii))) AS position FROM names)
-        SELECT DISTINCT substring(ascii, position, 1) AS letter FROM positions
-        WHERE substring(ascii, position, 1) > '~' ORDER BY letter""",
-        names=names,
-    )
-    letters = "".join(found["letter"].to_list())
+    letters = find_letters(engine, names, "ascii")
     plain = ascii_characters(letters)
     icao = {**plain, **{letter: latin for letter, latin in icao_characters().items() if letter in letters}}
     spelt = spell(engine, "ingest_names_spelt", names, "name", {"icao": icao, "ascii": plain})

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from miglink.codes import ascii_characters, particles
 from miglink.engine import Engine, Table
-from miglink.letters import spell
+from miglink.letters import find_letters, spell
 from miglink.stages.linkage.sounds import sound_sql
 from miglink.tables import IDENTIFYING, TABLES
 from miglink.tables.numbering import numbered_sql
@@ -122,12 +122,7 @@ def _plain_values(engine: Engine, identities: Table, further: Sequence[str]) -> 
         f"SELECT DISTINCT value, value AS plain FROM ({every}) AS held",
         identities=identities,
     )
-    found = engine.collect(
-        """SELECT DISTINCT letter FROM (SELECT unnest(string_split(value, '')) AS letter FROM held) AS spread
-        WHERE letter > '~' ORDER BY letter""",
-        held=values,
-    )
-    plain = ascii_characters("".join(found["letter"].to_list()))
+    plain = ascii_characters(find_letters(engine, values, "value"))
     # Digits of other scripts are digits too: house numbers.
     plain |= {c: str(unicodedata.digit(c)) for c in plain if unicodedata.digit(c, None) is not None}
     return spell(engine, "linkage_plain", values, "value", {"plain": plain})
