@@ -9,14 +9,15 @@ row differs. With --train-anew each engine trains its own model, and the paramet
 import argparse
 import json
 import platform
-import subprocess
 import sys
-import time
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
+
+from benchmarks.watched import watch
 
 # What a laptop gives to Spark; a cluster names its own.
 SETTINGS = {"spark.driver.memory": "4g", "spark.sql.shuffle.partitions": "4"}
@@ -35,15 +36,17 @@ def main() -> int:
     settings = SETTINGS | dict(setting.split("=", 1) for setting in asked.setting)
     with TemporaryDirectory(prefix="miglink-engines-") as folder:
         place = asked.keep or Path(folder)
-        seconds = {"duckdb": run(asked.config, place / "duckdb")}
+        runs = {"duckdb": run(asked.config, place / "duckdb")}
         reused = [] if asked.train_anew else [f"linkage.model={place / 'duckdb'}"]
-        seconds["spark"] = run(asked.config, place / "spark", spark(asked.master, settings), *reused)
+        shuffled = Path(folder) / "shuffled"
+        engine = spark(asked.master, {"spark.local.dir": str(shuffled), **settings})
+        runs["spark"] = run(asked.config, place / "spark", engine, *reused, folders=[shuffled])
         result = {
             "config": asked.config.name,
             "master": asked.master,
             "settings": settings,
-            "seconds": seconds,
-            "stages": {name: stage_seconds(place / name) for name in seconds},
+            "runs": runs,
+            "stages": {name: stage_seconds(place / name) for name in runs},
             "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
             "tables": compare_runs(place / "duckdb", place / "spark"),
         }
@@ -60,11 +63,9 @@ def spark(master: str, settings: dict[str, str]) -> str:
     return f"engine={json.dumps({'kind': 'spark', 'master': master, 'settings': settings})}"
 
 
-def run(config: Path, folder: Path, *overrides: str) -> float:
-    """A run to its end; gives its seconds."""
-    start = time.perf_counter()
-    subprocess.run(command(config, folder, *overrides), check=True, stdout=subprocess.DEVNULL)
-    return round(time.perf_counter() - start, 1)
+def run(config: Path, folder: Path, *overrides: str, folders: Sequence[Path] = ()) -> dict[str, float]:
+    """A run to its end; its seconds, and the most memory and disk it held (in its folder and these)."""
+    return watch(command(config, folder, *overrides), [folder, *folders])
 
 
 def stage_seconds(run_folder: Path) -> dict[str, float]:

@@ -76,7 +76,7 @@ def compare(config: Path, place: Path, during: str) -> dict[str, Any]:
         "config": config.name,
         "settings": _SETTINGS,
         "workers": 2,
-        "usual_seconds": usual,
+        "undisturbed": usual,
         "disturbed_seconds": round(seconds, 1),
         "stages": {name: stage_seconds(place / name) for name in ("undisturbed", "disturbed")},
         "killed": killed,
