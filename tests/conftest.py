@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from miglink.engine import Engine
+from miglink.engine import Engine, Place
 from miglink.engine.duckdb_engine import DuckDBEngine
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     else:
         from miglink.engine.spark_engine import SparkEngine
 
-        opened = SparkEngine(request.getfixturevalue("spark"), tmp_path / "tables")
+        opened = SparkEngine(request.getfixturevalue("spark"), tmp_path / "tables", Place())
     yield opened
     opened.close()
 

@@ -148,6 +148,22 @@ def test_nothing_that_is_collected_grows_with_the_data(heights: tuple[Heights, H
     assert growing == {}
 
 
+def test_ingest_collects_no_more_from_more_files(tmp_path: Path) -> None:
+    """Codes and letters come to the driver, and one account for each source: three times the persons bring few more."""
+    found = []
+    for n_persons in (400, 1200):
+        made = tmp_path / str(n_persons)
+        make_country(n_persons, "high", Chance(5), made)
+        config = read_config(made / "country.yml")
+        with closing(Watched(made / "tables")) as engine:
+            read = ingest(engine, config.sources, config.countries, config.observation, ())
+            found.append((engine.heights, engine.count(read.records)))
+    (small, n_small), (large, n_large) = found
+    assert n_large > 2.5 * n_small > 100 * _FEW
+    assert large
+    assert {place: n for place, n in large.items() if n > small.get(place, 0) + _FEW} == {}
+
+
 def test_what_grows_would_be_found(tmp_path: Path) -> None:
     with closing(Watched(tmp_path)) as engine:
         engine.collect("SELECT * FROM f", f=pl.DataFrame({"x": range(90)}))

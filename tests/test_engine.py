@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from miglink.engine import Engine
+from miglink.engine.columnar import Described
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.errors import TableError
 from miglink.tables import TABLES
@@ -43,6 +45,42 @@ def test_a_breach_of_contract_is_refused(engine: Engine, select: str, said: str)
     with pytest.raises(TableError, match=said):
         engine.query(CONTRACT.name, select, rows=ROWS)
     assert pl.read_parquet(before.path, glob=False).height == ROWS.height
+
+
+def test_an_aggregate_is_one_file_on_both(engine: Engine, tmp_path: Path) -> None:
+    """It is read like any table, checked like any, and handed out as a file that describes itself."""
+    contract = TABLES["row_accounts"]
+    counts = ", ".join(
+        f"CAST({n} AS BIGINT) AS {column.name}" for n, column in enumerate(contract.columns[1:])
+    )
+    select = f"SELECT source, {counts} FROM rows"
+    table = engine.query(contract.name, select, rows=ROWS.unique("source"))
+    assert table.path.is_file()
+    assert engine.collect("SELECT source FROM t ORDER BY source", t=table)["source"].to_list() == ["a", "b"]
+    for breach, said in (
+        (select, "key"),
+        (select.replace("source,", "nullif(source, 'a') AS source,"), "null"),
+    ):
+        with pytest.raises(TableError, match=said):
+            engine.query(contract.name, breach, rows=ROWS)
+    with pytest.raises(TableError, match="columns"):
+        engine.query(contract.name, "SELECT source FROM rows", rows=ROWS)
+    told = Described(
+        {"run": "x"}, {column.name: {"description": column.meaning} for column in contract.columns}
+    )
+    engine.export(table, tmp_path / "out" / "accounts.parquet", told)
+    schema = pq.read_schema(tmp_path / "out" / "accounts.parquet")
+    assert schema.metadata[b"run"] == b"x"
+    assert schema.field("source").metadata[b"description"] == b"name of the source"
+
+
+def test_people_are_handed_out_under_their_final_name(engine: Engine, tmp_path: Path) -> None:
+    target = tmp_path / "out" / "people.parquet"
+    told = Described({"run": "x"}, {name: {} for name in ROWS.columns})
+    engine.export(engine.step("people", f"{ALL} ORDER BY source, record_id", rows=ROWS), target, told)
+    assert pl.read_parquet(target, glob=False).equals(ROWS.sort("source", "record_id"))
+    assert {file.suffix for file in target.rglob("*")} <= {".parquet"}
+    assert not list(tmp_path.rglob("*.part"))
 
 
 def test_steps_views_and_frames(engine: Engine) -> None:

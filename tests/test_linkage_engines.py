@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from miglink.config.stages import LinkageSettings
-from miglink.engine import Engine, Table
+from miglink.engine import Engine, Place, Table
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.stages.linkage import Identified, link
 from test_linkage import linked, population
@@ -54,7 +54,7 @@ def linkages(spark: "SparkSession", tmp_path_factory: pytest.TempPathFactory) ->
     for name in ("spark", "again", "duckdb"):
         (folder / name).mkdir()
     rows, _ = population(400, 31)
-    with closing(SparkEngine(spark, folder / "spark" / "tables")) as engine:
+    with closing(SparkEngine(spark, folder / "spark" / "tables", Place())) as engine:
         on_spark, trained = linked(engine, rows, folder / "spark", make_links=train_and_link)
     with closing(DuckDBEngine(folder / "duckdb" / "tables")) as quick:
         reused, _ = linked(quick, rows, folder / "again", LinkageSettings(model=folder / "spark"))

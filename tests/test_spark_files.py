@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from miglink.engine import CsvFormat, Engine, ParquetFormat
+from miglink.engine import CsvFormat, Engine, ParquetFormat, Place
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.errors import SourceError
 
@@ -27,7 +27,7 @@ GOOD = "p,q\n" * 30
 def engines(tmp_path: Path, spark: "SparkSession") -> Iterator[tuple[Engine, Engine]]:
     from miglink.engine.spark_engine import SparkEngine
 
-    both = DuckDBEngine(tmp_path / "duckdb"), SparkEngine(spark, tmp_path / "spark")
+    both = DuckDBEngine(tmp_path / "duckdb"), SparkEngine(spark, tmp_path / "spark", Place())
     yield both
     for engine in both:
         engine.close()
@@ -77,6 +77,27 @@ def test_rows_and_lines_that_fit_no_row(
     paths = [write(tmp_path / "2014" / "f.csv", ODD), write(tmp_path / "2015" / "f.csv", "a,b\n1,2\n3\n4,5")]
     _, tables = assert_same(engines, paths, CsvFormat())
     assert len(tables[1][1]) > 5
+
+
+def test_the_driver_sees_no_rows(
+    engines: tuple[Engine, Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many rows and malformed lines a part has, the driver gets the same few facts."""
+    spark, heights = engines[1], dict[int, list[int]]()
+    collect = spark.collect
+    for n_rows in (20, 4000):
+        seen = heights[n_rows] = []
+
+        def watched(select: str, seen: list[int] = seen, **tables: Any) -> pl.DataFrame:
+            found = collect(select, **tables)
+            seen.append(found.height)
+            return found
+
+        monkeypatch.setattr(spark, "collect", watched)
+        path = write(tmp_path / f"{n_rows}.csv", "a,b\n" + 'x,"y\nz"\n1,2,3\n' * n_rows)
+        raw = spark.read("source", [path], CsvFormat())
+        assert spark.count(raw.rows) == spark.count(raw.malformed) == n_rows
+    assert heights[20] == heights[4000]
 
 
 @pytest.mark.parametrize(

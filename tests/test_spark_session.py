@@ -102,7 +102,7 @@ def test_the_key_is_in_no_plan(spark: "SparkSession", plans: list[str], tmp_path
     from miglink.stages.persons.ids import give_ids
 
     key = "4b" * 32
-    engine = SparkEngine(spark, tmp_path)
+    engine = SparkEngine(spark, tmp_path, Place())
     clusters = engine.frame(
         "clusters", pl.DataFrame({"unique_id": [1, 2], "cluster": [1, 1], "identity_id": ["a", "b"]})
     )
@@ -122,7 +122,7 @@ def test_a_query_that_fails_prints_no_value(
     """Spark names the value in its error, and pyspark prints it besides, each to a logger of its own."""
     from miglink.engine.spark_engine import SparkEngine
 
-    engine = SparkEngine(spark, tmp_path)
+    engine = SparkEngine(spark, tmp_path, Place())
     rows = pl.DataFrame({"name": ["LIDDELL"]})
     with pytest.raises(Exception, match="LIDDELL"):
         engine.collect("SELECT CAST(name AS BIGINT) AS n FROM people", people=rows)

@@ -54,8 +54,8 @@ def print_wide(shown: "RenderableType") -> None:
 
 def print_results(tables: "Mapping[str, Table]", folder: Path) -> None:
     """What a run has to say at its end: figures, or how many persons were found, and where all of it is."""
-    import polars as pl
-
+    from miglink.elsewhere import find_note
+    from miglink.runrecord import count_rows
     from miglink.stages.publish import render_summary
 
     if {"stocks", "flows", "accounts"} <= tables.keys():
@@ -63,14 +63,14 @@ def print_results(tables: "Mapping[str, Table]", folder: Path) -> None:
         print_wide(render_summary(*figures, tables.get("quality")))
     elif "persons" in tables:
         counted = ("records", "identities", "links", "persons")
-        n = {
-            name: pl.scan_parquet(tables[name].path, glob=False).select(pl.len()).collect().item()
-            for name in counted
-        }
+        n = {name: int(count_rows(tables[name].path) or 0) for name in counted}
         print(
             f"{n['records']:,} records, {n['identities']:,} distinct identities, {n['links']:,} links, "
             f"{n['persons']:,} persons.\nWhich record is whose: {folder / 'tables' / 'record_persons.parquet'}"
         )
+    note = find_note(tables["persons"].path) if "persons" in tables else None
+    if note is not None:
+        print(f"Tables of persons and records, and the linked ones, lie at {note.address.rsplit('/', 2)[0]}")
     if any((folder / "outputs").iterdir()):
         print(
             f"Aggregates: {folder / 'outputs'}   Linked, pseudonymous: {folder / 'linked'}   All of it: {folder}"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
+from miglink.elsewhere import listing_hash
 from miglink.errors import ConfigError, SourceError
 
 if sys.platform == "win32":
@@ -94,8 +95,11 @@ def lock_folder(folder: Path, log: TextIO) -> None:
 
 def clear_folder(folder: Path) -> None:
     """Remove what was only half written when the run before ended."""
-    for part in folder.rglob("*.part"):
-        part.unlink(missing_ok=True)
+    for part in list(folder.rglob("*.part")):
+        if part.is_dir():  # of Spark
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
     shutil.rmtree(folder / TABLES_FOLDER / "scratch", ignore_errors=True)
 
 
@@ -144,8 +148,12 @@ def find_damage(folder: Path, outputs: Mapping[str, Mapping[str, Any]]) -> Itera
         where = path.relative_to(folder).as_posix()
         if not path.exists():
             yield f"{where} is missing"
-        elif describe_file(path)["sha256"] != described.get("sha256"):
+        elif _hash(path, described) != described.get("sha256"):
             yield f"{where} is not as it was written"
+
+
+def _hash(path: Path, described: Mapping[str, Any]) -> object:
+    return listing_hash(path) if "lies_at" in described else describe_file(path)["sha256"]
 
 
 def check_tables(folder: Path, manifest: Mapping[str, Any], names: Collection[str]) -> None:

@@ -20,6 +20,7 @@ import structlog
 
 from miglink import __version__
 from miglink.config import Config
+from miglink.elsewhere import find_note, listing_hash
 from miglink.engine import Table
 from miglink.errors import ConfigError, MiglinkError, SourceError
 from miglink.progress import Progress
@@ -276,11 +277,28 @@ class RunRecord:
 
 
 def describe_output(path: Path) -> dict[str, int | str]:
-    """Size and hash of an output, and its rows where it is Parquet."""
-    described, files = describe_file(path), files_of(path)
-    if files and all(file.suffix == ".parquet" for file in files):
-        described["rows"] = sum(pyarrow.parquet.read_metadata(file).num_rows for file in files)
-    return described
+    """Size and hash of an output, and its rows where it is Parquet; of one that lies elsewhere, what its note says."""
+    note = find_note(path)
+    if note is not None:
+        size = sum(note.n_bytes.values())
+        return {
+            "bytes": size,
+            "sha256": listing_hash(path),
+            "rows": note.n_rows,
+            "lies_at": note.address,
+        }
+    n_rows = count_rows(path)
+    return {**describe_file(path), **({} if n_rows is None else {"rows": n_rows})}
+
+
+def count_rows(path: Path) -> int | None:
+    """The rows of a table in Parquet, a file or a folder, or one that lies elsewhere; None of any other file."""
+    note, files = find_note(path), files_of(path)
+    if note is not None:
+        return note.n_rows
+    if not files or any(file.suffix != ".parquet" for file in files):
+        return None
+    return sum(int(pyarrow.parquet.read_metadata(file).num_rows) for file in files)
 
 
 def peak_memory_bytes() -> int | None:

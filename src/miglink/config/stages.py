@@ -55,11 +55,15 @@ class EngineSettings(Section):
     checkpoint_folder: Path | None = None
     """Where Splink keeps what it has computed on Spark, on a path that all machines share; default: the run folder."""
 
+    shared_folder: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9+.\-]*://.*[^/]/*$")
+    """Where Spark keeps the tables of its runs, such as hdfs://HOST/DIR, each in a folder with the name of the run's;
+    default: in the run folder, which all machines must then know by one path."""
+
     @model_validator(mode="after")
     def _of_the_kind(self) -> "EngineSettings":
-        others = ("memory_limit", "threads", "temp_directory")
+        others: tuple[str, ...] = ("memory_limit", "threads", "temp_directory")
         if self.kind == "duckdb":
-            others = ("master", "settings", "checkpoint_folder")
+            others = ("master", "settings", "checkpoint_folder", "shared_folder")
         wrong = [f"`{name}`" for name in others if getattr(self, name)]
         if wrong:
             advice = (
@@ -68,10 +72,12 @@ class EngineSettings(Section):
                 else "for Spark only; add `kind: spark`"
             )
             raise ValueError(f"{' and '.join(wrong)}: {advice}")
-        secret = [name for name in self.settings if _SECRET.search(name)]
+        secret = [f"settings: {name}" for name in self.settings if _SECRET.search(name)]
+        if re.search("//[^/@]*:[^/@]*@", self.shared_folder or ""):
+            secret.append("shared_folder")
         if secret:
             raise ValueError(
-                f"settings: {secret[0]} holds a secret, and the run's manifest states the configuration; put it into "
+                f"{secret[0]} holds a secret, and the run's manifest states the configuration; put it into "
                 "spark-defaults.conf or the credential store of the cluster"
             )
         return self

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
+from miglink.engine.columnar import Described
 from miglink.errors import ConfigError
 
 
@@ -84,6 +85,10 @@ class Engine(Protocol):
         """The number of rows of a table."""
         ...
 
+    def export(self, table: Table, target: Path, described: Described) -> None:
+        """Write a table as Parquet for readers outside the run, whole or not at all; a scratch table is used up."""
+        ...
+
     def frame(self, name: str, frame: pl.DataFrame) -> Table:
         """Give a small frame (codes, parameters) a name for queries; there may be no file that holds it."""
         ...
@@ -119,7 +124,7 @@ def identifier(name: str) -> str:
 class Place:
     """Where and with what an engine computes; None leaves the choice to the engine, or to Spark's environment.
 
-    memory_limit, threads, temp_directory are DuckDB's; master, settings, checkpoint_folder are Spark's.
+    memory_limit, threads, temp_directory are DuckDB's; master, settings, checkpoint_folder, shared_folder are Spark's.
     """
 
     memory_limit: str | None = None
@@ -128,6 +133,7 @@ class Place:
     master: str | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
     checkpoint_folder: Path | None = None
+    shared_folder: str | None = None
 
 
 def check_engine(kind: str, place: Place) -> None:

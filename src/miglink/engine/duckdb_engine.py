@@ -9,7 +9,9 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from miglink.elsewhere import check_here
 from miglink.engine import CsvFormat, ParquetFormat, RawRows, Table, identifier, text_literal
+from miglink.engine.columnar import Described, copy_described
 from miglink.engine.duckdb_files import Reader, read_files
 from miglink.engine.files import path_literal
 from miglink.tables import TABLES, Contract
@@ -76,6 +78,10 @@ class DuckDBEngine:
         """The number of rows of a table."""
         (count,) = self._fetch_one(f"SELECT count(*) FROM ({_rows_of(table)})")
         return int(count)
+
+    def export(self, table: Table, target: Path, described: Described) -> None:
+        """Write a table as one Parquet file that describes itself."""
+        copy_described(table.path, target, described)
 
     def frame(self, name: str, frame: pl.DataFrame) -> Table:
         """Make a scratch table of a small frame (codes, parameters)."""
@@ -153,5 +159,6 @@ def _rows_of(table: Table) -> str:
         return f"SELECT * FROM {identifier('view_' + table.name)}"
     files = path_literal(table.path)
     if table.path.is_dir():  # a table of a run on Spark
+        check_here(table.path)
         files = files[:-1] + "/*.parquet'"
     return f"SELECT * FROM read_parquet({files})"

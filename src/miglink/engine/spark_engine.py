@@ -1,38 +1,59 @@
 """The Spark engine: the same SQL on one machine or many; its tables are folders of Parquet files on a shared path."""
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql.types import StructType
 
 from miglink.engine import CsvFormat, ParquetFormat, Place, RawRows, Table, identifier
+from miglink.engine.columnar import Described, copy_described
 from miglink.engine.spark_session import open_session
 from miglink.engine.spark_sql import translate, type_name
+from miglink.engine.spark_store import Store, file_address
 from miglink.tables import TABLES, Contract
 
 
 def open_spark(tables_folder: Path, place: Place) -> "SparkEngine":
     """Open a session, or take the running one, and an engine in it."""
-    scratch = tables_folder / "scratch"
-    session, is_ours = open_session(scratch, place.master, place.settings, place.checkpoint_folder)
-    return SparkEngine(session, tables_folder, owns_session=is_ours)
+    session, is_ours = open_session(tables_folder / "scratch", place.master, place.settings)
+    try:
+        return SparkEngine(session, tables_folder, place, owns_session=is_ours)
+    except BaseException:
+        if is_ours:
+            session.stop()
+        raise
 
 
 class SparkEngine:
-    """Runs every query in a Spark session; nothing but small results comes to the driver."""
+    """Runs every query in a Spark session; nothing but small results comes to the driver.
 
-    def __init__(self, session: SparkSession, tables_folder: Path, *, owns_session: bool = False) -> None:
+    Aggregates are collected, and lie in the run folder as one file, as on DuckDB.
+    """
+
+    def __init__(
+        self,
+        session: SparkSession,
+        tables_folder: Path,
+        place: Place,
+        *,
+        owns_session: bool = False,
+    ) -> None:
         self._session, self._owns_session = session, owns_session
         self._folder = tables_folder
         self._scratch = tables_folder / "scratch"
         self._scratch.mkdir(parents=True, exist_ok=True)
+        self._store = Store(session, tables_folder.parent, place.shared_folder)
+        checkpoints = place.checkpoint_folder
+        session.sparkContext.setCheckpointDir(
+            file_address(checkpoints) if checkpoints else self._store.write_to(self._scratch / "checkpoints")
+        )
         # Known schemas spare Spark a look into the files, known names a second naming.
         self._schemas: dict[Path, StructType] = {}
+        self._addresses: dict[Path, str] = {}
         self._named: dict[str, Table] = {}
 
     def query(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
@@ -41,7 +62,10 @@ class SparkEngine:
         order = ", ".join(identifier(column) for column in contract.key)
         table = Table(name, self._folder / f"{name}.parquet")
         ordered = f"SELECT * FROM ({select}) AS unsorted ORDER BY {order}"
-        self._write(ordered, table.path, tables, checked=contract)
+        if contract.is_aggregate:
+            self._write_aggregate(ordered, table.path, tables, contract)
+        else:
+            self._write(ordered, table.path, tables, checked=contract)
         return table
 
     def step(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
@@ -64,6 +88,14 @@ class SparkEngine:
     def count(self, table: Table) -> int:
         """The number of rows of a table."""
         return self._rows_of(table).count()
+
+    def export(self, table: Table, target: Path, described: Described) -> None:
+        """Write an aggregate as one file that describes itself; anything else leaves the scratch for this path."""
+        if table.path.is_file():
+            copy_described(table.path, target, described)
+            return
+        self._store.hand_over(table.path, target, self.count(table))
+        self._forget(table.path)
 
     def frame(self, name: str, frame: pl.DataFrame) -> Table:
         """Name a small frame (codes, parameters), which goes along with the queries that read it."""
@@ -92,16 +124,29 @@ class SparkEngine:
     def close(self) -> None:
         """Release the engine and its scratch tables."""
         self._session.catalog.clearCache()
+        self._store.remove(self._scratch)
         if self._owns_session:
             self._session.stop()
-        shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _rows_of(self, table: Table) -> DataFrame:
         if table.is_view:
             return self._session.table(f"view_{table.name}")
+        if table.path.is_file() and table.name in TABLES and TABLES[table.name].is_aggregate:
+            return self._session.createDataFrame(pl.read_parquet(table.path, glob=False).to_arrow())
         if table.path not in self._schemas:
-            self._schemas[table.path] = self._session.read.parquet(str(table.path)).schema
-        return self._session.read.schema(self._schemas[table.path]).parquet(str(table.path))
+            self._addresses[table.path] = self._store.read_from(table.path)
+            self._schemas[table.path] = self._parquet.parquet(self._addresses[table.path]).schema
+        return self._parquet.schema(self._schemas[table.path]).parquet(self._addresses[table.path])
+
+    @property
+    def _parquet(self) -> DataFrameReader:
+        # A path is a path, whatever characters it has.
+        return self._session.read.option("__globPaths__", "false")
+
+    def _forget(self, path: Path) -> None:
+        """A name stands for the files that were there when it was given."""
+        self._schemas.pop(path, None)
+        self._named = {alias: named for alias, named in self._named.items() if named.path != path}
 
     def _name(self, tables: Mapping[str, Table | pl.DataFrame]) -> None:
         for alias, table in tables.items():
@@ -123,25 +168,31 @@ class SparkEngine:
         self._name(tables)
         part = path.with_name(path.name + ".part")
         rows = self._session.sql(translate(select))
-        rows.write.mode("overwrite").option("compression", "zstd").parquet(str(part))
-        for file in part.iterdir():
-            if file.suffix != ".parquet":  # checksums of Hadoop's local file system
-                file.unlink()
-        if checked is not None:
-            self._check(part, rows.schema, checked)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(part, path)
-        self._schemas[path] = rows.schema
-        # A name stands for the files that were there when it was given.
-        self._named = {alias: named for alias, named in self._named.items() if named.path != path}
+        rows.write.mode("overwrite").option("compression", "zstd").parquet(self._store.write_to(part))
+        n = self._check(part, rows.schema, checked) if checked is not None else None
+        self._store.put(part, path, n)
+        self._forget(path)
+        self._schemas[path], self._addresses[path] = rows.schema, self._store.write_to(path)
 
-    def _check(self, path: Path, schema: StructType, contract: Contract) -> None:
+    def _write_aggregate(
+        self, select: str, path: Path, tables: Mapping[str, Table | pl.DataFrame], contract: Contract
+    ) -> None:
+        self._name(tables)
+        rows = self._session.sql(translate(select))
+        contract.check_columns(_columns(rows.schema))
+        frame = pl.DataFrame(rows.toArrow())
+        n_null = [frame[name].null_count() for name in contract.required_columns]
+        contract.check_counts(frame.height, n_null, frame.n_unique(contract.key))
+        part = path.with_name(path.name + ".part")
+        frame.write_parquet(part)
+        os.replace(part, path)
+        self._forget(path)
+
+    def _check(self, path: Path, schema: StructType, contract: Contract) -> int:
         """Columns, types, required values and key of a written table; a breach is a defect of the stage."""
-        found = [(column.name, type_name(column.dataType.simpleString())) for column in schema]
-        contract.check_columns(found)
+        contract.check_columns(_columns(schema))
         key = ", ".join(f"`{name}`" for name in contract.key)
-        self._session.read.schema(schema).parquet(str(path)).createOrReplaceTempView("checked")
+        self._parquet.schema(schema).parquet(self._store.write_to(path)).createOrReplaceTempView("checked")
         nulls = ", ".join(f"sum(n) - sum(n_{number})" for number, _ in enumerate(contract.required_columns))
         counts = ", ".join(
             f"count(`{name}`) AS n_{number}" for number, name in enumerate(contract.required_columns)
@@ -151,3 +202,8 @@ class SparkEngine:
             f"(SELECT count(*) AS n, {counts} FROM checked GROUP BY {key}) AS keys"
         ).collect()[0]
         contract.check_counts(n, n_null, n_keys)
+        return int(n)
+
+
+def _columns(schema: StructType) -> list[tuple[str, str]]:
+    return [(column.name, type_name(column.dataType.simpleString())) for column in schema]

@@ -12,6 +12,7 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from miglink.engine.spark_sql import FUNCTIONS
+from miglink.engine.spark_store import file_address
 from miglink.errors import ConfigError
 
 # What a deployment may set otherwise. Executors' own logs follow the cluster's settings.
@@ -32,9 +33,7 @@ _FIXED = {
 }
 
 
-def open_session(
-    scratch: Path, master: str | None, settings: Mapping[str, str], checkpoint_folder: Path | None = None
-) -> tuple[SparkSession, bool]:
+def open_session(scratch: Path, master: str | None, settings: Mapping[str, str]) -> tuple[SparkSession, bool]:
     """Open a session, or take the running one; and whether it was opened here.
 
     Errors: ConfigError if Splink's jar is not known to a running session.
@@ -46,7 +45,7 @@ def open_session(
     running = SparkSession.getActiveSession()
     conf = {
         **_QUIET,
-        "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        "spark.sql.warehouse.dir": file_address(scratch / "warehouse"),
         **settings,
         **_FIXED,
         "spark.jars": ",".join(filter(None, (settings.get("spark.jars"), similarity_jar_location()))),
@@ -66,7 +65,6 @@ def open_session(
                 f"engine: no Spark session could be opened with master {master} ({type(error).__name__}); check "
                 "engine.master and engine.settings, that the master can be reached, and that Java is version 17"
             ) from None
-    session.sparkContext.setCheckpointDir(str(checkpoint_folder or scratch / "checkpoints"))
     SparkAPI(spark_session=session)  # type: ignore[no-untyped-call]  # makes the functions of the jar known to the session
     if not session.catalog.functionExists("jaro_winkler"):
         raise ConfigError(

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from miglink.config.stages import EngineSettings, Period
+from miglink.elsewhere import check_here
 from miglink.engine import Engine, Table, identifier
 from miglink.errors import ConfigError, SourceError
 from miglink.runfolder import check_tables
@@ -50,7 +51,9 @@ def open_run(folder: Path) -> Run:
         )
     check_tables(folder, manifest, _OF_THE_RUN)
     paths = {name: folder / "tables" / f"{name}.parquet" for name in _OF_THE_RUN}
-    tables = {name: Table(name, path) for name, path in paths.items() if path.is_file()}
+    tables = {name: Table(name, path) for name, path in paths.items() if path.exists()}
+    for table in tables.values():
+        check_here(table.path)
     missing = [name for name in (_ALWAYS if state == "stopped" else _OF_THE_RUN) if name not in tables]
     if missing:
         raise ConfigError(

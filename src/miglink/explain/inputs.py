@@ -12,6 +12,7 @@ from typing import Any
 import polars as pl
 
 from miglink.config.stages import EngineSettings, LinkageSettings, PersonsSettings
+from miglink.elsewhere import check_here
 from miglink.engine import Engine, Table, open_engine, text_literal
 from miglink.errors import ConfigError, SourceError
 from miglink.tables import TABLES
@@ -88,8 +89,9 @@ def _find_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:
 def _check_columns(folder: Path, paths: Mapping[str, Path]) -> None:
     """SourceError where a table lacks columns of its contract: another version of miglink made it."""
     for name, path in paths.items():
+        check_here(path)
         try:
-            held = pl.read_parquet_schema(path)
+            held = pl.scan_parquet(path, glob=False).collect_schema()
         except (OSError, pl.exceptions.PolarsError) as error:
             raise SourceError(f"{path}: cannot be read as Parquet ({type(error).__name__})") from None
         lacking = [column.name for column in TABLES[name].columns if column.name not in held]

@@ -18,7 +18,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Contract:
-    """One table: the stage that gives it, its key and its columns in order."""
+    """One table: the stage that gives it, its key and its columns in order.
+
+    is_aggregate: its rows are cells or sources, and do not grow with persons, records or pairs.
+    """
 
     name: str
     stage: str
@@ -26,6 +29,7 @@ class Contract:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     open_columns: bool = False
+    is_aggregate: bool = False
 
     @property
     def required_columns(self) -> list[str]:

@@ -94,6 +94,7 @@ LINKAGE_TABLES = (
             required("n_repeats", COUNT, "accepted rows that repeat another (double scans)"),
             required("n_trailers", COUNT, "control lines, not data"),
         ),
+        is_aggregate=True,
     ),
     Contract(
         "judgements",

@@ -161,6 +161,7 @@ STATISTICS_TABLES = (
             Column("upper", NUMBER, "upper bound of the interval"),
             *VINTAGE,
         ),
+        is_aggregate=True,
     ),
     Contract(
         "flows",
@@ -181,6 +182,7 @@ STATISTICS_TABLES = (
             Column("upper", NUMBER, "upper bound of the interval"),
             *VINTAGE,
         ),
+        is_aggregate=True,
     ),
     Contract(
         "accounts",
@@ -206,6 +208,7 @@ STATISTICS_TABLES = (
             required("discrepancy", COUNT, "closing minus the sum of the terms; always 0, or the run fails"),
             *VINTAGE,
         ),
+        is_aggregate=True,
     ),
     Contract(
         "quality",
@@ -218,5 +221,6 @@ STATISTICS_TABLES = (
             required("item", TEXT, "source, field, rule … it is measured for; all for the whole"),
             required("value", NUMBER, "the value, a count or a share from 0 to 1 as the measure says"),
         ),
+        is_aggregate=True,
     ),
 )

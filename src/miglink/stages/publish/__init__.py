@@ -8,8 +8,13 @@ from typing import Any
 
 from miglink import __version__
 from miglink.engine import Engine, Table
-from miglink.stages.publish.columnar import write_parquet
-from miglink.stages.publish.datapackage import DATAPACKAGE, File, Package, write_datapackage
+from miglink.stages.publish.datapackage import (
+    DATAPACKAGE,
+    File,
+    Package,
+    describe_table,
+    write_datapackage,
+)
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
@@ -100,10 +105,10 @@ def _write_folder(
     (folder / DATAPACKAGE).unlink(missing_ok=True)
     files = []
     for table, contract, form in tables:
-        target = folder / f"{contract.name}.{form}"
+        target, n_rows = folder / f"{contract.name}.{form}", engine.count(table)
         if form == "csv":
             write_csv(table, target)
         else:
-            write_parquet(table, target, contract, package.facts)
-        files.append(File(target, contract, engine.count(table)))
+            engine.export(table, target, describe_table(contract, package.facts))
+        files.append(File(target, contract, n_rows))
     return [*(file.path for file in files), write_datapackage(folder, package, files)]

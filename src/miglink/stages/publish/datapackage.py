@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from miglink.runfolder import describe_file
+from miglink.elsewhere import find_note
+from miglink.engine.columnar import Described
+from miglink.runfolder import describe_file, files_of
 from miglink.stages.publish.delimited import LINE_END
 from miglink.tables import Column, Contract
 
@@ -96,6 +98,24 @@ def describe_schema(contract: Contract) -> dict[str, Any]:
     return {**schema, "missingValues": [""]}
 
 
+def describe_table(contract: Contract, facts: Mapping[str, Any]) -> Described:
+    """What a Parquet file says of itself: sentence, key, columns as in datapackage.json, and the facts of the run."""
+    table = {
+        "description": contract.sentence,
+        "key": ", ".join(contract.key),
+        "table_schema": json.dumps(describe_schema(contract), ensure_ascii=False),
+        **{
+            name: fact if isinstance(fact, str) else json.dumps(fact, ensure_ascii=False)
+            for name, fact in facts.items()
+        },
+    }
+    columns = {}
+    for column in contract.columns:
+        unit = unit_of(column)
+        columns[column.name] = {"description": column.meaning, **({"unit": unit} if unit else {})}
+    return Described(table, columns)
+
+
 def unit_of(column: Column) -> str | None:
     """The unit that the name of a column carries; None where it has none."""
     for end, unit in _UNITS_BY_END.items():
@@ -120,21 +140,33 @@ def _describe_column(column: Column) -> dict[str, Any]:
     }
 
 
+def _describe_bytes(path: Path) -> dict[str, Any]:
+    """Where the bytes are: a file, or the parts of a folder that Spark wrote, which may lie elsewhere."""
+    note = find_note(path)
+    if note is not None:
+        parts = [f"{path.name}/{name}" for name in sorted(note.n_bytes)]
+        return {"path": parts, "bytes": sum(note.n_bytes.values()), "lies_at": note.address}
+    size = describe_file(path)
+    parts = [file.relative_to(path.parent).as_posix() for file in files_of(path)]
+    return {
+        "path": parts if path.is_dir() else path.name,
+        "bytes": size["bytes"],
+        "hash": f"sha256:{size['sha256']}",
+    }
+
+
 def _describe_file(file: File, names: set[str]) -> dict[str, Any]:
     path, contract = file.path, file.contract
     file_format = path.suffix.removeprefix(".")
-    size = describe_file(path)
     is_csv = file_format == "csv"
     described: dict[str, Any] = {
         "name": path.name,
         "profile": "tabular-data-resource" if is_csv else "data-resource",
         "type": "table" if is_csv else "file",
-        "path": path.name,
         "description": contract.sentence,
         "format": file_format,
         "mediatype": _MEDIA[file_format],
-        "bytes": size["bytes"],
-        "hash": f"sha256:{size['sha256']}",
+        **_describe_bytes(path),
     }
     if is_csv:
         described |= {"rows": file.n_rows, "encoding": "utf-8", "dialect": _DIALECT}
