@@ -50,8 +50,8 @@ def main() -> int:
     return 0
 
 
-def count(engine: DuckDBEngine, tables: Path, truth: Path) -> dict[str, Any]:
-    """Crossings, identities, and the pairs of each rule and of all, each pair once."""
+def count(engine: DuckDBEngine, tables: Path, truth: Path, *, by_rule: bool = True) -> dict[str, Any]:
+    """Crossings, identities, and the pairs of each rule (if asked for) and of all, each pair once."""
     records, identities, links = (
         Table(name, tables / f"{name}.parquet") for name in ("records", "identities", "record_identities")
     )
@@ -73,7 +73,7 @@ def count(engine: DuckDBEngine, tables: Path, truth: Path) -> dict[str, Any]:
         truth=Table("record_persons", truth / "record_persons.parquet"),
     )
     n_crossings = engine.collect("SELECT count(*) AS n FROM r WHERE kind = 'crossings'", r=records).item()
-    counted = [_count(engine, keyed, [block], block.name) for block in blocks]
+    counted = [_count(engine, keyed, [block], block.name) for block in blocks if by_rule]
     return {
         "crossings": n_crossings,
         "identities": engine.count(prepared),

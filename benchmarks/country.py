@@ -1,19 +1,17 @@
 """The synthetic country end to end: seconds and memory stage by stage, and how far the run is from the truth.
 
-    python -m benchmarks.country SIZE [--seeds 1 2 3] [--noise medium] [--set A.B=V] [--keep DIR] [--json FILE]
+    python -m benchmarks.country SIZE [--seeds 1 2 3] [--noise medium] [--repeat 3] [--set A.B=V] [--json FILE]
 
 Makes the country, runs it with its own configuration, evaluates it; each in a process of its own. With several seeds
 the accuracy of all is printed side by side.
 """
 
 import argparse
+import itertools
 import json
-import os
-import platform
-import subprocess
 import sys
 import tempfile
-import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,10 @@ import polars as pl
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.chance_pairs import count
+from benchmarks.measured import machine, timed, yardstick
+from miglink.engine.duckdb_engine import DuckDBEngine
 
 _LINKAGE = (
     ("precision over pairs of distinct identities", "linkage", "precision"),
@@ -32,75 +34,91 @@ _LINKAGE = (
     ("days wrong per person-year", "spells", "days_wrong_per_person_year"),
     ("days unresolved per person-year", "spells", "days_unresolved_per_person_year"),
 )
+_PYTHON = (sys.executable, "-m")
 _DIMENSIONS = (
     "rule", "policy", "period", "flow", "sex", "citizenship_group", "source_l", "source_r", "true_value",
     "found_value", "cause",
 )  # fmt: skip
 
 
-def measure(size: str, seed: int, noise: str, overrides: list[str], folder: Path) -> dict[str, Any]:
+def measure(asked: argparse.Namespace, seed: int, folder: Path) -> dict[str, Any]:
     """Make, run and evaluate one country below the folder; what each took, and the measures."""
-    country, run = folder / "country", folder / "run"
-    made = _timed(
+    country = folder / "country"
+    made = timed(
         [
-            sys.executable,
-            "-m",
+            *_PYTHON,
             "synthetic",
-            size,
+            asked.size,
             "--seed",
             str(seed),
             "--noise",
-            noise,
+            asked.noise,
             "--out",
             str(country),
         ]
     )
-    settings = [part for value in overrides for part in ("--set", value)]
-    miglink = [sys.executable, "-m", "miglink"]
-    ran = _timed([*miglink, "run", str(country / "country.yml"), "--out", str(run), *settings])
-    evaluated = _timed([*miglink, "evaluate", str(run), "--truth", str(country / "truth")])
-    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    settings = [part for value in asked.overrides for part in ("--set", value)]
+    program = ["benchmarks.slowed", asked.slow] if asked.slow else ["miglink"]
+    runs, stages = [], []
+    for number in range(asked.repeat):
+        run = folder / f"run {number}"
+        ran = timed([*_PYTHON, *program, "run", str(country / "country.yml"), "--out", str(run), *settings])
+        manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+        runs.append(ran)
+        stages.append(manifest["stages"])
+    evaluated = timed([*_PYTHON, "miglink", "evaluate", str(run), "--truth", str(country / "truth")])
     measures = pl.read_parquet(run / "evaluation" / "evaluation.parquet")
-    crossings = (
-        pl.scan_csv(country / "border" / "*.csv", infer_schema=False).select(pl.len()).collect().item()
-    )
+    with closing(DuckDBEngine(folder / "pairs")) as engine:
+        counted = count(engine, run / "tables", country / "truth", by_rule=False)
     return {
-        "size": size,
+        "size": asked.size,
         "seed": seed,
-        "noise": noise,
-        "machine": {"cores": os.cpu_count(), "platform": platform.platform()},
-        "versions": manifest["libraries"],
-        "crossings": crossings,
+        "noise": asked.noise,
+        "overrides": asked.overrides,
+        "libraries": {"miglink": manifest["miglink"], **manifest["libraries"]},
+        "crossings": counted["crossings"],
+        "identities": counted["identities"],
+        "pairs": counted["rules"][0]["n_pairs"],
         "made": made,
-        "ran": ran,
+        "ran": min(runs, key=lambda ran: ran["cpu_seconds"]),
         "evaluated": evaluated,
-        "stages": [
-            {
-                "stage": stage["name"],
-                "seconds": stage["seconds"],
-                "peak_memory_bytes": stage["peak_memory_bytes"],
-                "rows": sum(output.get("rows", 0) for output in stage["outputs"].values()),
-                "bytes": sum(output["bytes"] for output in stage["outputs"].values()),
-            }
-            for stage in manifest["stages"]
-        ],
-        "linkage": {name: _value(measures, part, measure) for name, part, measure in _LINKAGE},
+        "stages": [_stage(times, counted["rules"][0]["n_pairs"]) for times in zip(*stages, strict=True)],
+        "accuracy": accuracy(measures),
         "flows": _yearly_flows(measures),
     }
 
 
-def _timed(command: list[str]) -> dict[str, float]:
-    """Run a command; its seconds, CPU seconds and most memory."""
-    began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        sys.exit(f"failed: {' '.join(command)}")
+def _stage(runs: tuple[dict[str, Any], ...], n_pairs: int) -> dict[str, Any]:
+    """What a stage took in the run in which it took least, and its rates."""
+    best = min(runs, key=lambda stage: stage["cpu_seconds"])
+    rows = sum(output.get("rows", 0) for output in best["outputs"].values())
     return {
-        "seconds": round(time.monotonic() - began, 1),
-        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "peak_memory_bytes": usage.ru_maxrss * 1024,
+        "stage": best["name"],
+        "seconds": min(stage["seconds"] for stage in runs),
+        "cpu_seconds": best["cpu_seconds"],
+        "peak_memory_bytes": min(stage["peak_memory_bytes"] for stage in runs),
+        "rows": rows,
+        "rows_per_second": round(rows / best["seconds"]),
+        **({"pairs_per_second": round(n_pairs / best["seconds"])} if best["name"] == "linkage" else {}),
+        "bytes": sum(output["bytes"] for output in best["outputs"].values()),
     }
+
+
+def accuracy(measures: pl.DataFrame) -> dict[str, float]:
+    """How far the run is from the truth, in a few numbers, each with its name; `BETTER` says which way is better."""
+    found = {name: _value(measures, part, measure) for name, part, measure in _LINKAGE}
+    final = measures.filter(status="final", sex="total", citizenship_group="total")
+    yearly = final.filter((pl.col("part") != "flows") | (pl.col("period").str.len_chars() == 4))
+    for part, policy in itertools.product(("flows", "stocks"), sorted(yearly["policy"].unique())):
+        of_part = yearly.filter(pl.col("part") == part, pl.col("policy") == policy, pl.col("flow") != "net")
+        for name, measure in (
+            ("mean relative error", "relative_error"),
+            ("share within bounds", "is_within"),
+        ):
+            values = of_part.filter(measure=measure)["value"].abs()
+            if len(values):
+                found[f"yearly {part}, {policy}: {name}"] = round(float(values.mean()), 6)
+    return found
 
 
 def _value(measures: pl.DataFrame, part: str, measure: str) -> float:
@@ -127,33 +145,44 @@ def show(results: list[dict[str, Any]], console: Console) -> None:
     """Print stages of the last country, and the accuracy of all."""
     last = results[-1]
     grid = Table(
-        title=f"{last['size']}, seed {last['seed']}, noise {last['noise']}: {last['crossings']:,} crossings",
+        title=f"{last['size']}, seed {last['seed']}, noise {last['noise']}: {last['crossings']:,} crossings, "
+        f"{last['identities']:,} identities, {last['pairs']:,} pairs",
         box=SIMPLE,
     )
-    for heading in ("stage", "seconds", "peak so far, GB", "rows", "MB written"):
+    for heading in (
+        "stage",
+        "seconds",
+        "CPU seconds",
+        "peak so far, GB",
+        "rows",
+        "rows a second",
+        "MB written",
+    ):
         grid.add_column(heading, justify="left" if heading == "stage" else "right")
     for stage in last["stages"]:
         peak = stage["peak_memory_bytes"] / 1e9
         grid.add_row(
             stage["stage"],
             f"{stage['seconds']:.1f}",
+            f"{stage['cpu_seconds']:.1f}",
             f"{peak:.2f}",
             f"{stage['rows']:,}",
+            f"{stage['rows_per_second']:,}",
             f"{stage['bytes'] / 1e6:,.0f}",
         )
     for name, key in (("make", "made"), ("run, whole", "ran"), ("evaluate", "evaluated")):
-        grid.add_row(
-            name, f"{last[key]['seconds']:.1f}", f"{last[key]['peak_memory_bytes'] / 1e9:.2f}", "", ""
-        )
+        took = last[key]
+        peak = took["peak_memory_bytes"] / 1e9
+        grid.add_row(name, f"{took['seconds']:.1f}", f"{took['cpu_seconds']:.1f}", f"{peak:.2f}", "", "", "")
     console.print(grid)
 
-    accuracy = Table(title="Accuracy by seed", box=SIMPLE)
-    accuracy.add_column("")
+    reached = Table(title="Accuracy by seed", box=SIMPLE)
+    reached.add_column("")
     for result in results:
-        accuracy.add_column(f"seed {result['seed']}", justify="right")
-    for name in last["linkage"]:
-        accuracy.add_row(name, *(f"{result['linkage'][name]:.4f}" for result in results))
-    console.print(accuracy)
+        reached.add_column(f"seed {result['seed']}", justify="right")
+    for name in last["accuracy"]:
+        reached.add_row(name, *(f"{result['accuracy'][name]:.4f}" for result in results))
+    console.print(reached)
 
     flows = Table(
         title="Years with complete follow-up: found against true (! outside found … found + undetermined)",
@@ -187,17 +216,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--noise", default="medium")
     parser.add_argument("--set", dest="overrides", action="append", default=[], metavar="A.B=V")
+    parser.add_argument(
+        "--repeat", type=int, default=1, help="run each so often, and keep the best time of each stage"
+    )
+    parser.add_argument(
+        "--slow", metavar="STAGE", help="do a stage twice: a slowdown that compare.py must find"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the files, kept; default: a temporary one")
     parser.add_argument("--json", type=Path, help="file for all that was measured")
     asked = parser.parse_args()
+    before = yardstick()
     results = []
     with tempfile.TemporaryDirectory() as temporary:
         for seed in asked.seeds:
             folder = (asked.keep or Path(temporary)) / f"{asked.size}-{seed}-{asked.noise}"
-            results.append(measure(asked.size, seed, asked.noise, asked.overrides, folder))
+            results.append(measure(asked, seed, folder))
+    after = yardstick()
+    best = {name: min(before[name], after[name]) for name in before}
+    measured = {"machine": machine(), "yardstick": best, "countries": results}
     show(results, Console(width=None if sys.stdout.isatty() else 140))
     if asked.json:
-        asked.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        asked.json.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

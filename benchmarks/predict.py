@@ -82,7 +82,7 @@ def read_measured(path: Path | None) -> dict[str, Any]:
             "load_before": None,
             **_by_stage(one["stages"], "stage"),
         }
-        for one in json.loads(path.read_text(encoding="utf-8"))
+        for one in json.loads(path.read_text(encoding="utf-8"))["countries"]
     }
 
 

@@ -141,6 +141,7 @@ class RunRecord:
         self.tables: dict[str, Table] = {}
         self._plan, self._progress = plan, progress
         self._stage, self._stage_clock, self._clock = "", 0.0, time.perf_counter()
+        self._stage_cpu_clock = 0.0
         self._sources: dict[Path, tuple[int, int]] = {}
         try:
             self._log_file = (folder / LOG).open("a", encoding="utf-8", newline="\n")
@@ -222,7 +223,7 @@ class RunRecord:
         to_do = self._plan.to_do
         if name not in to_do or self._first is None or to_do.index(name) < to_do.index(self._first):
             return False
-        self._stage, self._stage_clock = name, time.perf_counter()
+        self._stage, self._stage_clock, self._stage_cpu_clock = name, time.perf_counter(), time.process_time()
         self._progress.begin(name)
         structlog.contextvars.bind_contextvars(stage=name)
         return True
@@ -242,6 +243,8 @@ class RunRecord:
             {
                 "name": self._stage,
                 "seconds": seconds,
+                # Of all threads of this process; on Spark that is the driver in Python alone.
+                "cpu_seconds": round(time.process_time() - self._stage_cpu_clock, 3),
                 "peak_memory_bytes": peak_memory_bytes(),
                 "outputs": outputs,
                 "rests_on": dict(self._plan.stages[self._stage]),
@@ -305,6 +308,11 @@ def peak_memory_bytes() -> int | None:
     """The most memory this process has held so far; None where the system does not tell."""
     if sys.platform == "win32":
         return None
+    with suppress(OSError):
+        # Where there is one: what getrusage tells on Linux is at least what the process held that started this one.
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
