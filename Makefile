@@ -9,9 +9,10 @@ SIZE   ?= small
 SEED   ?= 1
 NOISE  ?= medium
 SPARK_TESTS ?=
+BENCH_KEEP ?= runs/bench-all-$(NOW)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo agency bench test test-spark check coverage lint-fix docs wheelhouse clean
+.PHONY: help demo agency bench bench-check bench-all test test-spark check coverage lint-fix docs wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +32,27 @@ demo: $(STAMP) ## make the small country, run it, and say how far the run is fro
 agency: $(STAMP) ## run the agency files of tests/data/agency to the printed result
 	$(BIN)/miglink run configs/agency.yml --out runs/agency-$(NOW)
 
-bench: $(STAMP) ## SIZE=small|medium|large|xlarge: seconds and peak memory stage by stage, and accuracy
-	$(BIN)/python -m benchmarks.country $(SIZE) --seeds $(SEED) --noise $(NOISE)
+bench: $(STAMP) ## SIZE=small|medium|large|xlarge: seconds, CPU, memory, rates stage by stage, and accuracy, as JSON
+	mkdir -p runs
+	$(BIN)/python -m benchmarks.country $(SIZE) --seeds $(SEED) --noise $(NOISE) --json runs/bench-$(SIZE)-$(NOW).json
+
+bench-check: $(STAMP) ## the small country against the committed baseline: fails where a ratio is past its limit
+	mkdir -p runs
+	$(BIN)/python -m benchmarks.country small --repeat 2 --json runs/bench-check-$(NOW).json
+	$(BIN)/python -m benchmarks.compare benchmarks/results/baseline-small.json runs/bench-check-$(NOW).json
+
+bench-all: $(STAMP) ## every number of benchmarks/README.md anew, several hours; BENCH_KEEP=DIR for the countries
+	$(BIN)/python -m benchmarks.country small --repeat 3 --json benchmarks/results/baseline-small.json
+	$(BIN)/python -m benchmarks.country medium --seeds 1 2 3 --keep $(BENCH_KEEP) --json benchmarks/results/country-medium.json
+	$(BIN)/python -m benchmarks.chance_pairs "$(BENCH_KEEP)/medium-1-medium/run 0" \
+		$(BENCH_KEEP)/medium-1-medium/country/truth --json benchmarks/results/chance-pairs.json
+	$(BIN)/python -m benchmarks.peers "$(BENCH_KEEP)/medium-1-medium/run 0" \
+		$(BENCH_KEEP)/medium-1-medium/country/truth --json benchmarks/results/peers.json
+	$(BIN)/python -m benchmarks.febrl --json benchmarks/results/febrl.json
+	$(BIN)/python -m benchmarks.accuracy small --json benchmarks/results/accuracy.json
+	$(BIN)/python -m benchmarks.growth --json benchmarks/results/growth.json
+	$(BIN)/python -m pytest benchmarks/hot.py
+	$(BIN)/python -m benchmarks.page
 
 test: $(STAMP) ## all tests, on DuckDB
 	$(BIN)/python -m pytest -n auto -m 'not spark'

@@ -31,10 +31,13 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("truth", type=Path)
     parser.add_argument("--crossings", type=int, nargs="*", default=[100_000_000, 1_000_000_000])
+    parser.add_argument(
+        "--blocking", type=json.loads, metavar="[[COLUMN, …], …]", help="other rules, to try them"
+    )
     parser.add_argument("--json", type=Path, help="file for the result")
     asked = parser.parse_args()
     with TemporaryDirectory(prefix="miglink-pairs-") as folder, closing(DuckDBEngine(Path(folder))) as engine:
-        result = count(engine, asked.run / "tables", asked.truth)
+        result = count(engine, asked.run / "tables", asked.truth, blocking=asked.blocking)
     (whole,) = (row for row in result["rules"] if row["rule"] == "all")
     result["projected"] = [
         {
@@ -50,7 +53,9 @@ def main() -> int:
     return 0
 
 
-def count(engine: DuckDBEngine, tables: Path, truth: Path, *, by_rule: bool = True) -> dict[str, Any]:
+def count(
+    engine: DuckDBEngine, tables: Path, truth: Path, *, by_rule: bool = True, blocking: Any = None
+) -> dict[str, Any]:
     """Crossings, identities, and the pairs of each rule (if asked for) and of all, each pair once."""
     records, identities, links = (
         Table(name, tables / f"{name}.parquet") for name in ("records", "identities", "record_identities")
@@ -59,6 +64,8 @@ def count(engine: DuckDBEngine, tables: Path, truth: Path, *, by_rule: bool = Tr
     settings = LinkageSettings.model_validate_json(
         json.dumps(json.loads((tables.parent / "manifest.json").read_text("utf-8"))["config"]["linkage"])
     )
+    if blocking:
+        settings = settings.model_copy(update={"blocking": tuple(map(tuple, blocking))})
     blocks = choose_blocks(choose_comparisons(engine, prepared, settings, ()), settings)
     # An identity that two persons share in truth stands for the first: such pairs are few.
     keyed = engine.step(

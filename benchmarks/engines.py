@@ -17,7 +17,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.watched import watch
+from benchmarks.watched import held_by, watch
 
 # What a laptop gives to Spark; a cluster names its own.
 SETTINGS = {"spark.driver.memory": "4g", "spark.sql.shuffle.partitions": "4"}
@@ -46,6 +46,7 @@ def main() -> int:
             "master": asked.master,
             "settings": settings,
             "runs": runs,
+            "bytes": held_by(place / "spark"),
             "stages": {name: stage_seconds(place / name) for name in runs},
             "machine": f"{platform.system()} {platform.machine()}, Python {platform.python_version()}",
             "tables": compare_runs(place / "duckdb", place / "spark"),

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from splink import DuckDBAPI, Linker
 
 # Below this probability a pair is not kept, at or above that one it is a link: as miglink's own configuration has it.
-_KEPT, _LINKED = 0.01, 0.5
+_KEPT, _LINKED = 0.01, 0.9
 # What an analyst would compare, and from which similarity on two names count as the same.
 _NAMES, _EXACT = ("surname_ascii", "given_names_ascii"), (
     "birth_iso", "sex", "citizenship", "birth_country", "document_number", "person_number",

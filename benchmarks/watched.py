@@ -22,7 +22,7 @@ def watch(command: Sequence[str], folders: Sequence[Path] = ()) -> dict[str, flo
     process = psutil.Popen(command, stdout=subprocess.DEVNULL)
     memory = disk = 0
     while process.poll() is None:
-        memory, disk = max(memory, _memory(process)), max(disk, sum(map(_disk, folders)))
+        memory, disk = max(memory, _memory(process)), max(disk, sum(map(held_by, folders)))
         time.sleep(_SECONDS_BETWEEN)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
@@ -42,7 +42,8 @@ def _memory(process: psutil.Popen) -> int:
     return held
 
 
-def _disk(folder: Path) -> int:
+def held_by(folder: Path) -> int:
+    """The bytes of all files below a folder, as far as they can be seen."""
     held = 0
     for place, _, names in os.walk(folder):
         for name in names:

@@ -1,0 +1,98 @@
+"""What compares two benchmarks finds what it must find, and the page says what the results say."""
+
+import copy
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import compare, page, slowed
+from miglink import pipeline
+
+BASELINE = json.loads((page.FOLDER / "results" / "baseline-small.json").read_text(encoding="utf-8"))
+
+
+def past(result: dict[str, Any]) -> list[str]:
+    return [line.measure for line in compare.compare(BASELINE, result) if line.is_past]
+
+
+def changed() -> dict[str, Any]:
+    return copy.deepcopy(BASELINE)
+
+
+def test_the_same_is_the_same() -> None:
+    assert past(BASELINE) == []
+    table = compare.as_markdown(compare.compare(BASELINE, BASELINE))
+    assert len(table.splitlines()) > 30
+    assert all(line.count("|") == 6 for line in table.splitlines())
+
+
+def test_a_stage_done_twice_is_found() -> None:
+    for place, stage in enumerate(BASELINE["countries"][0]["stages"]):
+        if stage["cpu_seconds"] >= BASELINE["yardstick"]["cpu_seconds"]:
+            result = changed()
+            result["countries"][0]["stages"][place]["cpu_seconds"] *= 2
+            assert past(result) == [f"time of {stage['stage']}"]
+
+
+def test_another_machine_is_not_slower() -> None:
+    """Twice the CPU seconds of everything, the yardstick's too."""
+    result = changed()
+    for taken in (result["yardstick"], result["countries"][0]["ran"], *result["countries"][0]["stages"]):
+        taken["cpu_seconds"] *= 2
+    assert past(result) == []
+    # Nor is a small stage judged by its time: the smallest scatter.
+    result["countries"][0]["stages"][7]["cpu_seconds"] = 0.9 * result["yardstick"]["cpu_seconds"]
+    assert BASELINE["countries"][0]["stages"][7]["stage"] == "quality"
+    assert past(result) == []
+
+
+@pytest.mark.parametrize(
+    ("measure", "worse"), [("recall over", -0.01), ("split per 1,000", 5.0), ("relative error", 0.05)]
+)
+def test_a_loss_of_accuracy_is_found(measure: str, worse: float) -> None:
+    for name in BASELINE["countries"][0]["accuracy"]:
+        if measure in name:
+            result = changed()
+            result["countries"][0]["accuracy"][name] += worse
+            assert past(result) == [name]
+            result["countries"][0]["accuracy"][name] -= 2 * worse
+            assert past(result) == []
+            del result["countries"][0]["accuracy"][name]
+            assert past(result) == [name]
+
+
+def test_more_memory_and_larger_tables_are_found() -> None:
+    result = changed()
+    result["countries"][0]["ran"]["peak_memory_bytes"] *= 2
+    result["countries"][0]["stages"][0]["bytes"] *= 2
+    assert past(result) == ["peak memory, MB", "bytes of ingest, MB"]
+
+
+def test_other_countries_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = changed()
+    result["countries"][0]["seed"] = 9
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(result), encoding="utf-8")
+    baseline = page.FOLDER / "results" / "baseline-small.json"
+    monkeypatch.setattr("sys.argv", ["compare", str(baseline), str(other)])
+    assert compare.main() == 2
+    monkeypatch.setattr("sys.argv", ["compare", str(baseline), str(baseline)])
+    assert compare.main() == 0
+
+
+def test_every_stage_can_be_slowed() -> None:
+    assert list(slowed._FUNCTIONS) == list(pipeline.STAGES)
+    assert all(callable(getattr(module, name)) for module, name in slowed._FUNCTIONS.values())
+    calls: list[int] = []
+    slowed.twice(calls.append)(1)
+    assert calls == [1, 1]
+
+
+def test_the_page_says_what_the_results_say() -> None:
+    texts = {path: path.read_text(encoding="utf-8") for path in page.PAGES}
+    named = [name for text in texts.values() for name in re.findall("<!-- begin (\\w+) -->", text)]
+    assert sorted(named) == sorted(page.PARTS)
+    assert {path: page.fill(text, page.FOLDER / "results") for path, text in texts.items()} == texts
