@@ -32,6 +32,8 @@ _BY_WORDS = {
     "operation not permitted": _RIGHTS,
     "cannot allocate memory": _MEMORY,
     "outofmemoryerror": _SPARK_MEMORY,
+    "could not allocate memory": _SPARK_MEMORY,
+    "not enough memory": _SPARK_MEMORY,
     "gc overhead limit exceeded": _SPARK_MEMORY,
 }
 _LIBRARIES = ("duckdb", "_duckdb", "polars", "pyspark", "py4j")

@@ -16,10 +16,13 @@ from miglink.engine.spark_store import file_address
 from miglink.errors import ConfigError
 
 # What a deployment may set otherwise. Executors' own logs follow the cluster's settings.
-_QUIET = {
+_DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "OFF",
+    # Rows take some five times the room of our Parquet files. Told otherwise, Spark sends tables to every executor by way
+    # of the driver for a join, and there they do not fit.
+    "spark.sql.sources.fileCompressionFactor": "5",
 }
 # pyspark's own loggers of failed queries: what they print may hold values of rows.
 _TALKATIVE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
@@ -44,7 +47,7 @@ def open_session(scratch: Path, master: str | None, settings: Mapping[str, str])
         PySparkLogger.getLogger(name).disabled = True
     running = SparkSession.getActiveSession()
     conf = {
-        **_QUIET,
+        **_DEFAULTS,
         "spark.sql.warehouse.dir": file_address(scratch / "warehouse"),
         **settings,
         **_FIXED,
