@@ -219,7 +219,7 @@ def plot(found: dict[str, Any], target: Path) -> None:
         for size in found["sizes"] for stage in _STAGES
     ]  # fmt: skip
     charts = [
-        alt.Chart(alt.Data(values=points), width=300, height=220)
+        alt.Chart(alt.Data(values=points), width=300, height=220)  # type: ignore[no-untyped-call]
         .mark_line(point=True)
         .encode(
             x=alt.X("records:Q", scale=alt.Scale(type="log"), title="records"),

@@ -4,18 +4,29 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from miglink import cli, pipeline
+from miglink import cli
+from miglink.stages import (
+    estimates,
+    identities,
+    ingest,
+    linkage,
+    persons,
+    publish,
+    quality,
+    residence,
+    spells,
+)
 
 _FUNCTIONS = {
-    "ingest": (pipeline.ingest, "ingest"),
-    "identities": (pipeline.identities, "find_identities"),
-    "linkage": (pipeline.linkage, "link"),
-    "persons": (pipeline.persons, "find_persons"),
-    "spells": (pipeline.spells, "find_spells"),
-    "residence": (pipeline.residence, "find_residence"),
-    "estimates": (pipeline.estimates, "estimate"),
-    "quality": (pipeline.quality, "measure"),
-    "publish": (pipeline.publish, "publish"),
+    "ingest": (ingest, "ingest"),
+    "identities": (identities, "find_identities"),
+    "linkage": (linkage, "link"),
+    "persons": (persons, "find_persons"),
+    "spells": (spells, "find_spells"),
+    "residence": (residence, "find_residence"),
+    "estimates": (estimates, "estimate"),
+    "quality": (quality, "measure"),
+    "publish": (publish, "publish"),
 }
 
 

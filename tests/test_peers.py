@@ -26,8 +26,8 @@ def test_the_analyst_and_miglink_agree(tmp_path: Path, seed: int) -> None:
     classify_file(tmp_path / "crossings.parquet", "nz_12_16", "unresolved", Observed(FROM, TO), out)
     ours = pl.read_parquet(out).sort(KEY)["is_migration"]
     plain = pd.DataFrame(crossings.to_dict(as_series=False))
-    theirs = {
-        "pandas": pl.from_pandas(in_pandas(plain, TO)["is_migration"]),
+    theirs: dict[str, pl.Series] = {
+        "pandas": pl.Series(pl.from_pandas(in_pandas(plain, TO)[["is_migration"]])["is_migration"]),
         "polars": in_polars(crossings, TO)["is_migration"],
     }
     assert theirs["pandas"].equals(theirs["polars"])

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+from py4j.protocol import Py4JError
 
 from miglink.config import read_config
 from miglink.config.stages import EngineSettings
 from miglink.engine import Place
 from miglink.errors import ConfigError
+from miglink.shortages import find_shortage
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -130,3 +132,17 @@ def test_a_query_that_fails_prints_no_value(
         engine.step("failing", "SELECT CAST(name AS BIGINT) AS n FROM people", people=rows)
     engine.close()
     assert "LIDDELL" not in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "java.lang.OutOfMemoryError: Java heap space",
+        "SparkException: Could not allocate memory to grow a map",
+    ],
+)
+def test_what_spark_lacks_is_named(words: str) -> None:
+    shortage = find_shortage(Py4JError(f"An error occurred while calling o9.parquet.\n: {words}, says PEREZ"))
+    assert shortage is not None
+    assert "spark.executor.memory" in shortage
+    assert "PEREZ" not in shortage

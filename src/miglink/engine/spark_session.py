@@ -20,8 +20,8 @@ _DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "OFF",
-    # Rows take some five times the room of our Parquet files. Told otherwise, Spark sends tables to every executor by way
-    # of the driver for a join, and there they do not fit.
+    # Rows take some five times the room of our Parquet files. Where Spark thinks they take as much, it sends tables to
+    # every executor for a join, by way of the driver, and there they do not fit.
     "spark.sql.sources.fileCompressionFactor": "5",
 }
 # pyspark's own loggers of failed queries: what they print may hold values of rows.
