@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from benchmarks import compare, page, slowed
+from benchmarks import compare, febrl, growth, page, slowed
 from miglink import pipeline
 
 BASELINE = json.loads((page.FOLDER / "results" / "baseline-small.json").read_text(encoding="utf-8"))
@@ -96,3 +97,35 @@ def test_the_page_says_what_the_results_say() -> None:
     named = [name for text in texts.values() for name in re.findall("<!-- begin (\\w+) -->", text)]
     assert sorted(named) == sorted(page.PARTS)
     assert {path: page.fill(text, page.FOLDER / "results") for path, text in texts.items()} == texts
+
+
+def test_an_exponent_is_found_beside_a_price() -> None:
+    def taken(n: int) -> dict[str, Any]:
+        return {
+            "records": n,
+            "linkage": {"seconds": 7 + 2e-6 * n, "cpu_seconds": 7 + 1e-9 * n**1.5, "peak_memory_bytes": 5.0},
+        }
+
+    result = {"setup": taken(0), "sizes": [taken(10**6), taken(4 * 10**6), taken(10**7)]}
+    # Memory that did not grow has no exponent.
+    assert growth.fit("linkage", result) == {"seconds": 1.0, "cpu_seconds": 1.5}
+    assert growth.fit("linkage", {**result, "sizes": result["sizes"][:1]}) == {}
+
+
+def test_pairs_and_clusters_are_measured() -> None:
+    """Persons 1 (three records, one astray), 2 (two, found), 3 and 4 (one each, joined)."""
+    truth = pl.DataFrame({"source": ["a"] * 7, "id": list("tuvwxyz"), "person": list("1112234")})
+    found = pl.DataFrame({"source": ["a"] * 7, "id": list("tuvwxyz"), "found": list("AABCCDD")})
+    measured = febrl.measure(truth, found)
+    assert measured["pair_precision"] == round(2 / 3, 5)
+    assert measured["pair_recall"] == 0.5
+    assert measured["cluster_precision"] == round(1 / 3, 5)
+    assert measured["cluster_recall"] == 0.5
+
+
+def test_febrl_is_read_without_its_number() -> None:
+    lists = febrl.read_lists(4)
+    assert lists.height == 10_000
+    assert lists["person"].n_unique() == 5000
+    assert not {"soc_sec_id", "rec_id"} & set(lists.columns)
+    assert lists["birth_date"].drop_nulls().str.contains(r"^\d{4}-\d{2}-\d{2}$").mean() > 0.99
