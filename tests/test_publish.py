@@ -1,5 +1,6 @@
 """Stage 9: files that are whole and describe themselves, nothing that identifies, and a readable summary."""
 
+import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from given_tables import TYPES, make_table
 from miglink.codes.groups import group_by_year
 from miglink.engine import Engine, Table
+from miglink.runfolder import files_of
 from miglink.stages.publish import Publication, publish, render_summary
 from miglink.stages.publish.linked import LINKED
 from miglink.tables import IDENTIFYING, TABLES
@@ -157,7 +159,7 @@ def test_files_are_whole_and_where_they_belong(engine: Engine, tmp_path: Path) -
     linked = {f"linked/{name}.parquet" for name in PERSONS}
     assert set(paths) == outputs | linked | {"outputs/datapackage.json", "linked/datapackage.json"}
     written = {path for path in (tmp_path / "run").rglob("*") if path.is_file()}
-    assert written == set(paths.values())
+    assert written == {file for path in paths.values() for file in files_of(path)}
     for name in AGGREGATES:
         given = pl.read_parquet(tmp_path / "tables" / f"{name}.parquet")
         assert pl.read_parquet(paths[f"outputs/{name}.parquet"]).equals(given)
@@ -174,7 +176,11 @@ def test_formats_are_chosen(engine: Engine, tmp_path: Path) -> None:
 
 def test_published_twice_gives_the_same_bytes(engine: Engine, tmp_path: Path) -> None:
     first, again = published(engine, tmp_path / "first"), published(engine, tmp_path / "again")
-    assert [path.read_bytes() for path in first.values()] == [path.read_bytes() for path in again.values()]
+    contents = [
+        [(file.name, file.read_bytes()) for path in paths.values() for file in files_of(path)]
+        for paths in (first, again)
+    ]
+    assert contents[0] == contents[1]
 
 
 @pytest.mark.parametrize("breaks", ["parquet", "csv", "json"])
@@ -208,6 +214,13 @@ def test_a_file_that_is_not_whole_has_no_name(
 def test_every_column_is_described(engine: Engine, tmp_path: Path) -> None:
     for path in published(engine, tmp_path).values():
         if path.suffix != ".parquet":
+            continue
+        package = json.loads((path.parent / "datapackage.json").read_text("utf-8"))
+        (resource,) = (found for found in package["resources"] if found["name"] == path.name)
+        assert all(len(field["description"]) > 3 for field in resource["schema"]["fields"])
+        if path.is_dir():  # parts that Spark wrote are described there alone
+            assert resource["path"] == [f"{path.name}/{file.name}" for file in files_of(path)]
+            assert path.parent.name == "linked"
             continue
         schema = pyarrow.parquet.read_schema(path)
         assert schema.metadata[b"description"].endswith(b".")

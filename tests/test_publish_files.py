@@ -249,7 +249,7 @@ def test_the_package_says_what_the_run_was(outputs: Path) -> None:
 
 def test_persons_are_what_the_histories_refer_to(outputs: Path) -> None:
     package = json.loads((outputs.parent / "linked" / "datapackage.json").read_text("utf-8"))
-    refer = {resource["path"] for resource in package["resources"] if "foreignKeys" in resource["schema"]}
+    refer = {resource["name"] for resource in package["resources"] if "foreignKeys" in resource["schema"]}
     assert refer == {
         f"{name}.parquet" for name in ("person_traits", "residence", "migrations", "spells", "crossings")
     }
