@@ -77,12 +77,14 @@ def read_measured(path: Path | None) -> dict[str, Any]:
     """What benchmarks/country.py measured, by size and seed; it was run alone, and recorded no load."""
     if path is None:
         return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    countries = found["countries"] if isinstance(found, dict) else found  # as it was written before
     return {
         f"{SIZES.get(one['size'], one['size'])}:{one['seed']}": {
             "load_before": None,
             **_by_stage(one["stages"], "stage"),
         }
-        for one in json.loads(path.read_text(encoding="utf-8"))["countries"]
+        for one in countries
     }
 
 
