@@ -124,7 +124,7 @@ def link_with_splink(lists: pl.DataFrame, is_with_address: bool) -> pl.DataFrame
         cl.NameComparison("surname"),
         cl.DateOfBirthComparison("birth_date", input_is_string=True),
     ]
-    routes = [
+    routes: list[Any] = [
         block_on("surname", "birth_date"),
         block_on("given_names", "birth_date"),
         block_on("given_names", "surname"),
