@@ -184,6 +184,12 @@ def show(results: list[dict[str, Any]], console: Console) -> None:
         reached.add_row(name, *(f"{result['accuracy'][name]:.4f}" for result in results))
     console.print(reached)
 
+    _show_flows(results, console)
+
+
+def _show_flows(results: list[dict[str, Any]], console: Console) -> None:
+    """Print each final year of all countries, found against true."""
+    last = results[-1]
     flows = Table(
         title="Years with complete follow-up: found against true (! outside found … found + undetermined)",
         box=SIMPLE,
