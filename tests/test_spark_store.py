@@ -109,6 +109,10 @@ def test_a_copy_from_there_is_the_table(opening: Opening, tmp_path: Path) -> Non
     shutil.copytree(tmp_path / LAKE / RUN / "tables" / table.path.name, table.path, ignore=CHECKSUMS)
     assert reader.count(table) == 3
     assert not list(find_damage(tmp_path / RUN, described))
+    again = opening()
+    assert again.count(table) == 3
+    again.close()
+    assert (tmp_path / LAKE / RUN / "tables" / table.path.name).exists()
     next(table.path.glob("*.parquet")).unlink()
     assert list(find_damage(tmp_path / RUN, described))
     reader.close()

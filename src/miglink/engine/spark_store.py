@@ -31,7 +31,7 @@ class Store:
         """Where the table lies that belongs at this path. Errors: SourceError if it is not as it was written."""
         note = find_note(path)
         if note is None:
-            return self.write_to(path)
+            return file_address(path) if _is_here(path) else self.write_to(path)
         if self._files(note.address) != (note.n_bytes, note.checksums):
             raise SourceError(
                 f"{note.address}: is not as it was written; remove {path}, then go on with the run by --resume"
@@ -134,7 +134,8 @@ class Store:
         for kind in files.listStatus(root):
             for table in files.listStatus(kind.getPath()):
                 place = table.getPath()
-                if find_note(self._run_folder / kind.getPath().getName() / place.getName()) is None:
+                here = self._run_folder / kind.getPath().getName() / place.getName()
+                if find_note(here) is None and not _is_here(here):
                     files.delete(place, True)
 
     def _files(self, address: str) -> tuple[dict[str, int], dict[str, str]]:
@@ -165,6 +166,11 @@ class Store:
 def file_address(path: Path) -> str:
     """A path of this machine in the words of Hadoop, for which a bare path lies on the cluster's own file system."""
     return f"file://{path.absolute()}"
+
+
+def _is_here(path: Path) -> bool:
+    """Whether a table was copied to the place of its note."""
+    return any(path.glob("*.parquet"))
 
 
 def _part_name(number: int) -> str:
