@@ -9,9 +9,11 @@ SIZE   ?= small
 SEED   ?= 1
 NOISE  ?= medium
 SPARK_TESTS ?=
+BENCH_KEEP ?= runs/bench-all-$(NOW)
+RESULTS := benchmarks/results
 
 .DEFAULT_GOAL := help
-.PHONY: help demo agency bench bench-check test test-spark check coverage lint-fix docs wheelhouse clean
+.PHONY: help demo agency bench bench-check bench-all test test-spark check coverage lint-fix docs wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,21 @@ bench-check: $(STAMP) ## the small country against the committed baseline: fails
 	mkdir -p runs
 	$(BIN)/python -m benchmarks.country small --repeat 2 --json runs/bench-check-$(NOW).json
 	$(BIN)/python -m benchmarks.compare benchmarks/results/baseline-small.json runs/bench-check-$(NOW).json
+
+bench-all: $(STAMP) ## every number of benchmarks/README.md anew, three hours; BENCH_KEEP=DIR for the countries
+	$(BIN)/python -m benchmarks.country small --repeat 3 --json $(RESULTS)/baseline-small.json
+	$(BIN)/python -m benchmarks.country medium --seeds 1 2 3 --keep $(BENCH_KEEP) --json $(RESULTS)/country-medium.json
+	$(BIN)/python -m benchmarks.chance_pairs "$(BENCH_KEEP)/medium-1-medium/run 0" \
+		$(BENCH_KEEP)/medium-1-medium/country/truth --json $(RESULTS)/chance-pairs.json
+	$(BIN)/python -m benchmarks.peers "$(BENCH_KEEP)/medium-1-medium/run 0" \
+		$(BENCH_KEEP)/medium-1-medium/country/truth --json $(RESULTS)/peers.json
+	$(BIN)/python -m benchmarks.febrl --json $(RESULTS)/febrl.json
+	$(BIN)/python -m benchmarks.growth --keep $(BENCH_KEEP)/growth --json $(RESULTS)/growth.json
+	$(BIN)/python -m benchmarks.peers $(BENCH_KEEP)/growth/run $(BENCH_KEEP)/growth/country/truth \
+		--crossings 10000000 --json $(RESULTS)/peers-large.json
+	$(BIN)/python -m benchmarks.accuracy small --json $(RESULTS)/accuracy.json
+	$(BIN)/python -m pytest benchmarks/hot.py
+	$(BIN)/python -m benchmarks.page
 
 test: $(STAMP) ## all tests, on DuckDB
 	$(BIN)/python -m pytest -n auto -m 'not spark'

@@ -3,13 +3,16 @@
     python -m benchmarks.country small --repeat 2 --json B.json
     python -m benchmarks.compare benchmarks/results/baseline-small.json B.json
 
-Both are results of `benchmarks.country`. Times are compared as CPU seconds divided by those of the yardstick, which was
-measured in the same run, so that two machines, or two hours of a busy one, can be compared. What passes a limit is
-marked **!**. A stage is judged by its time only where it takes at least as long as the yardstick.
+Both are results of `benchmarks.country`. Times are CPU seconds divided by the speed of the machine, so that two machines,
+or two hours of a busy one, can be compared. For the run as a whole that speed is the yardstick's, measured in the same
+run; for a stage it is the geometric mean of the yardstick's and that of the median stage, which scatters less. What
+passes a limit is marked **!**. A stage is judged by its time only where it takes at least as long as the yardstick.
 """
 
 import argparse
 import json
+import math
+import statistics
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,14 +73,17 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Line]:
         )
     lines = []
     unit = before["yardstick"]["cpu_seconds"], after["yardstick"]["cpu_seconds"]
+    speed = unit[1] / unit[0]
     for a, b in zip(before["countries"], after["countries"], strict=True):
         place = "" if len(named[0]) == 1 else f", seed {a['seed']}"
         times = [(f"time of {x['stage']}{place}", x, y, "stage time") for x, y in _stages(a, b)]
         times.append((f"time of the run{place}", a["ran"], b["ran"], "whole time"))
+        of_stages = math.sqrt(speed * _median_change(a, b))
         for name, x, y, limit in times:
             is_judged = x["cpu_seconds"] >= unit[0] or y["cpu_seconds"] >= LIMITS[limit] * unit[1]
-            ratios = x["cpu_seconds"] / unit[0], y["cpu_seconds"] / unit[1]
-            lines.append(_ratio(name, ratios, LIMITS[limit], is_judged, ("slower", "faster")))
+            slower = of_stages if limit == "stage time" else speed
+            units = x["cpu_seconds"] / unit[0], y["cpu_seconds"] / (unit[0] * slower)
+            lines.append(_ratio(name, units, LIMITS[limit], is_judged, ("slower", "faster")))
         sizes = [("memory", "peak memory", a["ran"]["peak_memory_bytes"], b["ran"]["peak_memory_bytes"])]
         sizes += [("bytes", f"bytes of {x['stage']}", x["bytes"], y["bytes"]) for x, y in _stages(a, b)]
         for limit, name, x, y in sizes:
@@ -88,6 +94,11 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Line]:
         for name, value in a["accuracy"].items():
             lines.append(_difference(f"{name}{place}", value, b["accuracy"].get(name)))
     return lines
+
+
+def _median_change(a: dict[str, Any], b: dict[str, Any]) -> float:
+    """How many times the CPU seconds of a the median stage took in b: one stage that got slower does not move it."""
+    return statistics.median(y["cpu_seconds"] / x["cpu_seconds"] for x, y in _stages(a, b))
 
 
 def _stages(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

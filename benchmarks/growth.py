@@ -29,11 +29,13 @@ def main() -> int:
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000_000, 2_000_000, 5_000_000, 10_000_000])
     parser.add_argument("--setup", type=int, default=10_000)
+    parser.add_argument("--keep", type=Path, help="new folder for the country and the run of the last size")
     parser.add_argument("--json", type=Path, help="file for the result")
     asked = parser.parse_args()
-    result: dict[str, Any] = {"machine": machine(), "setup": measure(asked.setup), "sizes": []}
+    result: dict[str, Any] = {"machine": machine(), "setup": measured(asked.setup), "sizes": []}
     for size in asked.sizes:
-        result["sizes"].append(measure(size))
+        is_last = size == asked.sizes[-1]
+        result["sizes"].append(measure(size, asked.keep) if asked.keep and is_last else measured(size))
         result["fitted"] = {stage: fit(stage, result) for stage in _MEASURED}
         print(json.dumps(result["sizes"][-1], indent=1), flush=True)
         if asked.json:  # after each size: the largest may not fit this machine
@@ -42,26 +44,31 @@ def main() -> int:
     return 0
 
 
-def measure(size: int) -> dict[str, Any]:
-    """Make and run a country; seconds, CPU seconds and peak memory of the stages that are measured."""
+def measured(size: int) -> dict[str, Any]:
+    """What `measure` gives; the country is removed."""
     with tempfile.TemporaryDirectory(prefix="miglink-growth-") as name:
-        country, run = Path(name) / "country", Path(name) / "run"
-        made = timed([*_PYTHON, "synthetic", str(size), "--seed", "1", "--out", str(country)])
-        command = [*_PYTHON, "miglink", "run", str(country / "country.yml"), "--out", str(run)]
-        found: dict[str, Any] = {"asked": size, "made": made}
-        resumed: list[str] = []
-        for stage, before in _MEASURED.items():
-            timed([*command, "--to", before, *resumed])
-            resumed = ["--resume"]
-            taken = timed([*command, "--to", stage, *resumed])
-            stages = {s["name"]: s for s in json.loads((run / "manifest.json").read_text("utf-8"))["stages"]}
-            found["identities"] = stages["identities"]["outputs"]["identities"]["rows"]
-            found["records"] = stages["ingest"]["outputs"]["records"]["rows"]
-            found[stage] = {
-                "seconds": stages[stage]["seconds"],
-                "cpu_seconds": stages[stage]["cpu_seconds"],
-                "peak_memory_bytes": taken["peak_memory_bytes"],
-            }
+        return measure(size, Path(name))
+
+
+def measure(size: int, folder: Path) -> dict[str, Any]:
+    """Make and run a country; seconds, CPU seconds and peak memory of the stages that are measured."""
+    country, run = folder / "country", folder / "run"
+    made = timed([*_PYTHON, "synthetic", str(size), "--seed", "1", "--out", str(country)])
+    command = [*_PYTHON, "miglink", "run", str(country / "country.yml"), "--out", str(run)]
+    found: dict[str, Any] = {"asked": size, "made": made}
+    resumed: list[str] = []
+    for stage, before in _MEASURED.items():
+        timed([*command, "--to", before, *resumed])
+        resumed = ["--resume"]
+        taken = timed([*command, "--to", stage, *resumed])
+        stages = {s["name"]: s for s in json.loads((run / "manifest.json").read_text("utf-8"))["stages"]}
+        found["identities"] = stages["identities"]["outputs"]["identities"]["rows"]
+        found["records"] = stages["ingest"]["outputs"]["records"]["rows"]
+        found[stage] = {
+            "seconds": stages[stage]["seconds"],
+            "cpu_seconds": stages[stage]["cpu_seconds"],
+            "peak_memory_bytes": taken["peak_memory_bytes"],
+        }
     return found
 
 

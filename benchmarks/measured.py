@@ -1,5 +1,6 @@
 """What the benchmarks measure with: a command's time and memory, the machine, and a yardstick of its speed."""
 
+import math
 import os
 import platform
 import subprocess
@@ -20,8 +21,15 @@ _YARDSTICK_ROWS = 5_000_000
 _SECONDS_BETWEEN = 0.02
 
 
-def timed(command: Sequence[str]) -> dict[str, float]:
-    """Run a command that must succeed; its seconds, CPU seconds and most memory (of one process, in bytes)."""
+class TooLarge(Exception):
+    """A command held more memory than it was allowed."""
+
+
+def timed(command: Sequence[str], most_memory: float = math.inf) -> dict[str, float]:
+    """Run a command that must succeed; its seconds, CPU seconds and most memory (of one process, in bytes).
+
+    Errors: TooLarge when it holds more bytes than most_memory; it is ended then.
+    """
     began, peak = time.monotonic(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     while True:
@@ -29,6 +37,10 @@ def timed(command: Sequence[str]) -> dict[str, float]:
         if ended:
             break
         peak = max(peak, _peak_memory(process.pid))
+        if peak > most_memory:
+            process.kill()
+            process.wait()
+            raise TooLarge(f"more than {most_memory / 1e9:.0f} GB after {time.monotonic() - began:.0f} s")
         time.sleep(_SECONDS_BETWEEN)
     process.returncode = os.waitstatus_to_exitcode(status)
     if status:

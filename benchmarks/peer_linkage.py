@@ -24,13 +24,15 @@ _NAMES, _EXACT = ("surname_ascii", "given_names_ascii"), (
     "birth_iso", "sex", "citizenship", "birth_country", "document_number", "person_number",
 )  # fmt: skip
 _SIMILAR = 0.88
+# DuckDB writes to disk beyond this, so that a program that may hold 16 GB has a chance (benchmarks/peers.py).
+MEMORY = "12GB"
 
 
 def with_splink(rows: Path, model: Path) -> dict[str, Any]:
     """Predict and cluster with the settings of a trained model of miglink, as Splink's documentation shows it."""
     logging.getLogger("splink").setLevel(logging.CRITICAL)
     settings = json.loads(model.read_text(encoding="utf-8"))["settings"]
-    connection = duckdb.connect()
+    connection = duckdb.connect(config={"memory_limit": MEMORY})
     api = DuckDBAPI(connection=connection)
     table = pl.read_parquet(rows)
     began = time.perf_counter()

@@ -3,7 +3,8 @@
     python -m benchmarks.peers RUN TRUTH [--crossings 1000000] [--only NAME …] [--times 3] [--json FILE]
 
 RUN is a finished run of the synthetic country: its identities and its trained model are given to everybody. Crossings
-for the residence rule are made anew, whole and told, so that simple programs can do them. Each is a process of its own.
+for the residence rule are made anew, whole and told, so that simple programs can do them. Each is a process of its own,
+and is ended when it holds more than --memory (16 GB), which its result then says instead of its seconds.
 """
 
 import argparse
@@ -22,8 +23,8 @@ import polars as pl
 
 from benchmarks import peer_residence
 from benchmarks.classify_million import generate
-from benchmarks.measured import machine, sort_and_write, timed
-from benchmarks.peer_linkage import accuracy, with_recordlinkage, with_splink
+from benchmarks.measured import TooLarge, machine, sort_and_write, timed
+from benchmarks.peer_linkage import MEMORY, accuracy, with_recordlinkage, with_splink
 from miglink.classify import Observed, classify_file
 from miglink.config.stages import LinkageSettings, Period, PersonsSettings
 from miglink.engine import Table
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--crossings", type=int, default=1_000_000)
     parser.add_argument("--only", nargs="+", choices=list(PEERS), default=list(PEERS))
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--memory", type=float, default=16.0, help="the most that each may hold, in GB")
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--task", choices=list(PEERS), help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -65,7 +67,8 @@ def main() -> int:
                 "identities": pl.scan_parquet(folder / "identities.parquet").select(pl.len()).collect().item()
             },
             "crossings": pl.scan_parquet(folder / "crossings.parquet").select(pl.len()).collect().item(),
-            "peers": {peer: best_of(asked.times, peer, folder) for peer in asked.only},
+            "memory": asked.memory,
+            "peers": {peer: best_of(asked.times, peer, folder, asked.memory) for peer in asked.only},
         }
     print(json.dumps(result, indent=1))
     if asked.json:
@@ -113,12 +116,19 @@ def prepare(run: Path, truth: Path, folder: Path) -> None:
     )
 
 
-def best_of(n_times: int, peer: str, folder: Path) -> dict[str, Any]:
-    """The result of the fastest of several processes, with the memory of that one, start and reading left out."""
+def best_of(n_times: int, peer: str, folder: Path, gigabytes: float) -> dict[str, Any]:
+    """The result of the fastest of several processes, with the memory of that one, start and reading left out.
+
+    One that holds too much memory gives {"too_large": what happened}.
+    """
     results = []
     for number in range(n_times):
         out = folder / f"{peer} {number}.json"
-        taken = timed([sys.executable, "-m", "benchmarks.peers", str(folder), str(out), "--task", peer])
+        command = [sys.executable, "-m", "benchmarks.peers", str(folder), str(out), "--task", peer]
+        try:
+            taken = timed(command, gigabytes * 1e9)
+        except TooLarge as error:
+            return {"too_large": str(error)}
         found = json.loads(out.read_text(encoding="utf-8"))
         results.append({**found, "peak_memory_bytes": taken["peak_memory_bytes"], "process": taken})
     return min(results, key=lambda result: sum(result["seconds"].values()))
@@ -136,7 +146,10 @@ def miglink_linkage(folder: Path) -> dict[str, Any]:
         json.dumps({**config["linkage"], "model": str(run / "model.json")})
     )
     country = persons.Country(config["estimates"]["reporting_country"], period, (), ())
-    with TemporaryDirectory(dir=folder) as name, closing(DuckDBEngine(Path(name))) as engine:
+    with (
+        TemporaryDirectory(dir=folder) as name,
+        closing(DuckDBEngine(Path(name), memory_limit=MEMORY)) as engine,
+    ):
         times = [time.perf_counter()]
         identities.find_identities(engine, t["records"], ())
         times.append(time.perf_counter())
