@@ -3,10 +3,10 @@
     python -m benchmarks.country small --repeat 2 --json B.json
     python -m benchmarks.compare benchmarks/results/baseline-small.json B.json
 
-Both are results of `benchmarks.country`. Times are CPU seconds divided by the speed of the machine, so that two machines,
-or two hours of a busy one, can be compared. For the run as a whole that speed is the yardstick's, measured in the same
-run; for a stage it is the geometric mean of the yardstick's and that of the median stage, which scatters less. What
-passes a limit is marked **!**. A stage is judged by its time only where it takes at least as long as the yardstick.
+Both are results of `benchmarks.country`. Times are CPU seconds divided by the speed of the machine, so that two
+machines, or two hours of a busy one, can be compared. For the run as a whole that speed is the yardstick's, measured in
+the same run; for a stage it is the geometric mean of the yardstick's and that of the median stage, which scatters less.
+What passes a limit is marked **!**. A stage is judged by its time only where it takes at least as long as the yardstick.
 """
 
 import argparse
