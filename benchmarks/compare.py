@@ -6,7 +6,7 @@
 Both are results of `benchmarks.country`. Times are CPU seconds divided by the speed of the machine, so that two
 machines, or two hours of a busy one, can be compared. For the run as a whole that speed is the yardstick's, measured in
 the same run; for a stage it is the geometric mean of the yardstick's and that of the median stage, which scatters less.
-What passes a limit is marked **!**. A stage is judged by its time only where it takes at least as long as the yardstick.
+What passes a limit is marked **!**. A stage is judged by its time only where it takes as long as the yardstick.
 """
 
 import argparse
