@@ -18,7 +18,8 @@ from miglink.stages.linkage import Identified, count_pairs, link
 from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks
 from miglink.stages.linkage.comparisons import choose_comparisons
 from miglink.stages.linkage.keys import prepare_identities
-from miglink.stages.linkage.patterns import Sample, blocked_pairs_sql, count_patterns
+from miglink.stages.linkage.patterns import Sample, count_patterns
+from miglink.stages.linkage.scoring import compare_pairs, proposed_pairs_sql
 from test_linkage import SURNAMES, linked, population, records_of
 
 NAMED = LinkageSettings(
@@ -169,7 +170,7 @@ def test_pairs_are_counted_as_they_are_made(engine: Engine, tmp_path: Path) -> N
     prepared = prepare_identities(engine, identities)
     blocks = choose_blocks(choose_comparisons(engine, prepared, LinkageSettings(), ()), LinkageSettings())
     made = [
-        engine.count(engine.step("made", blocked_pairs_sql([block]), identities=prepared)) for block in blocks
+        engine.count(engine.step("made", proposed_pairs_sql([block]), identities=prepared)) for block in blocks
     ]
     assert count_pairs(engine, prepared, blocks)["n_pairs"].to_list() == made
     assert sum(made) > 0
@@ -188,19 +189,25 @@ def test_a_run_stops_before_its_blocks_explode(engine: Engine, tmp_path: Path) -
     assert not (tmp_path / "model.json").exists()
 
 
-def test_a_sample_of_the_blocked_pairs_counts_for_all(duckdb_engine: Engine) -> None:
-    """Training on one blocked pair in three finds about the patterns that all of them show."""
+def test_a_sample_within_names_and_dates_counts_for_all(duckdb_engine: Engine) -> None:
+    """Fewer random pairs than identities: the pairs that share a name or a date are sampled too, and weighted up."""
     rows, _ = population(1500, 30)
     identities, _ = find_identities(duckdb_engine, records_of(rows, duckdb_engine))
     prepared = prepare_identities(duckdb_engine, identities)
     comparisons = choose_comparisons(duckdb_engine, prepared, NAMED, ())
-    blocks = [*choose_blocks(comparisons, NAMED), Block(("surname_start",))]
-    every = count_patterns(duckdb_engine, prepared, comparisons, blocks, Sample(100_000, 1))
-    third = count_patterns(duckdb_engine, prepared, comparisons, blocks, Sample(100_000, 1, one_in=3))
-    n_all, n_third = every.n_pairs[every.is_blocked].sum(), third.n_pairs[third.is_blocked].sum()
-    assert n_all > 10_000
-    assert n_third == pytest.approx(n_all, rel=0.05)
-    assert third.n_pairs.sum() == pytest.approx(every.n_pairs.sum(), rel=0.01)
+    blocks = [Block(("document_number",))]
+    compared = (compare_pairs(duckdb_engine, prepared, comparisons, blocks), comparisons, blocks)
+    n = duckdb_engine.count(prepared)
+    every, third = (count_patterns(duckdb_engine, prepared, compared, Sample(m, 1)) for m in (n, n // 3))
+    assert every.n_pairs.sum() == pytest.approx(n * (n - 1) / 2, rel=0.001)
+    assert third.n_pairs.sum() == pytest.approx(n * (n - 1) / 2, rel=0.001)
+    same_day = len(comparisons[1].levels)
+    shared = [
+        float(patterns.n_pairs[~patterns.is_blocked & (patterns.levels[:, 1] == same_day)].sum())
+        for patterns in (every, third)
+    ]
+    assert shared[0] > 1000
+    assert shared[1] == pytest.approx(shared[0], rel=0.15)
 
 
 def test_the_wrong_name_in_a_blocking_rule_is_told_with_what_there_is(engine: Engine, tmp_path: Path) -> None:

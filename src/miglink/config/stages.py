@@ -144,6 +144,9 @@ class LinkageSettings(Section):
     """Most pairs that the blocking rules may propose, all rules together; beyond, the run stops before it makes one."""
     training_pairs: int = Field(default=2_000_000, gt=0)
     """Random pairs from which the frequencies among non-matches (u) are estimated."""
+    scored_by: Literal["miglink", "splink"] = "miglink"
+    """miglink: pairs are compared once, for training and scores. splink: Splink's own `predict`, which gives the same
+    links in more time: to check one by the other."""
     keep_p_match: float = Field(default=0.01, ge=0, lt=1)
     """Pairs below this probability are not kept in `links`."""
     seed: int = 1

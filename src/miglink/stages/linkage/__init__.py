@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from miglink.config.stages import LinkageSettings
-from miglink.engine import Engine, Table, text_literal
+from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks, count_pairs
+from miglink.stages.linkage.by_splink import blocking_entries, score_with_splink
 from miglink.stages.linkage.comparisons import check_settings, choose_comparisons
-from miglink.stages.linkage.frequencies import count_frequencies
 from miglink.stages.linkage.keys import prepare_identities
-from miglink.stages.linkage.levels import Comparison, both_sides_sql, frequency_columns, label_sql
+from miglink.stages.linkage.levels import Comparison
 from miglink.stages.linkage.model import Model, check_model, read_model, save_model
-from miglink.stages.linkage.training import blocking_entries, open_linker, train
+from miglink.stages.linkage.scoring import compare_pairs, score_pairs
+from miglink.stages.linkage.training import train
 
 __all__ = [
     "Identified",
@@ -65,16 +66,22 @@ def link(
         check_model(earlier, comparisons)
     blocks = choose_blocks(comparisons, settings)
     bound = _bound_pairs(engine, prepared, identified)
-    n_pairs = check_pairs(engine, prepared, blocks, settings.max_pairs)
+    check_pairs(engine, prepared, blocks, settings.max_pairs)
     if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
+    compared = compare_pairs(engine, prepared, comparisons, blocks)
     model = (
-        train(engine, prepared, comparisons, (blocks, n_pairs), settings)
+        train(engine, prepared, (compared, comparisons, blocks), settings)
         if earlier is None
         else _reuse(earlier, blocks, engine.count(prepared))
     )
     save_model(model_path, model, comparisons, settings.seed)
-    scored = _score(engine, prepared, (comparisons, blocks), model, settings.keep_p_match)
+    rules, keep = (comparisons, blocks), settings.keep_p_match
+    scored = (
+        score_with_splink(engine, prepared, rules, model, keep)
+        if settings.scored_by == "splink"
+        else score_pairs(engine, compared, rules, model, keep)
+    )
     return _collect_links(engine, prepared, comparisons, scored, bound)
 
 
@@ -83,37 +90,6 @@ def _reuse(earlier: Model, blocks: Sequence[Block], n_identities: int) -> Model:
     settings = {**earlier.settings, "blocking_rules_to_generate_predictions": blocking_entries(blocks)}
     step = {"step": "reused", "trained_on_identities": earlier.n_identities, "n_identities": n_identities}
     return replace(earlier, settings=settings, history=[*earlier.history, step])
-
-
-def _score(
-    engine: Engine,
-    prepared: Table,
-    compared: tuple[Sequence[Comparison], Sequence[Block]],
-    model: Model,
-    keep_p_match: float,
-) -> Table:
-    """The pairs that Splink scores at least keep_p_match, with the number of the level of each comparison."""
-    comparisons, blocks = compared
-    frequencies = {
-        column: count_frequencies(engine, prepared, column) for column in frequency_columns(comparisons)
-    }
-    linker = open_linker(engine, prepared, model.settings, frequencies)
-    predicted = linker.inference.predict(threshold_match_probability=keep_p_match)
-    rules = " ".join(f"WHEN '{index}' THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
-    columns = sorted({column for comparison in comparisons for column in comparison.columns})
-    labels = ", ".join(f"{label_sql(comparison)} AS level_{comparison.field}" for comparison in comparisons)
-    return engine.step(
-        "linkage_scored",
-        f"""WITH pairs AS (
-            SELECT p.unique_id_l, p.unique_id_r, p.match_key, p.match_weight, p.match_probability,
-                   {both_sides_sql(columns)}
-            FROM {predicted.physical_name} p JOIN prepared l ON l.unique_id = p.unique_id_l
-            JOIN prepared r ON r.unique_id = p.unique_id_r)
-        SELECT unique_id_l, unique_id_r, CASE CAST(match_key AS VARCHAR) {rules} END AS blocking_rule,
-               match_weight, match_probability AS p_match, {labels}
-        FROM pairs""",
-        prepared=prepared,
-    )
 
 
 def _bound_pairs(engine: Engine, prepared: Table, identified: Identified) -> Table:

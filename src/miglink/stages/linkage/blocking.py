@@ -63,18 +63,6 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
     return blocks + [Block(route) for comparison in comparisons for route in comparison.routes]
 
 
-def training_blocks(blocks: Sequence[Block]) -> list[Block]:
-    """The blocks in which m is estimated: those that together leave every comparison free in at least one."""
-    wanted = (
-        ("document_number",),
-        ("surname_key", "birth_day_iso"),
-        ("given_names_key", "birth_day_iso"),
-        ("name_words", "birth_year"),
-    )
-    chosen = [block for block in blocks if block.columns in wanted]
-    return chosen or list(blocks)
-
-
 def count_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block]) -> pl.DataFrame:
     """Count the pairs that each blocking rule proposes, exactly and without making one of them.
 

@@ -10,23 +10,19 @@ from numpy.typing import NDArray
 from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.levels import Comparison, both_sides_sql, level_sql
+from miglink.stages.linkage.scoring import MOST_REPEATS
 from miglink.tables.numbering import numbered_sql
 
-# Records of one identity beyond this number say little more about how fields agree within a person.
-_MOST_REPEATS = 5
-# Of more blocked pairs than this one in so many is counted: their patterns are known well enough, and memory is kept.
-MOST_BLOCKED_PAIRS = 100_000_000
 # Fewer matches than this that agree on an identifier say too little about a level.
 _FEWEST_ANCHORED = 200
 
 
 @dataclass(frozen=True)
 class Sample:
-    """How pairs are sampled: the number of random pairs, the seed, and of how many blocked pairs one is counted."""
+    """How pairs outside the blocks are sampled: the number of random pairs, and the seed."""
 
     n_pairs: int
     seed: int
-    one_in: int = 1
 
 
 @dataclass(frozen=True)
@@ -50,38 +46,39 @@ class Patterns:
 def count_patterns(
     engine: Engine,
     identities: Table,
-    comparisons: Sequence[Comparison],
-    blocks: Sequence[Block],
+    compared: tuple[Table, Sequence[Comparison], Sequence[Block]],
     sample: Sample,
 ) -> Patterns:
-    """Count the patterns of all pairs: blocked pairs in full, the others from a random sample that is weighted up.
+    """Count the patterns of all pairs: those that blocks propose in full, the others from a sample that is weighted up.
 
-    Nearly all matches are among the blocked pairs and nearly all
-    other pairs are not, so that neither m nor u carries the selection of a block. Pairs outside the blocks that share a
-    name or a date are too rare for a random sample of a large file, so they are sampled within that name or date
-    (strata), and the random sample stands for the pairs that share none. Pairs of records are counted beside pairs of
-    identities: n_l × n_r, at most 5 each.
+    `compared` is the compared pairs, what is compared, and the blocks. Nearly all matches are among the blocked pairs
+    and nearly all other pairs are not, so that neither m nor u carries the selection of a block. Pairs outside the
+    blocks that share a name or a date are too rare for a random sample of a large file, so they are sampled within that
+    name or date (strata), and the random sample stands for the pairs that share none. Pairs of records are counted
+    beside pairs of identities: n_l × n_r, at most 5 each.
     """
-    n_pairs, seed, one_in = sample.n_pairs, sample.seed, sample.one_in
-    blocked = engine.step("linkage_blocked_pairs", blocked_pairs_sql(blocks, one_in), identities=identities)
-    weights = f"least(n_records_l, {_MOST_REPEATS}) * least(n_records_r, {_MOST_REPEATS})"
-    in_blocks = _count(
-        engine, identities, blocked, comparisons, (str(one_in), f"{one_in} * {weights}", "true")
+    pairs_of_blocks, comparisons, blocks = compared
+    levels = ", ".join(f"CAST(level_{c.field} AS BIGINT) AS {c.field}" for c in comparisons)
+    in_blocks = engine.collect(
+        f"""SELECT {levels}, CAST(count(*) AS DOUBLE) AS n_pairs, CAST(sum(n_record_pairs) AS DOUBLE) AS n_record_pairs
+        FROM compared GROUP BY {", ".join(f"level_{c.field}" for c in comparisons)}""",
+        compared=pairs_of_blocks,
     )
     seen = [f"NOT {block.pair_condition()}" for block in blocks]
     strata = []
+    n = engine.count(identities)
+    one_in = max(n // sample.n_pairs, 1)
     for key in dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within):
-        pairs = engine.step(
-            f"linkage_pairs_within_{key}", _pairs_within_sql(key, seed), identities=identities
-        )
+        drawn = _pairs_within_sql(key, sample.seed, one_in)
+        pairs = engine.step(f"linkage_pairs_within_{key}", drawn, identities=identities)
         strata.append(
             _count(engine, identities, pairs, comparisons, ("p.weight", "weight", " AND ".join(seen)))
         )
         seen.append(f"NOT coalesce({key}_l = {key}_r, false)")
-    n = engine.count(identities)
-    sampled = engine.step("linkage_random_pairs", _random_pairs_sql(n, n_pairs, seed), identities=identities)
+    drawn = _random_pairs_sql(n, sample.n_pairs, sample.seed)
+    sampled = engine.step("linkage_random_pairs", drawn, identities=identities)
     rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)))
-    n_known = one_in * engine.count(blocked) + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
+    n_known = engine.count(pairs_of_blocks) + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
     share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
     rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
     outside = pl.concat([*strata, rest])
@@ -92,33 +89,20 @@ def count_patterns(
     telling = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1)
     both = (telling if telling.height else both).sort("is_blocked", *names)
     within = engine.collect(
-        f"""SELECT sum(least(n_records, {_MOST_REPEATS}) * (least(n_records, {_MOST_REPEATS}) - 1) / 2) AS n
+        f"""SELECT sum(least(n_records, {MOST_REPEATS}) * (least(n_records, {MOST_REPEATS}) - 1) / 2) AS n
         FROM identities""",
         identities=identities,
     )
-    levels = both.select(names).to_numpy().astype(np.int64)
-    anchored = [levels[:, i] == len(c.levels) for i, c in enumerate(comparisons) if c.is_identifier]
+    found = both.select(names).to_numpy().astype(np.int64)
+    anchored = [found[:, i] == len(c.levels) for i, c in enumerate(comparisons) if c.is_identifier]
     return Patterns(
-        levels,
+        found,
         both["n_pairs"].to_numpy().astype(np.float64),
         both["n_record_pairs"].to_numpy().astype(np.float64),
         float(within.item() or 0.0),
         both["is_blocked"].to_numpy(),
-        np.any(anchored, axis=0) if anchored else np.zeros(levels.shape[0], dtype=np.bool_),
+        np.any(anchored, axis=0) if anchored else np.zeros(found.shape[0], dtype=np.bool_),
         tuple(np.array([False, *(level.is_family for level in c.levels[::-1])]) for c in comparisons),
-    )
-
-
-def blocked_pairs_sql(blocks: Sequence[Block], one_in: int = 1) -> str:
-    """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r; or one in so many of them.
-
-    A pair is drawn by its two ids, so that every rule draws the same; ids follow a hash, so that none is preferred.
-    """
-    drawn = f" AND (l.unique_id * 7919 + r.unique_id * 104729) % {one_in} = 0" if one_in > 1 else ""
-    return " UNION ".join(
-        f"""SELECT l.unique_id AS unique_id_l, r.unique_id AS unique_id_r
-        FROM identities l JOIN identities r ON {block.condition()} AND l.unique_id < r.unique_id{drawn}"""
-        for block in blocks
     )
 
 
@@ -137,20 +121,21 @@ def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
     FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % {n}"""
 
 
-def _pairs_within_sql(key: str, seed: int) -> str:
-    """Pairs that share a value, each identity with the next in a random order.
+def _pairs_within_sql(key: str, seed: int, one_in: int) -> str:
+    """Pairs that share a value, each identity with the next in a random order; or one in so many of these.
 
     Weight: pairs of the value for each drawn.
     """
+    drawn = f"(a.unique_id * 7919 + b.unique_id * 104729) % {one_in} = 0 AND" if one_in > 1 else ""
     return f"""WITH grouped AS (
         SELECT unique_id, {key} AS value,
                row_number() OVER (PARTITION BY {key} ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place,
                count(*) OVER (PARTITION BY {key}) AS size
         FROM identities WHERE {key} IS NOT NULL)
     SELECT least(a.unique_id, b.unique_id) AS unique_id_l, greatest(a.unique_id, b.unique_id) AS unique_id_r,
-           CASE WHEN a.size = 2 THEN 1.0 ELSE (a.size - 1) / 2.0 END AS weight
+           {one_in} * CASE WHEN a.size = 2 THEN 1.0 ELSE (a.size - 1) / 2.0 END AS weight
     FROM grouped a JOIN grouped b ON b.value = a.value AND b.place = (a.place + 1) % a.size
-    WHERE a.size > 2 OR (a.size = 2 AND a.place = 0)"""
+    WHERE {drawn} (a.size > 2 OR (a.size = 2 AND a.place = 0))"""
 
 
 def _count(

@@ -1,0 +1,99 @@
+"""The model in Splink's words, and Splink's own scoring of it: what miglink's scoring must equal."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from miglink.engine import Engine, Table, text_literal
+from miglink.stages.linkage.blocking import Block
+from miglink.stages.linkage.frequencies import count_frequencies
+from miglink.stages.linkage.levels import (
+    Comparison,
+    both_sides_sql,
+    frequency_columns,
+    label_sql,
+    splink_comparison,
+)
+from miglink.stages.linkage.model import Model
+
+
+def blocking_entries(blocks: Sequence[Block]) -> list[dict[str, str]]:
+    """The blocking rules in the form of Splink's settings."""
+    return [{"blocking_rule": block.condition()} for block in blocks]
+
+
+def splink_settings(comparisons: Sequence[Comparison], blocks: Sequence[Block]) -> dict[str, Any]:
+    """The settings of an untrained model."""
+    return {
+        "link_type": "dedupe_only",
+        "unique_id_column_name": "unique_id",
+        "comparisons": [splink_comparison(comparison) for comparison in comparisons],
+        "blocking_rules_to_generate_predictions": blocking_entries(blocks),
+        "probability_two_random_records_match": 1e-4,
+        "retain_matching_columns": False,
+        "retain_intermediate_calculation_columns": False,
+        "linker_uid": "miglink",
+        "max_iterations": 50,
+    }
+
+
+def score_with_splink(
+    engine: Engine,
+    prepared: Table,
+    rules: tuple[Sequence[Comparison], Sequence[Block]],
+    model: Model,
+    keep_p_match: float,
+) -> Table:
+    """Block and score with Splink's `predict`: the columns and rows of scoring.score_pairs, in more time."""
+    comparisons, blocks = rules
+    frequencies = {
+        column: count_frequencies(engine, prepared, column) for column in frequency_columns(comparisons)
+    }
+    linker = open_linker(engine, prepared, model.settings, frequencies)
+    predicted = linker.inference.predict(threshold_match_probability=keep_p_match)
+    named = " ".join(f"WHEN '{index}' THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
+    columns = sorted({column for comparison in comparisons for column in comparison.columns})
+    labels = ", ".join(f"{label_sql(comparison)} AS level_{comparison.field}" for comparison in comparisons)
+    return engine.step(
+        "linkage_scored",
+        f"""WITH pairs AS (
+            SELECT p.unique_id_l, p.unique_id_r, p.match_key, p.match_weight, p.match_probability,
+                   {both_sides_sql(columns)}
+            FROM {predicted.physical_name} p JOIN prepared l ON l.unique_id = p.unique_id_l
+            JOIN prepared r ON r.unique_id = p.unique_id_r)
+        SELECT unique_id_l, unique_id_r, CASE CAST(match_key AS VARCHAR) {named} END AS blocking_rule,
+               match_weight, match_probability AS p_match, {labels}
+        FROM pairs""",
+        prepared=prepared,
+    )
+
+
+def open_linker(
+    engine: Engine,
+    identities: Table,
+    settings: dict[str, Any],
+    frequencies: Mapping[str, Table] | None = None,
+) -> Any:
+    """A linker of its own: Splink's cache sits on the database API and must not be shared."""
+    from splink import Linker
+
+    logging.getLogger("splink").setLevel(logging.CRITICAL)
+    named = {f"linkage_frequency_{column}": table for column, table in (frequencies or {}).items()}
+    api = engine.splink_api(linkage_input=identities, **named)
+    linker = Linker(api.register("linkage_input"), _in_words_of(engine, settings), log_level=None)
+    for column in frequencies or {}:
+        linker.table_management.register_term_frequency_lookup(
+            api.register(f"linkage_frequency_{column}"), column
+        )
+    return linker
+
+
+def _in_words_of(engine: Engine, settings: dict[str, Any]) -> dict[str, Any]:
+    """Splink's settings with the conditions in the SQL of the engine: Splink passes them on as they are."""
+    found: dict[str, Any] = json.loads(json.dumps(settings))
+    for comparison in found["comparisons"]:
+        for level in comparison["comparison_levels"]:
+            if level["sql_condition"] != "ELSE":
+                level["sql_condition"] = engine.condition(level["sql_condition"])
+    return found

@@ -1,0 +1,155 @@
+"""Every proposed pair is compared once: training counts the levels it finds, scoring weighs them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from miglink.engine import Engine, Table, text_literal
+from miglink.stages.linkage.blocking import Block
+from miglink.stages.linkage.frequencies import count_frequencies
+from miglink.stages.linkage.levels import Comparison, both_sides_sql, frequency_columns, level_sql
+from miglink.stages.linkage.model import Model
+
+# Records of one identity beyond this number say little more about how fields agree within a person.
+MOST_REPEATS = 5
+
+
+def compare_pairs(
+    engine: Engine, prepared: Table, comparisons: Sequence[Comparison], blocks: Sequence[Block]
+) -> Table:
+    """Compare every pair that a blocking rule proposes, once, whichever rules propose it.
+
+    Gives: unique_id_l < unique_id_r, rule (number of the first rule that proposes the pair), n_record_pairs (pairs of
+    records, at most 5 each side), and by field level_<field> (-1 not known, 0 other, the strongest highest) and where
+    a level of the field uses one frequency_<field>: the share of persons who carry the value, null at other levels.
+    The costly comparisons of texts are made here and nowhere else: training and scoring read their levels.
+    """
+    pairs = engine.step("linkage_pairs", proposed_pairs_sql(blocks), identities=prepared)
+    sides, columns = _sides(engine, prepared, comparisons)
+    levels = ", ".join(
+        f"CAST({level_sql(comparison)} AS TINYINT) AS level_{comparison.field}" for comparison in comparisons
+    )
+    carried = [column for column in columns if column.startswith("tf_")]
+    kept = "".join(f", {column}_{side}" for column in carried for side in ("l", "r"))
+    frequencies = "".join(f", {_frequency_sql(c)}" for c in comparisons if _by_level(c))
+    fields = ", ".join(f"level_{comparison.field}" for comparison in comparisons)
+    weights = f"least(n_records_l, {MOST_REPEATS}) * least(n_records_r, {MOST_REPEATS})"
+    return engine.step(
+        "linkage_compared",
+        f"""WITH both_sides AS (
+            SELECT p.unique_id_l, p.unique_id_r, p.rule, {both_sides_sql(columns)}
+            FROM pairs p JOIN sides l ON l.unique_id = p.unique_id_l JOIN sides r ON r.unique_id = p.unique_id_r),
+        compared AS (
+            SELECT unique_id_l, unique_id_r, rule, CAST({weights} AS INTEGER) AS n_record_pairs, {levels}{kept}
+            FROM both_sides)
+        SELECT unique_id_l, unique_id_r, rule, n_record_pairs, {fields}{frequencies} FROM compared""",
+        pairs=pairs,
+        sides=sides,
+    )
+
+
+def proposed_pairs_sql(blocks: Sequence[Block]) -> str:
+    """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r, and the number of the first rule."""
+    every = " UNION ALL ".join(
+        f"""SELECT l.unique_id AS unique_id_l, r.unique_id AS unique_id_r, {index} AS rule
+        FROM identities l JOIN identities r ON {block.condition()} AND l.unique_id < r.unique_id"""
+        for index, block in enumerate(blocks)
+    )
+    return f"""SELECT unique_id_l, unique_id_r, CAST(min(rule) AS SMALLINT) AS rule FROM ({every}) AS proposed
+        GROUP BY unique_id_l, unique_id_r"""
+
+
+def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -> tuple[Table, list[str]]:
+    """What comparisons read of an identity, and how common its values are (tf_<column>); and these columns."""
+    read = sorted({"n_records", *(column for comparison in comparisons for column in comparison.columns)})
+    counted = frequency_columns(comparisons)
+    if not counted:
+        return prepared, read
+    tables = {f"frequency_{column}": count_frequencies(engine, prepared, column) for column in counted}
+    joins = " ".join(
+        f"LEFT JOIN frequency_{column} f_{column} ON f_{column}.{column} = p.{column}" for column in counted
+    )
+    columns = ", ".join(
+        [*(f"p.{column}" for column in read), *(f"f_{column}.tf_{column}" for column in counted)]
+    )
+    sides = engine.step(
+        "linkage_sides", f"SELECT p.unique_id, {columns} FROM prepared p {joins}", prepared=prepared, **tables
+    )
+    return sides, [*read, *(f"tf_{column}" for column in counted)]
+
+
+def _by_level(comparison: Comparison) -> dict[int, str]:
+    """The column whose frequency counts, by number of the level."""
+    top = len(comparison.levels)
+    return {
+        top - i: level.frequency for i, level in enumerate(comparison.levels) if level.frequency is not None
+    }
+
+
+def _frequency_sql(comparison: Comparison) -> str:
+    """Where two sides of a level carry different values (a particle more), the more common one counts, as in Splink."""
+    cases = " ".join(
+        f"WHEN {number} THEN greatest(tf_{column}_l, tf_{column}_r)"
+        for number, column in _by_level(comparison).items()
+    )
+    return f"CASE level_{comparison.field} {cases} END AS frequency_{comparison.field}"
+
+
+def score_pairs(
+    engine: Engine,
+    compared: Table,
+    rules: tuple[Sequence[Comparison], Sequence[Block]],
+    model: Model,
+    keep_p_match: float,
+) -> Table:
+    """The compared pairs that reach keep_p_match under a model, with the label of the level of each field.
+
+    Gives: unique_id_l, unique_id_r, blocking_rule, match_weight (log2 of the posterior odds), p_match, level_<field>.
+    Source: Fellegi and Sunter 1969; Splink 5 (whose `predict` gives the same on the same model).
+    """
+    comparisons, blocks = rules
+    terms = [
+        _weight_sql(comparison, entry)
+        for comparison, entry in zip(comparisons, model.settings["comparisons"], strict=True)
+    ]
+    p = float(model.settings["probability_two_random_records_match"])
+    named = " ".join(f"WHEN {index} THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
+    labels = ", ".join(f"{_label_sql(comparison)} AS level_{comparison.field}" for comparison in comparisons)
+    return engine.step(
+        "linkage_scored",
+        f"""WITH weighed AS (
+            SELECT *, log2({_number(p / (1 - p))}) + {" + ".join(terms)} AS match_weight FROM compared),
+        scored AS (SELECT *, 1 / (1 + pow({_number(2)}, -match_weight)) AS p_match FROM weighed)
+        SELECT unique_id_l, unique_id_r, CASE rule {named} END AS blocking_rule, match_weight, p_match, {labels}
+        FROM scored WHERE p_match >= {_number(keep_p_match)}""",
+        compared=compared,
+    )
+
+
+def _weight_sql(comparison: Comparison, entry: dict[str, Any]) -> str:
+    """log2 of m/u of the level of a pair; where the level uses a frequency, that stands for u if it is known."""
+    levels = [level for level in entry["comparison_levels"] if not level.get("is_null_level")][::-1]
+    level, frequency, by_level = (
+        f"level_{comparison.field}",
+        f"frequency_{comparison.field}",
+        _by_level(comparison),
+    )
+    cases = []
+    for number, parameters in enumerate(levels):
+        m, u = _number(parameters["m_probability"]), _number(parameters["u_probability"])
+        chance = f"coalesce({frequency}, {u})" if number in by_level else u
+        cases.append(f"WHEN {number} THEN log2({m} / {chance})")
+    return f"CASE {level} {' '.join(cases)} ELSE {_number(0)} END"
+
+
+def _label_sql(comparison: Comparison) -> str:
+    top = len(comparison.levels)
+    cases = " ".join(
+        f"WHEN {top - index} THEN {text_literal(level.label)}"
+        for index, level in enumerate(comparison.levels)
+    )
+    return f"CASE level_{comparison.field} {cases} WHEN 0 THEN 'other' ELSE 'not known' END"
+
+
+def _number(value: float) -> str:
+    """A number as double precision: bare literals are decimals, which are slow and lose digits."""
+    return f"CAST('{float(value)!r}' AS DOUBLE)"
