@@ -10,11 +10,8 @@ from miglink.stages.linkage.blocking import Block, count_pairs
 from miglink.stages.linkage.further import FURTHER_KINDS
 from miglink.stages.linkage.keys import block_columns, clashing_columns, prepare_identities
 from miglink.stages.linkage.kinds import (
-    BIRTH_COLUMNS,
     BY_FIELD,
     NAME_COLUMNS,
-    OTHER_BIRTH,
-    OTHER_GIVEN,
     TWINS,
     exact,
     number,
@@ -151,28 +148,28 @@ def _check_readable(engine: Engine, identities: Table, chosen: Sequence[Comparis
 def _once(comparisons: list[Comparison]) -> list[Comparison]:
     """What several fields say for one reason counts once.
 
-    Where names are compared, what brothers and sisters of one birth share counts within the name alone. A further
-    column that does not identify says nothing between two different given names (a name and an initial are), nor
-    between two dates of birth with nothing in common: an address, a telephone, a mother's name are a family's, and a
-    family's agreement in all of them would outweigh what tells its members apart. A comparison says nothing either
-    where the one named by `unless_same` says that both sides mean the same.
+    Where names are compared, what brothers and sisters of one birth share counts within the name alone. A comparison
+    says nothing either where the one named by `unless_same` says that both sides mean the same. (What families share
+    beside a name, an address, a telephone, counts once by the model: mixture.py.)
     """
     by_field = {comparison.field: comparison for comparison in comparisons}
     has_name = any(comparison.columns == NAME_COLUMNS for comparison in comparisons)
+    has_shared = any(comparison.is_shared for comparison in comparisons)
     given = []
     for comparison in comparisons:
-        silent, columns = [comparison.null], [*comparison.columns]
-        if has_name and comparison.field in ("birth_date", "citizenship"):
+        silent, columns = [], [*comparison.columns]
+        if has_shared:
+            comparison = replace(
+                comparison, levels=tuple(level for level in comparison.levels if not level.is_twins)
+            )
+        elif has_name and comparison.field in ("birth_date", "citizenship"):
             silent, columns = [*silent, TWINS], [*columns, *NAME_COLUMNS]
-        is_shared = comparison.is_further and not comparison.is_identifier
-        if has_name and is_shared:
-            silent, columns = [*silent, OTHER_GIVEN], [*columns, *NAME_COLUMNS]
-        if "birth_date" in by_field and is_shared:
-            silent, columns = [*silent, OTHER_BIRTH], [*columns, *BIRTH_COLUMNS]
         if comparison.asked is not None and comparison.asked.unless_same is not None:
             other = by_field[comparison.asked.unless_same]
             silent, columns = [*silent, other.same], [*columns, *other.columns]
-        given.append(replace(comparison, null=" OR ".join(silent), columns=tuple(dict.fromkeys(columns))))
+        given.append(
+            replace(comparison, silent=" OR ".join(silent) or None, columns=tuple(dict.fromkeys(columns)))
+        )
     return given
 
 
@@ -190,9 +187,7 @@ def _with_routes(
     if settings.blocking is not None:
         return comparisons
     routes = {
-        comparison.field: [(comparison.block_key,)]
-        if comparison.is_identifier or not narrowing
-        else [(comparison.block_key, other) for other in narrowing]
+        comparison.field: [(comparison.block_key,), *((comparison.block_key, other) for other in narrowing)]
         for comparison in comparisons
         if comparison.block_key is not None
     }
@@ -200,6 +195,8 @@ def _with_routes(
     counted = count_pairs(engine, identities, every)
     most = _MOST_PAIRS_EACH * max(engine.count(identities), 1)
     kept = {block.columns for block, n in zip(every, counted["n_pairs"], strict=True) if n <= most}
+    # A route that needs no narrowing leads to all that its narrower ones would.
+    kept = {columns for columns in kept if len(columns) == 1 or columns[:1] not in kept}
     return [
         replace(
             comparison, routes=tuple(route for route in routes.get(comparison.field, ()) if route in kept)

@@ -32,7 +32,7 @@ _SAME_SOUND = "name_sound_l = name_sound_r"
 # for every pair.
 # Brothers and sisters born on one day: surname and date of birth agree for one reason and must count once.
 TWINS = (
-    f"CASE WHEN birth_day_iso_l = birth_day_iso_r AND {_SAME_SURNAME} "
+    f"CASE WHEN birth_day_iso_l = birth_day_iso_r AND {_NEAR_SURNAME} "
     f"THEN coalesce(NOT {_NEAR_GIVEN} AND NOT coalesce({_SAME_SOUND}, false), false) ELSE false END"
 )
 # Given names that are known and do not agree in any way, or in no more than an initial: relatives, not one person,
@@ -65,16 +65,37 @@ def _name(field: str) -> Comparison:
         NAME_COLUMNS,
         "name_words_l IS NULL OR name_words_r IS NULL",
         (
-            Level("same name", f"{_SAME_SURNAME} AND {_SAME_GIVEN}", "name_words"),
+            Level("same name", f"{_SAME_SURNAME} AND {_SAME_GIVEN}", "name_words", has_surname=True),
             Level("same words in another order", "name_words_l = name_words_r OR name_key_l = name_key_r"),
-            Level("same surname, similar given names", f"{_SAME_SURNAME} AND {_NEAR_GIVEN}"),
-            Level("same given names, similar surname", f"{_SAME_GIVEN} AND {_NEAR_SURNAME}"),
-            Level("similar name", f"({_NEAR_SURNAME} AND {_NEAR_GIVEN}) OR {similar('name_key', 0.93)}"),
-            Level("names that sound alike", _SAME_SOUND, "name_sound"),
+            Level(
+                "same surname, similar given names", f"{_SAME_SURNAME} AND {_NEAR_GIVEN}", has_surname=True
+            ),
+            Level(
+                "same given names, similar surname", f"{_SAME_GIVEN} AND {_NEAR_SURNAME}", has_surname=True
+            ),
+            Level(
+                "similar name",
+                f"({_NEAR_SURNAME} AND {_NEAR_GIVEN}) OR {similar('name_key', 0.93)}",
+                has_surname=True,
+            ),
+            Level("names that sound alike", _SAME_SOUND, "name_sound", has_surname=True),
             Level("same given names, other surname", _SAME_GIVEN),
-            Level("same surname, given names not known", f"{_SAME_SURNAME} AND {_NO_GIVEN}"),
-            Level("same surname and day of birth, other given names", TWINS, is_family=True),
-            Level("same surname, other given names", _SAME_SURNAME, is_family=True),
+            Level(
+                "same surname, given names not known", f"{_SAME_SURNAME} AND {_NO_GIVEN}", has_surname=True
+            ),
+            Level(
+                "same or similar surname and day of birth, other given names",
+                TWINS,
+                is_family=True,
+                is_twins=True,
+                has_surname=True,
+            ),
+            Level(
+                "same or similar surname, other given names",
+                _NEAR_SURNAME,
+                is_family=True,
+                has_surname=True,
+            ),
         ),
         sampled_within=("name_words", "surname_key", "given_names_key"),
     )

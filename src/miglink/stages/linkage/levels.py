@@ -13,19 +13,23 @@ class Level:
     """One level of agreement: its SQL condition on `x_l` and `x_r`.
 
     frequency: the column whose frequency takes the place of u. is_family: relatives agree so as often as a person with
-    herself; whether it speaks for a match can only be learnt where an identifier says who is who.
+    herself; whether it speaks for a match can only be learnt where an identifier says who is who. is_twins: it is there
+    for twins, who need none where what families share is compared. has_surname: surnames agree, or nearly.
     """
 
     label: str
     condition: str
     frequency: str | None = None
     is_family: bool = False
+    is_twins: bool = False
+    has_surname: bool = False
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of one field: the columns it reads, when it says nothing, and its levels, strongest first.
+    """The comparison of one field: the columns it reads, when a side is not known, and its levels, strongest first.
 
+    silent: when it says nothing though both sides are known, for another comparison has said it.
     sampled_within: columns whose equality is rare among random pairs, so that training samples pairs within them.
     is_further: a column that the configuration adds. block_key: the column that may open routes (blocking rules) of
     its own. n_same: so many levels, strongest first, say that both sides mean the same. asked: the entry of the
@@ -36,6 +40,7 @@ class Comparison:
     columns: tuple[str, ...]
     null: str
     levels: tuple[Level, ...]
+    silent: str | None = None
     is_identifier: bool = False
     sampled_within: tuple[str, ...] = ()
     is_further: bool = False
@@ -43,6 +48,11 @@ class Comparison:
     routes: tuple[tuple[str, ...], ...] = ()
     n_same: int = 1
     asked: ComparisonSettings | None = None
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether relatives have it in common: an address, a telephone, a mother's name."""
+        return self.is_further and not self.is_identifier
 
     @property
     def same(self) -> str:
@@ -53,8 +63,9 @@ class Comparison:
 
 def splink_comparison(comparison: Comparison) -> dict[str, Any]:
     """A comparison in the form of Splink's settings."""
+    nothing = comparison.null if comparison.silent is None else f"{comparison.null} OR {comparison.silent}"
     levels: list[dict[str, Any]] = [
-        {"sql_condition": comparison.null, "label_for_charts": "not known", "is_null_level": True}
+        {"sql_condition": nothing, "label_for_charts": "not known", "is_null_level": True}
     ]
     for level in comparison.levels:
         entry: dict[str, Any] = {"sql_condition": level.condition, "label_for_charts": level.label}
@@ -71,12 +82,16 @@ def splink_comparison(comparison: Comparison) -> dict[str, Any]:
 
 
 def level_sql(comparison: Comparison) -> str:
-    """The number of the level of a pair: -1 not known, 0 everything else, the strongest highest (as Splink counts)."""
+    """The number of the level of a pair: 0 everything else, the strongest highest (as Splink counts).
+
+    -1: not known. -2: known, but it says nothing.
+    """
     top = len(comparison.levels)
+    silent = f" WHEN {comparison.silent} THEN -2" if comparison.silent is not None else ""
     cases = " ".join(
         f"WHEN {level.condition} THEN {top - index}" for index, level in enumerate(comparison.levels)
     )
-    return f"CASE WHEN {comparison.null} THEN -1 {cases} ELSE 0 END"
+    return f"CASE WHEN {comparison.null} THEN -1{silent} {cases} ELSE 0 END"
 
 
 def label_sql(comparison: Comparison) -> str:
@@ -84,7 +99,8 @@ def label_sql(comparison: Comparison) -> str:
     cases = " ".join(
         f"WHEN {level.condition} THEN {text_literal(level.label)}" for level in comparison.levels
     )
-    return f"CASE WHEN {comparison.null} THEN 'not known' {cases} ELSE 'other' END"
+    nothing = splink_comparison(comparison)["comparison_levels"][0]["sql_condition"]
+    return f"CASE WHEN {nothing} THEN 'not known' {cases} ELSE 'other' END"
 
 
 def both_sides_sql(columns: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,29 @@ from miglink.stages.linkage.levels import Comparison, frequency_columns, splink_
 
 
 @dataclass(frozen=True)
+class Shared:
+    """What families share: how much more often non-matches agree in it than its parts would by chance.
+
+    fields: the comparisons. excess: for each pattern of their levels (-1 not known, 0 other, the strongest highest) the
+    probability among non-matches beyond the product of its parts.
+    """
+
+    fields: tuple[str, ...]
+    excess: tuple[tuple[tuple[int, ...], float], ...]
+
+
+@dataclass(frozen=True)
 class Model:
-    """A trained model: Splink's settings with every m and u, what was asked to be compared, and how it came about."""
+    """A trained model: Splink's settings with every m and u, what was asked to be compared, and how it came about.
+
+    shared: where something is compared that families share; Splink has no such thing.
+    """
 
     settings: dict[str, Any]
     asked: tuple[ComparisonSettings, ...]
     history: list[dict[str, Any]]
     n_identities: int
+    shared: Shared | None = None
 
 
 def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed: int) -> None:
@@ -34,6 +50,7 @@ def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed
         "further_columns": [comparison.field for comparison in comparisons if comparison.is_further],
         "frequencies": {"counted_in": "the data that are scored", "columns": frequency_columns(comparisons)},
         "settings": model.settings,
+        "shared": asdict(model.shared) if model.shared is not None else None,
         "n_identities": model.n_identities,
         "seed": seed,
         "history": model.history,
@@ -59,6 +76,7 @@ def read_model(path: Path) -> Model:
             ),
             [*found["history"]],
             int(found["n_identities"]),
+            _read_shared(found.get("shared")),
         )
         _ = model.settings["comparisons"], model.settings["probability_two_random_records_match"]
     except OSError as error:
@@ -76,6 +94,13 @@ def read_model(path: Path) -> Model:
             "something else; train anew"
         )
     return model
+
+
+def _read_shared(found: dict[str, Any] | None) -> Shared | None:
+    if found is None:
+        return None
+    excess = tuple((tuple(int(level) for level in levels), float(p)) for levels, p in found["excess"])
+    return Shared(tuple(found["fields"]), excess)
 
 
 def check_model(model: Model, comparisons: Sequence[Comparison]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -13,8 +14,9 @@ from miglink.stages.linkage.levels import Comparison, both_sides_sql, level_sql
 from miglink.stages.linkage.scoring import MOST_REPEATS
 from miglink.tables.numbering import numbered_sql
 
-# Fewer matches than this that agree on an identifier say too little about a level.
-_FEWEST_ANCHORED = 200
+
+# What a comparison says in a family: relatives share it, it is the name or the date of birth, or one's own.
+Role = Literal["shared", "name", "birth", "person"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class Patterns:
 
     Patterns of blocked pairs and of the pairs outside all blocks stand in rows of their own (is_blocked).
     n_within is the number of pairs of records within one identity, which agree on all they hold. is_anchored marks the
-    patterns that agree on an identifier; family says of each comparison which levels relatives reach too.
+    patterns that agree on an identifier; family says of each comparison which levels relatives reach too, roles whether
+    relatives have in common what it compares, surname at which of its levels surnames agree.
     """
 
     levels: NDArray[np.int64]
@@ -41,6 +44,8 @@ class Patterns:
     is_blocked: NDArray[np.bool_]
     is_anchored: NDArray[np.bool_]
     family: tuple[NDArray[np.bool_], ...]
+    roles: tuple[Role, ...]
+    surname: tuple[NDArray[np.bool_], ...]
 
 
 def count_patterns(
@@ -103,7 +108,19 @@ def count_patterns(
         both["is_blocked"].to_numpy(),
         np.any(anchored, axis=0) if anchored else np.zeros(found.shape[0], dtype=np.bool_),
         tuple(np.array([False, *(level.is_family for level in c.levels[::-1])]) for c in comparisons),
+        _roles(comparisons),
+        tuple(np.array([False, *(level.has_surname for level in c.levels[::-1])]) for c in comparisons),
     )
+
+
+def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
+    """What each comparison says in a family; nothing where no column that families share is compared."""
+    if not any(comparison.is_shared for comparison in comparisons):
+        return ("person",) * len(comparisons)
+    known: dict[str, Role] = {
+        "name": "name", "birth_date": "birth", "citizenship": "shared", "birth_country": "shared"
+    }  # fmt: skip
+    return tuple("shared" if c.is_shared else known.get(c.field, "person") for c in comparisons)
 
 
 def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
@@ -164,106 +181,3 @@ def _count(
         identities=identities,
         pairs=pairs,
     )
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """The two-class mixture: share of matches, and m and u of each level (lowest first) of each comparison."""
-
-    p_match: float
-    m: tuple[NDArray[np.float64], ...]
-    u: tuple[NDArray[np.float64], ...]
-    log_likelihood: float = float("nan")
-    n_rounds: int = 0
-    has_converged: bool = False
-
-
-def fit_mixture(
-    patterns: Patterns, start: Mixture, most_rounds: int = 2000, tolerance: float = 1e-7
-) -> Mixture:
-    """Fit the Fellegi–Sunter mixture to the counts of patterns by expectation and maximisation.
-
-    The share of matches and u come from pairs of identities that are not matches, not from all random pairs. m comes
-    from pairs of records, those within one identity among them: repeats have been collapsed, and on distinct
-    identities alone agreement would look rare. A level never seen keeps half a pair, so that its weight is finite.
-    Pairs outside all blocks count as non-matches: matches are so rare among them that a second class would
-    describe differences among the non-matches instead.
-    It has converged when no parameter moves by more than `tolerance` on the log scale.
-    Source: Fellegi and Sunter 1969; Winkler 1988 (EM for record linkage).
-    """
-    indicators = [
-        (patterns.levels[:, [index]] == np.arange(len(m))).astype(np.float64)
-        for index, m in enumerate(start.m)
-    ]
-    within = [np.eye(len(m))[-1] * patterns.n_within for m in start.m]
-    counts, current = patterns.n_pairs, start
-    for n_rounds in range(1, most_rounds + 1):
-        log_m, log_u = _log_densities(indicators, current)
-        with_prior_m, with_prior_u = log_m + np.log(current.p_match), log_u + np.log1p(-current.p_match)
-        total = np.logaddexp(with_prior_m, with_prior_u)
-        is_match = np.where(patterns.is_blocked, np.exp(with_prior_m - total), 0.0)
-        record_matches, others = patterns.n_record_pairs * is_match, counts * (1.0 - is_match)
-        u = tuple(_shares(others @ known) for known in indicators)
-        m = tuple(
-            _shares(
-                _without_family(
-                    agree + record_matches @ known, (record_matches, known, family, shares), patterns
-                )
-            )
-            for known, agree, family, shares in zip(indicators, within, patterns.family, u, strict=True)
-        )
-        p_match = float(np.clip((counts @ is_match) / counts.sum(), 1e-15, 0.5))
-        moved = max(
-            float(np.abs(np.log(new) - np.log(old)).max())
-            for new, old in zip((*m, *u), (*current.m, *current.u), strict=True)
-        )
-        moved = max(moved, abs(float(np.log(p_match) - np.log(current.p_match))))
-        current = Mixture(
-            p_match,
-            m,
-            u,
-            float(counts @ np.where(patterns.is_blocked, total, with_prior_u) / counts.sum()),
-            n_rounds,
-            moved < tolerance,
-        )
-        if current.has_converged:
-            break
-    return current
-
-
-def _without_family(
-    matches: NDArray[np.float64],
-    parts: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]],
-    patterns: Patterns,
-) -> NDArray[np.float64]:
-    """The matches at each level, those at levels that relatives reach too taken from pairs that an identifier settles.
-
-    Twins agree on surname, date of birth and citizenship, so that the mixture would take some of them for matches and
-    learn from them. Where no identifier is held, such a level may not speak for a match: m is at most u.
-    """
-    record_matches, known, family, shares = parts
-    if not family.any():
-        return matches
-    anchored = (record_matches * patterns.is_anchored) @ known
-    if anchored.sum() >= _FEWEST_ANCHORED:
-        settled = anchored / anchored.sum() * matches.sum()
-    else:
-        settled = shares * matches.sum()
-    return np.where(family, np.minimum(settled, matches), matches)
-
-
-def _log_densities(
-    indicators: Sequence[NDArray[np.float64]], mixture: Mixture
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    log_m = np.sum(
-        [indicator @ np.log(m) for indicator, m in zip(indicators, mixture.m, strict=True)], axis=0
-    )
-    log_u = np.sum(
-        [indicator @ np.log(u) for indicator, u in zip(indicators, mixture.u, strict=True)], axis=0
-    )
-    return log_m, log_u
-
-
-def _shares(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    kept = np.maximum(counts, 0.5)
-    return np.asarray(kept / kept.sum(), dtype=np.float64)

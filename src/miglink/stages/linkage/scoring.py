@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import polars as pl
+
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.frequencies import count_frequencies
 from miglink.stages.linkage.levels import Comparison, both_sides_sql, frequency_columns, level_sql
-from miglink.stages.linkage.model import Model
+from miglink.stages.linkage.model import Model, Shared
 
 # Records of one identity beyond this number say little more about how fields agree within a person.
 MOST_REPEATS = 5
@@ -114,31 +116,68 @@ def score_pairs(
     p = float(model.settings["probability_two_random_records_match"])
     named = " ".join(f"WHEN {index} THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
     labels = ", ".join(f"{_label_sql(comparison)} AS level_{comparison.field}" for comparison in comparisons)
+    weighed = f"SELECT *, log2({_number(p / (1 - p))}) + {' + '.join(terms)} AS match_weight FROM compared"
+    tables: dict[str, Table | pl.DataFrame] = {"compared": compared}
+    if model.shared is not None:
+        weighed = _without_shared_sql(comparisons, model, weighed)
+        tables["shared_patterns"] = _shared_frame(model.shared)
     return engine.step(
         "linkage_scored",
-        f"""WITH weighed AS (
-            SELECT *, log2({_number(p / (1 - p))}) + {" + ".join(terms)} AS match_weight FROM compared),
+        f"""WITH weighed AS ({weighed}),
         scored AS (SELECT *, 1 / (1 + pow({_number(2)}, -match_weight)) AS p_match FROM weighed)
         SELECT unique_id_l, unique_id_r, CASE rule {named} END AS blocking_rule, match_weight, p_match, {labels}
         FROM scored WHERE p_match >= {_number(keep_p_match)}""",
-        compared=compared,
+        **tables,
     )
 
 
 def _weight_sql(comparison: Comparison, entry: dict[str, Any]) -> str:
     """log2 of m/u of the level of a pair; where the level uses a frequency, that stands for u if it is known."""
     levels = [level for level in entry["comparison_levels"] if not level.get("is_null_level")][::-1]
-    level, frequency, by_level = (
-        f"level_{comparison.field}",
-        f"frequency_{comparison.field}",
-        _by_level(comparison),
-    )
     cases = []
     for number, parameters in enumerate(levels):
-        m, u = _number(parameters["m_probability"]), _number(parameters["u_probability"])
-        chance = f"coalesce({frequency}, {u})" if number in by_level else u
+        m, chance = _number(parameters["m_probability"]), _chance_sql(comparison, number, parameters)
         cases.append(f"WHEN {number} THEN log2({m} / {chance})")
-    return f"CASE {level} {' '.join(cases)} ELSE {_number(0)} END"
+    return f"CASE level_{comparison.field} {' '.join(cases)} ELSE {_number(0)} END"
+
+
+def _without_shared_sql(comparisons: Sequence[Comparison], model: Model, weighed: str) -> str:
+    """The match weight where what families share counts once.
+
+    Of non-matches a share, the excess, agrees in all of it because they are relatives, whatever the values; the others
+    agree by chance, the less often the rarer the values.
+    """
+    assert model.shared is not None
+    chances, joins = [], []
+    for comparison, entry in zip(comparisons, model.settings["comparisons"], strict=True):
+        field = comparison.field
+        if field not in model.shared.fields:
+            continue
+        levels = [level for level in entry["comparison_levels"] if not level.get("is_null_level")][::-1]
+        cases = " ".join(
+            f"WHEN {number} THEN {_chance_sql(comparison, number, level)}"
+            for number, level in enumerate(levels)
+        )
+        chances.append(f"CASE level_{field} {cases} ELSE {_number(1)} END")
+        joins.append(f"s.{field} = level_{field}")
+    return f"""SELECT w.* EXCLUDE (match_weight),
+            match_weight - log2(1 + coalesce(s.excess, 0) / ({" * ".join(chances)})) AS match_weight
+        FROM ({weighed}) AS w LEFT JOIN shared_patterns s ON {" AND ".join(joins)}"""
+
+
+def _shared_frame(shared: Shared) -> pl.DataFrame:
+    """The patterns of what families share, a column for each field, and their excess."""
+    levels = {
+        field: pl.Series([row[place] for row, _ in shared.excess], dtype=pl.Int64)
+        for place, field in enumerate(shared.fields)
+    }
+    return pl.DataFrame({**levels, "excess": [excess for _, excess in shared.excess]})
+
+
+def _chance_sql(comparison: Comparison, number: int, parameters: dict[str, Any]) -> str:
+    """u of a level; where the level uses a frequency, that stands for it if it is known."""
+    u = _number(parameters["u_probability"])
+    return f"coalesce(frequency_{comparison.field}, {u})" if number in _by_level(comparison) else u
 
 
 def _label_sql(comparison: Comparison) -> str:

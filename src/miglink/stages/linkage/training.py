@@ -5,27 +5,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from miglink.config.stages import LinkageSettings
 from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.by_splink import splink_settings
 from miglink.stages.linkage.levels import Comparison
-from miglink.stages.linkage.model import Model
-from miglink.stages.linkage.patterns import (
-    Mixture,
-    Patterns,
-    Sample,
-    count_patterns,
-    fit_mixture,
-)
+from miglink.stages.linkage.model import Model, Shared
+from miglink.stages.linkage.mixture import Mixture, Numbers, count_excess, find_family, fit_mixture, shares
+from miglink.stages.linkage.patterns import Patterns, Sample, count_patterns
 
 # A field tells who somebody is if two random persons agree on it less often than this.
 _TELLING = 0.01
 # Fewer pairs than this that the other fields settle say too little about a field.
 _FEWEST_SETTLED = 50
-Numbers = NDArray[np.float64]
 
 
 def train(
@@ -59,8 +52,19 @@ def train(
         for name, fitted in fits.items()
     ]
     asked = tuple(comparison.asked for comparison in comparisons if comparison.asked is not None)
-    plain = splink_settings(comparisons, blocks)
-    return Model(_with_parameters(plain, fits[best]), asked, history, engine.count(identities))
+    trained = _with_parameters(splink_settings(comparisons, blocks), fits[best])
+    shared = _shared(patterns, comparisons, fits[best])
+    return Model(trained, asked, history, engine.count(identities), shared)
+
+
+def _shared(patterns: Patterns, comparisons: Sequence[Comparison], fitted: Mixture) -> Shared | None:
+    """What families share, pattern by pattern: by how much non-matches agree in it more often than by chance."""
+    family = find_family(patterns)
+    if not family.columns:
+        return None
+    fields = tuple(comparisons[column].field for column in family.columns)
+    levels = (tuple(int(level) for level in row) for row in family.patterns)
+    return Shared(fields, tuple(zip(levels, (float(f"{p:.9g}") for p in fitted.excess), strict=True)))
 
 
 def starts(patterns: Patterns) -> dict[str, Mixture]:
@@ -74,38 +78,33 @@ def starts(patterns: Patterns) -> dict[str, Mixture]:
     known = [
         (patterns.levels[:, [index]] == np.arange(n)).astype(np.float64) for index, n in enumerate(n_levels)
     ]
-    tells = np.array(
-        [
-            patterns.n_pairs @ field[:, -1]
-            <= _TELLING * max(float(patterns.n_pairs @ field.sum(axis=1)), 1.0)
-            for field in known
-        ]
-    )
-    agrees = np.column_stack([field[:, -1] for field in known]) * tells
-    n_agree = agrees.sum(axis=1) * patterns.is_blocked
+    is_shared = np.array([role == "shared" for role in patterns.roles])
+    tells = np.array([_is_telling(patterns.n_pairs, field) for field in known])
+    agrees = np.column_stack([field[:, -1] for field in known])
+    of_person = agrees * (tells & ~is_shared)
+    n_agree = of_person.sum(axis=1) * patterns.is_blocked
     found = {}
     for name, fewest, is_plain in (("two fields", 2, False), ("a guess", 2, True), ("one field", 1, False)):
         is_match = patterns.is_blocked & (n_agree >= min(fewest, n_agree.max(initial=0)))
         others = patterns.n_pairs * ~is_match
-        u = tuple(_smoothed(others @ field) for field in known)
+        u = tuple(shares(others @ field) for field in known)
         m = []
         for index, field in enumerate(known):
-            besides = n_agree - agrees[:, index] * patterns.is_blocked
+            besides = n_agree - of_person[:, index] * patterns.is_blocked
             settled = patterns.n_record_pairs * (patterns.is_blocked & (besides >= fewest)) @ field
             is_enough = not is_plain and settled.sum() >= _FEWEST_SETTLED
-            m.append(_smoothed(settled if is_enough else _guess(n_levels[index])))
-        p_match = float(patterns.n_pairs[is_match].sum() / patterns.n_pairs.sum())
-        found[name] = Mixture(float(np.clip(p_match, 1e-15, 0.2)), tuple(m), u)
+            m.append(shares(settled if is_enough else _guess(n_levels[index])))
+        p_match = float(np.clip(patterns.n_pairs[is_match].sum() / patterns.n_pairs.sum(), 1e-15, 0.2))
+        found[name] = Mixture(p_match, tuple(m), u, count_excess(find_family(patterns), u, others))
     return found
+
+
+def _is_telling(n_pairs: Numbers, field: Numbers) -> bool:
+    return bool(n_pairs @ field[:, -1] <= _TELLING * max(float(n_pairs @ field.sum(axis=1)), 1.0))
 
 
 def _guess(n_levels: int) -> Numbers:
     return np.array([5.0] * (n_levels - 1) + [90.0])
-
-
-def _smoothed(counts: Numbers) -> Numbers:
-    kept = np.maximum(counts, 0.5)
-    return np.asarray(kept / kept.sum(), dtype=np.float64)
 
 
 def _with_parameters(plain: dict[str, Any], fitted: Mixture) -> dict[str, Any]:

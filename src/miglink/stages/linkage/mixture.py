@@ -1,0 +1,208 @@
+"""The mixture of matches and non-matches that is fitted to counts of agreement patterns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from miglink.stages.linkage.patterns import Patterns, Role
+
+Numbers = NDArray[np.float64]
+# Fewer matches than this that agree on an identifier say too little about a level.
+_FEWEST_ANCHORED = 200
+# Of relatives, the share born on one day. Of maternities 1 to 2 % are of twins (Human Multiple Births Database), so that
+# of brothers and sisters of one birth there are 2 to 3 in a hundred pairs of siblings; data cannot tell them from one
+# person with a wrong given name, and a wrong link of twins costs two persons.
+_TWINS = 0.03
+
+
+@dataclass(frozen=True)
+class Family:
+    """Where relatives are not like strangers, in patterns of its own.
+
+    columns: the comparisons, and their roles. patterns: the combinations of their levels. of: for each agreement
+    pattern the row of patterns. merged: for each row of patterns, a number of what is shared in it: of the name the
+    surname counts, of the date of birth nothing; known: for each such number, one of the set of comparisons that are
+    known in it. surname: at which levels of the name surnames agree.
+    """
+
+    columns: tuple[int, ...]
+    roles: tuple[Role, ...]
+    patterns: NDArray[np.int64]
+    of: NDArray[np.int64]
+    merged: NDArray[np.int64]
+    known: NDArray[np.int64]
+    surname: NDArray[np.bool_]
+
+
+def find_family(patterns: Patterns) -> Family:
+    """The patterns of what families share; none where fewer than two comparisons say anything of it."""
+    columns = tuple(index for index, role in enumerate(patterns.roles) if role != "person")
+    if sum(patterns.roles[column] != "birth" for column in columns) < 2:
+        columns = ()
+    every, of = np.unique(patterns.levels[:, columns], axis=0, return_inverse=True)
+    together, surname = every.copy(), np.zeros(1, dtype=np.bool_)
+    for place, column in enumerate(columns):
+        if patterns.roles[column] == "name":
+            surname = patterns.surname[column]
+            together[:, place] = np.where(every[:, place] >= 0, surname[every[:, place]], every[:, place])
+        elif patterns.roles[column] == "birth":
+            together[:, place] = 0
+    together, merged = np.unique(together, axis=0, return_inverse=True)
+    _, known = np.unique(together != -1, axis=0, return_inverse=True)
+    roles = tuple(patterns.roles[column] for column in columns)
+    return Family(columns, roles, every, of.reshape(-1), merged.reshape(-1), known.reshape(-1), surname)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """The share of matches, and the probabilities of each level (lowest first) of each comparison: m and u.
+
+    excess: for each pattern of what families share (Family.patterns), by how much non-matches show it more often than
+    its parts would by chance, given what of it is known. Empty where nothing that families share is compared.
+    """
+
+    p_match: float
+    m: tuple[Numbers, ...]
+    u: tuple[Numbers, ...]
+    excess: Numbers
+    log_likelihood: float = float("nan")
+    n_rounds: int = 0
+    has_converged: bool = False
+
+
+def fit_mixture(
+    patterns: Patterns, start: Mixture, most_rounds: int = 2000, tolerance: float = 1e-6
+) -> Mixture:
+    """Fit the Fellegi–Sunter mixture to the counts of patterns by expectation and maximisation.
+
+    The share of matches and u come from pairs of identities that are not matches, not from all random pairs. m comes
+    from pairs of records, those within one identity among them: repeats have been collapsed, and on distinct
+    identities alone agreement would look rare. A level never seen keeps half a pair, so that its weight is finite.
+    Pairs outside all blocks count as non-matches: matches are so rare among them that a second class would
+    describe differences among the non-matches instead.
+    Non-matches do not agree on a surname, an address and a mother's name by three chances but by one, being relatives:
+    how often they agree on which of these is counted, pattern by pattern. In everything else (given names, dates of
+    birth, numbers) relatives are like strangers, so that they cannot take in the matches with errors.
+    It has converged when no parameter moves by more than `tolerance` on the log scale.
+    Source: Fellegi and Sunter 1969; Winkler 1988 (EM for record linkage); Thibaudeau 1993 (dependence among
+    non-matches).
+    """
+    indicators = [
+        (patterns.levels[:, [index]] == np.arange(len(m))).astype(np.float64)
+        for index, m in enumerate(start.m)
+    ]
+    within = [np.eye(len(m))[-1] * patterns.n_within for m in start.m]
+    family, current = find_family(patterns), start
+    for n_rounds in range(1, most_rounds + 1):
+        is_match, log_likelihood = _matches(patterns, family, indicators, current)
+        record_matches = patterns.n_record_pairs * is_match
+        others = patterns.n_pairs * (1.0 - is_match)
+        u = tuple(shares(others @ known) for known in indicators)
+        m = tuple(
+            shares(
+                _without_family(
+                    agree + record_matches @ known, (record_matches, known, reached, u_level), patterns
+                )
+                if not family.columns
+                else agree + record_matches @ known
+            )
+            for known, agree, reached, u_level in zip(indicators, within, patterns.family, u, strict=True)
+        )
+        p_match = float(np.clip(patterns.n_pairs @ is_match / patterns.n_pairs.sum(), 1e-15, 0.5))
+        fitted = Mixture(p_match, m, u, count_excess(family, u, others), log_likelihood, n_rounds)
+        has_converged = _moved(current, fitted) < tolerance
+        current = replace(fitted, has_converged=has_converged)
+        if has_converged:
+            break
+    return current
+
+
+def _matches(
+    patterns: Patterns, family: Family, indicators: Sequence[Numbers], mixture: Mixture
+) -> tuple[Numbers, float]:
+    """How probably a pair of each pattern is a match; and the log-likelihood of a pair."""
+    log_m, log_u = (
+        np.sum([known @ np.log(p) for known, p in zip(indicators, of_class, strict=True)], axis=0)
+        for of_class in (mixture.m, mixture.u)
+    )
+    matches = np.where(patterns.is_blocked, log_m + np.log(mixture.p_match), -np.inf)
+    others = log_u + np.log1p(-mixture.p_match)
+    if family.columns:
+        others += np.log1p(mixture.excess / by_chance(family, mixture.u))[family.of]
+    total = np.logaddexp(matches, others)
+    log_likelihood = float(patterns.n_pairs @ total / patterns.n_pairs.sum())
+    return np.exp(matches - total), log_likelihood
+
+
+def by_chance(family: Family, u: Sequence[Numbers]) -> Numbers:
+    """The probability of each pattern of what families share, were its parts independent."""
+    chance = np.ones(len(family.patterns))
+    for place, column in enumerate(family.columns):
+        level = family.patterns[:, place]
+        chance *= np.where(level >= 0, u[column][level], 1.0)
+    return chance
+
+
+def count_excess(family: Family, u: Sequence[Numbers], n_pairs: Numbers) -> Numbers:
+    """The excess of each pattern of what families share, among pairs that are not matches.
+
+    A pattern never seen keeps half a pair. Given names of relatives agree as often as those of strangers who bear one
+    surname, and their days of birth as those of strangers but for twins.
+    """
+    if not family.columns:
+        return np.zeros(0)
+    counts = np.bincount(family.merged, np.bincount(family.of, n_pairs, len(family.patterns))) + 0.5
+    found = counts / np.bincount(family.known, counts)[family.known]
+    chance, own = np.ones(len(family.patterns)), np.ones(len(family.patterns))
+    for place, (column, role) in enumerate(zip(family.columns, family.roles, strict=True)):
+        level, of_level = family.patterns[:, place], u[column]
+        if role == "shared":
+            chance *= np.where(level >= 0, of_level[level], 1.0)
+        elif role == "name":
+            same = of_level[family.surname].sum()
+            shares_of = np.where(family.surname, same, 1 - same)
+            chance *= np.where(level >= 0, shares_of[level], 1.0)
+            own *= np.where(level >= 0, (of_level / shares_of)[level], 1.0)
+        else:
+            others = of_level * (1 - _TWINS) / (1 - of_level[-1])
+            others[-1] = max(_TWINS, of_level[-1])
+            own *= np.where(level >= 0, others[level], 1.0)
+    # What is shared is the same in all rows of a number.
+    excess = np.zeros(len(counts))
+    excess[family.merged] = np.maximum(found[family.merged] - chance, 0.0)
+    return np.asarray(excess[family.merged] * own, dtype=np.float64)
+
+
+def _moved(before: Mixture, after: Mixture) -> float:
+    """By how much a parameter has moved at most, on the log scale."""
+    moved = max(
+        float(np.abs(np.log(new) - np.log(old)).max())
+        for new, old in zip((*after.m, *after.u), (*before.m, *before.u), strict=True)
+    )
+    return max(moved, abs(float(np.log(after.p_match) - np.log(before.p_match))))
+
+
+def _without_family(
+    matches: Numbers, parts: tuple[Numbers, Numbers, NDArray[np.bool_], Numbers], patterns: Patterns
+) -> Numbers:
+    """The matches at each level, those at levels that relatives reach too taken from pairs that an identifier settles.
+
+    Twins agree on surname, date of birth and citizenship, so that the mixture would take some of them for matches and
+    learn from them. Where no identifier is held, such a level may not speak for a match: m is at most u.
+    """
+    record_matches, known, family, u = parts
+    if not family.any():
+        return matches
+    anchored = (record_matches * patterns.is_anchored) @ known
+    if anchored.sum() >= _FEWEST_ANCHORED:
+        settled = anchored / anchored.sum() * matches.sum()
+    else:
+        settled = u * matches.sum()
+    return np.where(family, np.minimum(settled, matches), matches)
+
+
+def shares(counts: Numbers) -> Numbers:
+    kept = np.maximum(counts, 0.5)
+    return np.asarray(kept / kept.sum(), dtype=np.float64)
