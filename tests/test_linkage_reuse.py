@@ -170,7 +170,8 @@ def test_pairs_are_counted_as_they_are_made(engine: Engine, tmp_path: Path) -> N
     prepared = prepare_identities(engine, identities)
     blocks = choose_blocks(choose_comparisons(engine, prepared, LinkageSettings(), ()), LinkageSettings())
     made = [
-        engine.count(engine.step("made", proposed_pairs_sql([block]), identities=prepared)) for block in blocks
+        engine.count(engine.step("made", proposed_pairs_sql([block]), identities=prepared))
+        for block in blocks
     ]
     assert count_pairs(engine, prepared, blocks)["n_pairs"].to_list() == made
     assert sum(made) > 0

@@ -64,7 +64,9 @@ def test_links_are_those_of_splink(engine: Engine, tmp_path: Path) -> None:
     assert n_links > (5000 if is_quick(engine) else 50)
 
 
-def the_same_links(engine: Engine, rows: list[dict[str, Any]], folder: Path, settings: LinkageSettings) -> int:
+def the_same_links(
+    engine: Engine, rows: list[dict[str, Any]], folder: Path, settings: LinkageSettings
+) -> int:
     """Score with both; the number of links."""
     found = []
     for program in ("miglink", "splink"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from given_examples import for_all
 from miglink.engine import Engine
-from miglink.stages.linkage.kinds import OTHER_GIVEN, similar
+from miglink.stages.linkage.kinds import TWINS, similar
 from miglink.tables.numbering import numbered_sql
 
 # Each with what DuckDB makes of it.
@@ -135,7 +135,7 @@ def test_a_name_that_is_not_known_is_neither_similar_nor_other(engine: Engine) -
     columns = [f"{name}_{side}" for name in (*names, *others) for side in "lr"]
     row = {name: ["ANA" if name.endswith("_l") else None] for name in columns}
     unknown = pl.DataFrame(row, schema=dict.fromkeys(columns, pl.String))
-    assert engine.collect(f"SELECT {OTHER_GIVEN} AS is_other FROM pairs", pairs=unknown).item() is False
+    assert engine.collect(f"SELECT {TWINS} AS is_other FROM pairs", pairs=unknown).item() is False
 
 
 TEXTS = st.sets(st.text(alphabet="0aBé𠮷 ", max_size=6), min_size=0, max_size=30)

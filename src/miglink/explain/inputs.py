@@ -115,7 +115,10 @@ def _read_json(path: Path, absent: str) -> dict[str, Any]:
 
 
 def _read_model(folder: Path, engine: Engine, links: Table) -> dict[str, Any] | None:
-    """Splink's settings with every m and u; None if nothing was compared, so that no model was trained."""
+    """Splink's settings with every m and u, and `shared`: what families share.
+
+    None if nothing was compared, so that no model was trained.
+    """
     path = folder / "model.json"
     if not path.exists():
         scored = "SELECT count(*) FROM links WHERE blocking_rule NOT IN ('judgement', 'given_person')"
@@ -124,10 +127,11 @@ def _read_model(folder: Path, engine: Engine, links: Table) -> dict[str, Any] | 
                 f"{folder}: no model.json, yet `links` holds scored pairs; was it removed? Run it again"
             )
         return None
-    settings = _read_json(path, "").get("settings")
+    model = _read_json(path, "")
+    settings = model.get("settings")
     if not isinstance(settings, dict) or "comparisons" not in settings:
         raise SourceError(f"{path}: not the model of a run; it states no settings. Run it again")
-    return settings
+    return settings | {"shared": model.get("shared")}
 
 
 def find_identity(run: Run, given: str, option: str) -> str:

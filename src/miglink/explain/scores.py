@@ -12,6 +12,7 @@ from miglink.stages.linkage.frequencies import count_frequencies
 
 _RULE = re.compile(r"l\.(\w+) = r\.(\w+)")
 Model = Mapping[str, Any]
+_FAMILY = "(family)"
 
 
 def pair_identities(engine: Engine, identities: Table, pairs: pl.DataFrame) -> tuple[Table, Table]:
@@ -41,7 +42,8 @@ def score_pairs(engine: Engine, prepared: Table, paired: Table, model: Model) ->
     """Give what each comparison says of each pair.
 
     Gives: pair_number, comparison, label, m, u, weight (log2 m/u; 0 where not known), frequency_column, frequency (the
-    share of persons that takes the place of u), n_identities that carry the value, adjusted_weight (what counts).
+    share of persons that takes the place of u), n_identities that carry the value, adjusted_weight (what counts). Where
+    families share what is compared, a row `(family)` says how much of their agreement does not count again.
     Source: Fellegi and Sunter 1969; Splink 5 (term frequency adjustment in match weights).
     """
     parameters = _parameters(model["comparisons"])
@@ -73,16 +75,66 @@ def score_pairs(engine: Engine, prepared: Table, paired: Table, model: Model) ->
     )
     weight = (pl.col("m") / pl.col("u")).log(2).fill_null(0.0)
     shift = pl.col("strength") * ((pl.col("u") / pl.max_horizontal("frequency", "least_u")).log(2))
-    order = pl.DataFrame({"comparison": names}).with_row_index("position")
+    order = pl.DataFrame({"comparison": [*names, _FAMILY]}).with_row_index("position")
+    weighed = scored.with_columns(weight=weight).with_columns(
+        adjusted_weight=pl.col("weight") + pl.when(pl.col("frequency").is_null()).then(0.0).otherwise(shift)
+    )
+    if model.get("shared"):
+        family = _without_shared(engine, paired, weighed, model)
+        weighed = pl.concat([weighed, family], how="diagonal_relaxed")
     return (
-        scored.with_columns(weight=weight)
-        .with_columns(
-            adjusted_weight=pl.col("weight")
-            + pl.when(pl.col("frequency").is_null()).then(0.0).otherwise(shift)
-        )
-        .join(order, on="comparison", how="left")
+        weighed.join(order, on="comparison", how="left")
         .sort("pair_number", "position")
         .drop("position", "level", "strength", "least_u")
+    )
+
+
+def _without_shared(engine: Engine, paired: Table, weighed: pl.DataFrame, model: Model) -> pl.DataFrame:
+    """What is taken off each pair because families share it: a row of weights, with the comparison's name."""
+    shared = model["shared"]
+    fields: list[str] = list(shared["fields"])
+    flags = "".join(f", {text} AS {identifier(field)}" for field, text in shared["silent"].items())
+    silent = engine.collect(f"SELECT pair_number{flags} FROM paired", paired=paired)
+    silent = silent.unpivot(
+        index="pair_number", variable_name="comparison", value_name="is_silent"
+    ).with_columns(pl.col("is_silent").cast(pl.Boolean))
+    tops = {
+        comparison["output_column_name"]: len(comparison["comparison_levels"]) - 1
+        for comparison in model["comparisons"]
+    }
+    place, top = pl.col("level"), pl.col("comparison").replace_strict(tops, default=0, return_dtype=pl.Int64)
+    number = (
+        pl.when(place > 0)
+        .then(top - place)
+        .when(pl.col("is_silent").fill_null(value=False))
+        .then(-2)
+        .otherwise(-1)
+    )
+    chance = (
+        pl.when(place > 0).then(pl.coalesce(pl.max_horizontal("frequency", "least_u"), "u")).otherwise(1.0)
+    )
+    parts = (
+        weighed.filter(pl.col("comparison").is_in(fields))
+        .join(silent, on=["pair_number", "comparison"], how="left")
+        .with_columns(number=number, chance=chance)
+    )
+    levels = parts.pivot("comparison", index="pair_number", values="number").select("pair_number", *fields)
+    table = {field: [row[i] for row, _ in shared["excess"]] for i, field in enumerate(fields)}
+    excess = pl.DataFrame(table | {"excess": [p for _, p in shared["excess"]]}).cast(
+        dict.fromkeys(fields, pl.Int64)
+    )
+    off = -(1 + pl.col("excess").fill_null(0.0) / pl.col("chance")).log(2)
+    return (
+        levels.cast(dict.fromkeys(fields, pl.Int64))
+        .join(excess, on=fields, how="left")
+        .join(parts.group_by("pair_number").agg(pl.col("chance").product()), on="pair_number")
+        .select(
+            "pair_number",
+            comparison=pl.lit(_FAMILY),
+            label=pl.lit("what families share counts once"),
+            weight=off,
+            adjusted_weight=off,
+        )
     )
 
 

@@ -158,17 +158,19 @@ def _once(comparisons: list[Comparison]) -> list[Comparison]:
     given = []
     for comparison in comparisons:
         silent, columns = [], [*comparison.columns]
-        if has_shared:
-            comparison = replace(
-                comparison, levels=tuple(level for level in comparison.levels if not level.is_twins)
-            )
-        elif has_name and comparison.field in ("birth_date", "citizenship"):
+        levels = tuple(level for level in comparison.levels if not (has_shared and level.is_twins))
+        if has_name and not has_shared and comparison.field in ("birth_date", "citizenship"):
             silent, columns = [*silent, TWINS], [*columns, *NAME_COLUMNS]
         if comparison.asked is not None and comparison.asked.unless_same is not None:
             other = by_field[comparison.asked.unless_same]
             silent, columns = [*silent, other.same], [*columns, *other.columns]
         given.append(
-            replace(comparison, silent=" OR ".join(silent) or None, columns=tuple(dict.fromkeys(columns)))
+            replace(
+                comparison,
+                silent=" OR ".join(silent) or None,
+                columns=tuple(dict.fromkeys(columns)),
+                levels=levels,
+            )
         )
     return given
 

@@ -35,23 +35,6 @@ TWINS = (
     f"CASE WHEN birth_day_iso_l = birth_day_iso_r AND {_NEAR_SURNAME} "
     f"THEN coalesce(NOT {_NEAR_GIVEN} AND NOT coalesce({_SAME_SOUND}, false), false) ELSE false END"
 )
-# Given names that are known and do not agree in any way, or in no more than an initial: relatives, not one person,
-# unless they were born on one day and bear two surnames, as relatives hardly do.
-OTHER_GIVEN = (
-    "CASE WHEN given_names_key_l IS NULL OR given_names_key_r IS NULL THEN false "
-    f"WHEN {_SAME_SOUND} OR name_words_l = name_words_r THEN false "
-    f"WHEN birth_day_iso_l = birth_day_iso_r AND NOT coalesce({_NEAR_SURNAME}, true) THEN false "
-    "WHEN given_names_key_l <> given_names_key_r "
-    "AND least(length(given_names_key_l), length(given_names_key_r)) = 1 THEN true "
-    f"ELSE NOT {_NEAR_GIVEN} END"
-)
-# Two days of birth that are known and have nothing in common, as those of relatives.
-OTHER_BIRTH = (
-    "CASE WHEN birth_year_l = birth_year_r OR birth_month_day_l = birth_month_day_r "
-    "OR birth_day_iso_l = birth_swapped_r THEN false "
-    "ELSE coalesce(hamming(birth_day_iso_l, birth_day_iso_r) > 1, false) END"
-)
-BIRTH_COLUMNS = ("birth_day_iso", "birth_year", "birth_month_day", "birth_swapped")
 NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
     "name_words", "name_key", "name_sound", "birth_day_iso",

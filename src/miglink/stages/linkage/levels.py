@@ -29,7 +29,7 @@ class Level:
 class Comparison:
     """The comparison of one field: the columns it reads, when a side is not known, and its levels, strongest first.
 
-    silent: when it says nothing though both sides are known, for another comparison has said it.
+    silent: when it says nothing, for another comparison has said it.
     sampled_within: columns whose equality is rare among random pairs, so that training samples pairs within them.
     is_further: a column that the configuration adds. block_key: the column that may open routes (blocking rules) of
     its own. n_same: so many levels, strongest first, say that both sides mean the same. asked: the entry of the
@@ -84,14 +84,14 @@ def splink_comparison(comparison: Comparison) -> dict[str, Any]:
 def level_sql(comparison: Comparison) -> str:
     """The number of the level of a pair: 0 everything else, the strongest highest (as Splink counts).
 
-    -1: not known. -2: known, but it says nothing.
+    -1: not known. -2: it says nothing, whether known or not.
     """
     top = len(comparison.levels)
-    silent = f" WHEN {comparison.silent} THEN -2" if comparison.silent is not None else ""
+    silent = f"WHEN {comparison.silent} THEN -2 " if comparison.silent is not None else ""
     cases = " ".join(
         f"WHEN {level.condition} THEN {top - index}" for index, level in enumerate(comparison.levels)
     )
-    return f"CASE WHEN {comparison.null} THEN -1{silent} {cases} ELSE 0 END"
+    return f"CASE {silent}WHEN {comparison.null} THEN -1 {cases} ELSE 0 END"
 
 
 def label_sql(comparison: Comparison) -> str:

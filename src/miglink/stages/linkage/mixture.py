@@ -11,9 +11,8 @@ from miglink.stages.linkage.patterns import Patterns, Role
 Numbers = NDArray[np.float64]
 # Fewer matches than this that agree on an identifier say too little about a level.
 _FEWEST_ANCHORED = 200
-# Of relatives, the share born on one day. Of maternities 1 to 2 % are of twins (Human Multiple Births Database), so that
-# of brothers and sisters of one birth there are 2 to 3 in a hundred pairs of siblings; data cannot tell them from one
-# person with a wrong given name, and a wrong link of twins costs two persons.
+# Of relatives, the share born on one day. Of maternities 1 to 2 % are of twins (Human Multiple Births Database), so
+# that 2 to 3 pairs of siblings in a hundred are; data cannot tell them from one person with a wrong given name.
 _TWINS = 0.03
 
 
@@ -196,13 +195,12 @@ def _without_family(
     if not family.any():
         return matches
     anchored = (record_matches * patterns.is_anchored) @ known
-    if anchored.sum() >= _FEWEST_ANCHORED:
-        settled = anchored / anchored.sum() * matches.sum()
-    else:
-        settled = u * matches.sum()
+    is_enough = anchored.sum() >= _FEWEST_ANCHORED
+    settled = (anchored / anchored.sum() if is_enough else u) * matches.sum()
     return np.where(family, np.minimum(settled, matches), matches)
 
 
 def shares(counts: Numbers) -> Numbers:
+    """Counts as shares of their sum; one never seen keeps half a pair."""
     kept = np.maximum(counts, 0.5)
     return np.asarray(kept / kept.sum(), dtype=np.float64)

@@ -16,11 +16,13 @@ from miglink.stages.linkage.levels import Comparison, frequency_columns, splink_
 class Shared:
     """What families share: how much more often non-matches agree in it than its parts would by chance.
 
-    fields: the comparisons. excess: for each pattern of their levels (-1 not known, 0 other, the strongest highest) the
-    probability among non-matches beyond the product of its parts.
+    fields: the comparisons. silent: of some, the condition under which they say nothing. excess: for each pattern of
+    their levels (-2 silent, -1 not known, 0 other, the strongest highest) the probability among non-matches beyond the
+    product of its parts.
     """
 
     fields: tuple[str, ...]
+    silent: dict[str, str]
     excess: tuple[tuple[tuple[int, ...], float], ...]
 
 
@@ -100,7 +102,7 @@ def _read_shared(found: dict[str, Any] | None) -> Shared | None:
     if found is None:
         return None
     excess = tuple((tuple(int(level) for level in levels), float(p)) for levels, p in found["excess"])
-    return Shared(tuple(found["fields"]), excess)
+    return Shared(tuple(found["fields"]), dict(found["silent"]), excess)
 
 
 def check_model(model: Model, comparisons: Sequence[Comparison]) -> None:

@@ -14,7 +14,6 @@ from miglink.stages.linkage.levels import Comparison, both_sides_sql, level_sql
 from miglink.stages.linkage.scoring import MOST_REPEATS
 from miglink.tables.numbering import numbered_sql
 
-
 # What a comparison says in a family: relatives share it, it is the name or the date of birth, or one's own.
 Role = Literal["shared", "name", "birth", "person"]
 

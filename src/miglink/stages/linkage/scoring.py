@@ -175,7 +175,7 @@ def _shared_frame(shared: Shared) -> pl.DataFrame:
 
 
 def _chance_sql(comparison: Comparison, number: int, parameters: dict[str, Any]) -> str:
-    """u of a level; where the level uses a frequency, that stands for it if it is known."""
+    """The u of a level; where the level uses a frequency, that stands for it if it is known."""
     u = _number(parameters["u_probability"])
     return f"coalesce(frequency_{comparison.field}, {u})" if number in _by_level(comparison) else u
 

@@ -11,8 +11,8 @@ from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.by_splink import splink_settings
 from miglink.stages.linkage.levels import Comparison
-from miglink.stages.linkage.model import Model, Shared
 from miglink.stages.linkage.mixture import Mixture, Numbers, count_excess, find_family, fit_mixture, shares
+from miglink.stages.linkage.model import Model, Shared
 from miglink.stages.linkage.patterns import Patterns, Sample, count_patterns
 
 # A field tells who somebody is if two random persons agree on it less often than this.
@@ -62,9 +62,11 @@ def _shared(patterns: Patterns, comparisons: Sequence[Comparison], fitted: Mixtu
     family = find_family(patterns)
     if not family.columns:
         return None
-    fields = tuple(comparisons[column].field for column in family.columns)
+    compared = [comparisons[column] for column in family.columns]
+    silent = {comparison.field: comparison.silent for comparison in compared if comparison.silent is not None}
     levels = (tuple(int(level) for level in row) for row in family.patterns)
-    return Shared(fields, tuple(zip(levels, (float(f"{p:.9g}") for p in fitted.excess), strict=True)))
+    excess = zip(levels, (float(f"{p:.9g}") for p in fitted.excess), strict=True)
+    return Shared(tuple(comparison.field for comparison in compared), silent, tuple(excess))
 
 
 def starts(patterns: Patterns) -> dict[str, Mixture]:
