@@ -6,12 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 from given_examples import is_quick
 from given_links import sized
+from given_tables import make_table
 from miglink.config.stages import ComparisonSettings, LinkageSettings
 from miglink.engine import Engine
-from test_linkage import linked, population
+from miglink.errors import ConfigError
+from miglink.stages.identities import find_identities
+from miglink.stages.linkage import Identified, link
+from test_linkage import linked, population, records_of
 
 FIELDS = ("name", "birth_date", "document", "sex", "citizenship", "person_number", "birth_country")
 
@@ -82,3 +87,23 @@ def the_same_links(
         # The last digit may be rounded either way.
         assert apart.filter(apart > 1.01e-6).len() == 0
     return ours.height
+
+
+def test_splink_is_refused_where_families_share_what_is_compared(
+    duckdb_engine: Engine, tmp_path: Path
+) -> None:
+    rows = population(50, 3)[0]
+    records = records_of(rows, duckdb_engine)
+    street = pl.DataFrame({"record_id": [f"{n:09}" for n in range(len(rows))], "street": ["A 1"] * len(rows)})
+    records = duckdb_engine.step(
+        "with_street", "SELECT r.*, f.street FROM r JOIN f USING (record_id)", r=records, f=street
+    )
+    identities, record_identities = find_identities(duckdb_engine, records, ("street",))
+    judgements = make_table(duckdb_engine, "judgements", [])
+    settings = LinkageSettings(
+        comparisons=(ComparisonSettings(field="name"), ComparisonSettings(field="street", kind="text")),
+        scored_by="splink",
+    )
+    identified = Identified(identities, record_identities, judgements)
+    with pytest.raises(ConfigError, match="families share street"):
+        link(duckdb_engine, identified, settings, ("street",), tmp_path / "model.json")

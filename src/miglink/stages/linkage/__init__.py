@@ -6,6 +6,7 @@ from pathlib import Path
 
 from miglink.config.stages import LinkageSettings
 from miglink.engine import Engine, Table
+from miglink.errors import ConfigError
 from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks, count_pairs
 from miglink.stages.linkage.by_splink import blocking_entries, score_with_splink
 from miglink.stages.linkage.comparisons import check_settings, choose_comparisons
@@ -62,6 +63,11 @@ def link(
         settings = settings.model_copy(update={"comparisons": earlier.asked})
     prepared = prepare_identities(engine, identified.identities)
     comparisons = choose_comparisons(engine, prepared, settings, further_columns)
+    if settings.scored_by == "splink" and (shared := [c.field for c in comparisons if c.is_shared]):
+        raise ConfigError(
+            f"linkage.scored_by: Splink cannot take into account that families share {', '.join(shared)}, and would "
+            "join relatives; leave `scored_by` out, or do not compare what families share"
+        )
     if earlier is not None:
         check_model(earlier, comparisons)
     blocks = choose_blocks(comparisons, settings)

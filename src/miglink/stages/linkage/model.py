@@ -30,7 +30,8 @@ class Shared:
 class Model:
     """A trained model: Splink's settings with every m and u, what was asked to be compared, and how it came about.
 
-    shared: where something is compared that families share; Splink has no such thing.
+    shared: where something is compared that families share; Splink has no such thing. standard_errors: of m and u, by
+    comparison and level.
     """
 
     settings: dict[str, Any]
@@ -38,6 +39,7 @@ class Model:
     history: list[dict[str, Any]]
     n_identities: int
     shared: Shared | None = None
+    standard_errors: dict[str, Any] | None = None
 
 
 def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed: int) -> None:
@@ -53,6 +55,7 @@ def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed
         "frequencies": {"counted_in": "the data that are scored", "columns": frequency_columns(comparisons)},
         "settings": model.settings,
         "shared": asdict(model.shared) if model.shared is not None else None,
+        "standard_errors": model.standard_errors,
         "n_identities": model.n_identities,
         "seed": seed,
         "history": model.history,
@@ -79,6 +82,7 @@ def read_model(path: Path) -> Model:
             [*found["history"]],
             int(found["n_identities"]),
             _read_shared(found.get("shared")),
+            found.get("standard_errors"),
         )
         _ = model.settings["comparisons"], model.settings["probability_two_random_records_match"]
     except OSError as error:

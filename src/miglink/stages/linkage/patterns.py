@@ -12,7 +12,6 @@ from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.levels import Comparison, both_sides_sql, level_sql
 from miglink.stages.linkage.scoring import MOST_REPEATS
-from miglink.tables.numbering import numbered_sql
 
 # What a comparison says in a family: relatives share it, it is the name or the date of birth, or one's own.
 Role = Literal["shared", "name", "birth", "person"]
@@ -30,7 +29,8 @@ class Sample:
 class Patterns:
     """Agreement patterns: one column of levels for each comparison, and how many pairs of identities and of records.
 
-    Patterns of blocked pairs and of the pairs outside all blocks stand in rows of their own (is_blocked).
+    Patterns of blocked pairs and of the pairs outside all blocks stand in rows of their own (is_blocked); n_seen is the
+    number of pairs that were looked at, fewer than those they stand for outside the blocks.
     n_within is the number of pairs of records within one identity, which agree on all they hold. is_anchored marks the
     patterns that agree on an identifier; family says of each comparison which levels relatives reach too, roles whether
     relatives have in common what it compares, surname at which of its levels surnames agree.
@@ -39,6 +39,7 @@ class Patterns:
     levels: NDArray[np.int64]
     n_pairs: NDArray[np.float64]
     n_record_pairs: NDArray[np.float64]
+    n_seen: NDArray[np.float64]
     n_within: float
     is_blocked: NDArray[np.bool_]
     is_anchored: NDArray[np.bool_]
@@ -64,7 +65,8 @@ def count_patterns(
     pairs_of_blocks, comparisons, blocks = compared
     levels = ", ".join(f"CAST(level_{c.field} AS BIGINT) AS {c.field}" for c in comparisons)
     in_blocks = engine.collect(
-        f"""SELECT {levels}, CAST(count(*) AS DOUBLE) AS n_pairs, CAST(sum(n_record_pairs) AS DOUBLE) AS n_record_pairs
+        f"""SELECT {levels}, CAST(count(*) AS DOUBLE) AS n_pairs, CAST(sum(n_record_pairs) AS DOUBLE) AS n_record_pairs,
+               CAST(count(*) AS DOUBLE) AS n_seen
         FROM compared GROUP BY {", ".join(f"level_{c.field}" for c in comparisons)}""",
         compared=pairs_of_blocks,
     )
@@ -103,6 +105,7 @@ def count_patterns(
         found,
         both["n_pairs"].to_numpy().astype(np.float64),
         both["n_record_pairs"].to_numpy().astype(np.float64),
+        both["n_seen"].to_numpy().astype(np.float64),
         float(within.item() or 0.0),
         both["is_blocked"].to_numpy(),
         np.any(anchored, axis=0) if anchored else np.zeros(found.shape[0], dtype=np.bool_),
@@ -123,35 +126,36 @@ def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
 
 
 def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
-    """Random pairs: every identity with those that stand certain distances away in a random order."""
-    n_shifts = max(1, min(-(-n_pairs // n), n - 1))
+    """Random pairs: identities with those that stand certain distances away in their order, which is that of a hash.
+
+    unique_id counts from 1 in that order. Of more identities than pairs are wanted one in so many is taken.
+    """
+    one_in = max(n // n_pairs, 1)
+    n_shifts = max(1, min(n_pairs * one_in // n, n - 1))
     # Distances spread over the whole order by the golden ratio: no two alike, whatever n is.
-    shifts = ", ".join(
-        str(1 + int(number * 0.6180339887498949 * (n - 1)) % (n - 1)) for number in range(1, n_shifts + 1)
-    )
-    return f"""WITH mixed AS (SELECT unique_id, sha256(concat(identity_id, '{seed}')) AS luck FROM identities),
-    numbered AS ({numbered_sql("mixed", "luck", "nth")}),
-    placed AS (SELECT unique_id, nth - 1 AS place FROM numbered),
-    drawn AS (SELECT unique_id, place, unnest([{shifts}]) AS shift FROM placed)
-    SELECT least(d.unique_id, q.unique_id) AS unique_id_l, greatest(d.unique_id, q.unique_id) AS unique_id_r
-    FROM drawn d JOIN placed q ON q.place = (d.place + d.shift) % {n}"""
+    shifts = [
+        str(1 + int((seed + number) * 0.6180339887498949 * (n - 1)) % (n - 1)) for number in range(n_shifts)
+    ]
+    return f"""WITH drawn AS (
+        SELECT unique_id AS a, 1 + (unique_id - 1 + unnest([{", ".join(shifts)}])) % {n} AS b FROM identities
+        WHERE (unique_id + {seed}) % {one_in} = 0)
+    SELECT least(a, b) AS unique_id_l, greatest(a, b) AS unique_id_r FROM drawn"""
 
 
 def _pairs_within_sql(key: str, seed: int, one_in: int) -> str:
-    """Pairs that share a value, each identity with the next in a random order; or one in so many of these.
+    """Pairs that share a value, each identity with the next in the order of a hash; or one in so many of these.
 
     Weight: pairs of the value for each drawn.
     """
-    drawn = f"(a.unique_id * 7919 + b.unique_id * 104729) % {one_in} = 0 AND" if one_in > 1 else ""
     return f"""WITH grouped AS (
-        SELECT unique_id, {key} AS value,
-               row_number() OVER (PARTITION BY {key} ORDER BY sha256(concat(identity_id, '{seed}'))) - 1 AS place,
+        SELECT unique_id AS a,
+               coalesce(lead(unique_id) OVER (PARTITION BY {key} ORDER BY unique_id),
+                        min(unique_id) OVER (PARTITION BY {key})) AS b,
                count(*) OVER (PARTITION BY {key}) AS size
         FROM identities WHERE {key} IS NOT NULL)
-    SELECT least(a.unique_id, b.unique_id) AS unique_id_l, greatest(a.unique_id, b.unique_id) AS unique_id_r,
-           {one_in} * CASE WHEN a.size = 2 THEN 1.0 ELSE (a.size - 1) / 2.0 END AS weight
-    FROM grouped a JOIN grouped b ON b.value = a.value AND b.place = (a.place + 1) % a.size
-    WHERE {drawn} (a.size > 2 OR (a.size = 2 AND a.place = 0))"""
+    SELECT least(a, b) AS unique_id_l, greatest(a, b) AS unique_id_r,
+           {one_in} * CASE WHEN size = 2 THEN 1.0 ELSE (size - 1) / 2.0 END AS weight
+    FROM grouped WHERE (size > 2 OR (size = 2 AND a < b)) AND (a + {seed}) % {one_in} = 0"""
 
 
 def _count(
@@ -175,7 +179,8 @@ def _count(
             SELECT {both}, {weight} AS weight FROM pairs p JOIN identities l ON l.unique_id = p.unique_id_l
             JOIN identities r ON r.unique_id = p.unique_id_r),
         levels AS (SELECT {gammas}, weight, {record_weight} AS record_weight FROM both_sides WHERE {condition})
-        SELECT {names}, CAST(sum(weight) AS DOUBLE) AS n_pairs, CAST(sum(record_weight) AS DOUBLE) AS n_record_pairs
+        SELECT {names}, CAST(sum(weight) AS DOUBLE) AS n_pairs, CAST(sum(record_weight) AS DOUBLE) AS n_record_pairs,
+               CAST(count(*) AS DOUBLE) AS n_seen
         FROM levels GROUP BY {names}""",
         identities=identities,
         pairs=pairs,

@@ -14,6 +14,7 @@ from miglink.stages.linkage.levels import Comparison
 from miglink.stages.linkage.mixture import Mixture, Numbers, count_excess, find_family, fit_mixture, shares
 from miglink.stages.linkage.model import Model, Shared
 from miglink.stages.linkage.patterns import Patterns, Sample, count_patterns
+from miglink.stages.linkage.standard_errors import StandardErrors, find_standard_errors
 
 # A field tells who somebody is if two random persons agree on it less often than this.
 _TELLING = 0.01
@@ -54,7 +55,25 @@ def train(
     asked = tuple(comparison.asked for comparison in comparisons if comparison.asked is not None)
     trained = _with_parameters(splink_settings(comparisons, blocks), fits[best])
     shared = _shared(patterns, comparisons, fits[best])
-    return Model(trained, asked, history, engine.count(identities), shared)
+    errors = _errors_by_label(comparisons, find_standard_errors(patterns, fits[best], settings.seed))
+    return Model(trained, asked, history, engine.count(identities), shared, errors)
+
+
+def _errors_by_label(comparisons: Sequence[Comparison], errors: StandardErrors) -> dict[str, Any]:
+    """Standard errors by comparison and label of the level; null where a level was not seen."""
+    return {
+        comparison.field: {
+            label: {"m": _digits(m), "u": _digits(u)}
+            for label, m, u in zip(
+                ["other", *(level.label for level in comparison.levels[::-1])], of_m, of_u, strict=True
+            )
+        }
+        for comparison, of_m, of_u in zip(comparisons, errors.m, errors.u, strict=True)
+    } | {"share of matches": _digits(errors.p_match)}
+
+
+def _digits(value: float) -> float | None:
+    return None if np.isnan(value) else float(f"{value:.3g}")
 
 
 def _shared(patterns: Patterns, comparisons: Sequence[Comparison], fitted: Mixture) -> Shared | None:
