@@ -184,7 +184,9 @@ def test_a_run_stops_before_its_blocks_explode(engine: Engine, tmp_path: Path) -
         {"surname": "UNKNOWN", "given_names": f"G{rng.random()}", "birth_date": "1900-01-01", "sex": "male"}
         for _ in range(3000)
     ]
-    settings = LinkageSettings(blocking=(("surname_key", "birth_day_iso"),), max_pairs=1_000_000)
+    settings = LinkageSettings(
+        blocking=(("surname_key", "birth_day_iso"),), max_pairs=1_000_000, pairs_per_identity=None
+    )
     with pytest.raises(ConfigError, match=r"`surname_key \+ birth_day_iso` with 4,498,500 pairs"):
         linked(engine, rows, tmp_path, settings)
     assert not (tmp_path / "model.json").exists()

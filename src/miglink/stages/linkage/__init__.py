@@ -14,6 +14,7 @@ from miglink.stages.linkage.keys import prepare_identities
 from miglink.stages.linkage.levels import Comparison
 from miglink.stages.linkage.model import Model, check_model, read_model, save_model
 from miglink.stages.linkage.scoring import compare_pairs, score_pairs
+from miglink.stages.linkage.splitting import split_blocks
 from miglink.stages.linkage.training import train
 
 __all__ = [
@@ -71,6 +72,8 @@ def link(
     if earlier is not None:
         check_model(earlier, comparisons)
     blocks = choose_blocks(comparisons, settings)
+    if settings.pairs_per_identity is not None:
+        prepared, blocks = split_blocks(engine, prepared, blocks, settings.pairs_per_identity)
     bound = _bound_pairs(engine, prepared, identified)
     check_pairs(engine, prepared, blocks, settings.max_pairs)
     if not comparisons or not blocks or engine.count(prepared) < 2:

@@ -14,22 +14,58 @@ from miglink.stages.linkage.levels import Comparison
 
 @dataclass(frozen=True)
 class Block:
-    """Pairs that agree on every one of these columns of the prepared identities."""
+    """Pairs that agree on every one of these columns of the prepared identities.
+
+    split: in over-full blocks, those whose identities carry the column `mark`, pairs must agree on these too; not known
+    agrees with not known (splitting.py).
+    """
 
     columns: tuple[str, ...]
+    split: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The rule in words, as `links` states it."""
         return " + ".join(self.columns)
 
+    @property
+    def mark(self) -> str:
+        """The column that says whether an identity is in an over-full block of this rule."""
+        return "in_large_block_of_" + "_and_".join(self.columns)
+
     def condition(self) -> str:
         """The rule as Splink writes it."""
-        return " AND ".join(f"l.{column} = r.{column}" for column in self.columns)
+        whole = " AND ".join(f"l.{column} = r.{column}" for column in self.columns)
+        return f"{whole} AND (NOT l.{self.mark} OR ({self._parts('l.', 'r.')}))" if self.split else whole
 
     def pair_condition(self) -> str:
         """The rule on the columns of a pair, never null."""
-        return "coalesce(" + " AND ".join(f"{column}_l = {column}_r" for column in self.columns) + ", false)"
+        whole = " AND ".join(f"{column}_l = {column}_r" for column in self.columns)
+        if self.split:
+            parts = " AND ".join(f"{column}_l IS NOT DISTINCT FROM {column}_r" for column in self.split)
+            whole += f" AND (NOT {self.mark}_l OR ({parts}))"
+        return f"coalesce({whole}, false)"
+
+    def keys(self) -> list[str]:
+        """What the identities of one block, or of one part of an over-full block, have in common."""
+        parts = [f"CASE WHEN {self.mark} THEN coalesce({column}, '') END" for column in self.split]
+        return [*self.columns, *([self.mark, *parts] if self.split else [])]
+
+    def joins(self) -> list[str]:
+        """The rule as joins of l and r that propose its pairs: over-full blocks never meet as a whole."""
+        whole = " AND ".join(f"l.{column} = r.{column}" for column in self.columns)
+        if not self.split:
+            return [whole]
+        marked = f"l.{self.mark} AND r.{self.mark}"
+        return [
+            f"{whole} AND NOT l.{self.mark} AND NOT r.{self.mark}",
+            f"{whole} AND {marked} AND {self._parts('l.', 'r.')}",
+        ]
+
+    def _parts(self, left: str, right: str) -> str:
+        return " AND ".join(
+            f"coalesce({left}{column}, '') = coalesce({right}{column}, '')" for column in self.split
+        )
 
 
 _NAME_AND_DATE = (
@@ -78,7 +114,7 @@ def count_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block]) -> pl.
                CAST(coalesce(max(size), 0) AS BIGINT) AS largest_block
         FROM (SELECT CAST(count(*) AS DOUBLE) AS size FROM prepared
               WHERE {" AND ".join(f"{column} IS NOT NULL" for column in block.columns)}
-              GROUP BY {", ".join(block.columns)})"""
+              GROUP BY {", ".join(block.keys())})"""
         for index, block in enumerate(blocks)
     ]
     if not counts:

@@ -53,8 +53,9 @@ def proposed_pairs_sql(blocks: Sequence[Block]) -> str:
     """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r, and the number of the first rule."""
     every = " UNION ALL ".join(
         f"""SELECT l.unique_id AS unique_id_l, r.unique_id AS unique_id_r, {index} AS rule
-        FROM identities l JOIN identities r ON {block.condition()} AND l.unique_id < r.unique_id"""
+        FROM identities l JOIN identities r ON {join} AND l.unique_id < r.unique_id"""
         for index, block in enumerate(blocks)
+        for join in block.joins()
     )
     return f"""SELECT unique_id_l, unique_id_r, CAST(min(rule) AS SMALLINT) AS rule FROM ({every}) AS proposed
         GROUP BY unique_id_l, unique_id_r"""

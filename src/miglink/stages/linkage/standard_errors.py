@@ -52,6 +52,8 @@ def _spread(values: Sequence[Numbers]) -> Numbers:
 def _drawn(patterns: Patterns, chance: np.random.Generator) -> Patterns:
     """The patterns with as many pairs looked at as another sample might have had."""
     ratio = chance.poisson(patterns.n_seen) / np.maximum(patterns.n_seen, 1.0)
+    if not patterns.n_pairs @ ratio:
+        return patterns  # a handful of pairs: a sample of them may hold none
     return replace(
         patterns,
         n_pairs=patterns.n_pairs * ratio,

@@ -1,0 +1,98 @@
+"""Over-full blocks are split, others are not; the pairs are those of the definition."""
+
+import itertools
+import random
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from given_examples import is_quick
+from given_links import sized
+from miglink.config.stages import LinkageSettings
+from miglink.engine import Engine, Table
+from miglink.stages.identities import find_identities
+from miglink.stages.linkage.blocking import Block, count_pairs
+from miglink.stages.linkage.keys import prepare_identities
+from miglink.stages.linkage.scoring import proposed_pairs_sql
+from miglink.stages.linkage.splitting import split_blocks
+from test_linkage import linked, person, population, records_of
+from test_linkage_splink import sorted_links
+
+BLOCKS = [Block(("surname_key",)), Block(("birth_day_iso",)), Block(("document_number",))]
+
+
+def crowd(engine: Engine, n: int, seed: int) -> Table:
+    """Prepared identities of n persons, a third of whom bear one surname; some fields are not known."""
+    rng = random.Random(seed)
+    rows: list[dict[str, Any]] = []
+    for number in range(n):
+        who = person(rng)
+        if number % 3 == 0:
+            who["surname"] = "NGUYEN"
+        rows.append({name: value if rng.random() > 0.1 else None for name, value in who.items()})
+    identities, _ = find_identities(engine, records_of(rows, engine))
+    return prepare_identities(engine, identities)
+
+
+def by_definition(prepared: pl.DataFrame, block: Block, whole: int = 20) -> set[tuple[int, int]]:
+    """Pairs that share all columns and, where more than `whole` do, the further fields as well."""
+    pairs = set()
+    for key, members in prepared.group_by(block.columns):
+        if None in key:
+            continue
+        fields = block.split if members.height > whole else ()
+        values = {row["unique_id"]: tuple(row[f] for f in fields) for row in members.iter_rows(named=True)}
+        pairs |= {(a, b) for a, b in itertools.combinations(sorted(values), 2) if values[a] == values[b]}
+    return pairs
+
+
+@pytest.mark.parametrize("most_each", [0.5, 2.0])
+def test_the_pairs_are_those_of_the_definition(engine: Engine, most_each: float) -> None:
+    prepared = crowd(engine, sized(engine, 900), 5)
+    marked, found = split_blocks(engine, prepared, BLOCKS, most_each)
+    rows = engine.collect("SELECT * FROM marked", marked=marked)
+    assert [block.columns for block in found] == [block.columns for block in BLOCKS]
+    surname, *others = found
+    assert surname.split != ()
+    assert all(block.split == () for block in others)
+    counted = count_pairs(engine, marked, found)["n_pairs"].to_list()
+    for block, n_pairs in zip(found, counted, strict=True):
+        made = engine.collect(f"SELECT * FROM ({proposed_pairs_sql([block])}) AS made", identities=marked)
+        pairs = set(made.select("unique_id_l", "unique_id_r").iter_rows())
+        assert pairs == by_definition(rows, block)
+        assert len(pairs) == n_pairs == made.height
+        assert by_definition(rows, block, whole=10**9) >= pairs
+    assert counted[0] < count_pairs(engine, prepared, BLOCKS)["n_pairs"][0] / 2
+
+
+def test_a_rule_within_its_budget_stays_as_it_is(duckdb_engine: Engine) -> None:
+    prepared = crowd(duckdb_engine, 300, 6)
+    assert split_blocks(duckdb_engine, prepared, BLOCKS, 1e6) == (prepared, BLOCKS)
+
+
+def test_pairs_keep_to_their_budget_as_the_data_grow(duckdb_engine: Engine) -> None:
+    for n in (500, 1500, 4000):
+        prepared = crowd(duckdb_engine, n, 7)
+        marked, blocks = split_blocks(duckdb_engine, prepared, BLOCKS[:1], 2.0)
+        assert count_pairs(duckdb_engine, marked, blocks)["n_pairs"].sum() <= 2.0 * n
+
+
+def test_links_of_split_blocks_are_those_of_splink(engine: Engine, tmp_path: Path) -> None:
+    """The blocking rules of the model say what is split, so that Splink proposes the same pairs."""
+    rows, _ = population(sized(engine, 500), 8)
+    asked = LinkageSettings(
+        blocking=(("surname_start",), ("birth_day_iso",)), pairs_per_identity=1.0, training_pairs=50_000
+    )
+    (tmp_path / "trained").mkdir()
+    ours, model = linked(engine, rows, tmp_path / "trained", asked)
+    assert "in_large_block_of_surname_start" in str(
+        model["settings"]["blocking_rules_to_generate_predictions"]
+    )
+    if is_quick(engine):
+        again = asked.model_copy(update={"model": tmp_path / "trained", "scored_by": "splink"})
+        (tmp_path / "splink").mkdir()
+        splinks, _ = linked(engine, rows, tmp_path / "splink", again)
+        columns = ["identity_id_l", "identity_id_r", "blocking_rule"]
+        assert sorted_links(ours).select(columns).equals(sorted_links(splinks).select(columns))
