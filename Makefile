@@ -44,6 +44,7 @@ bench-check: $(STAMP) ## the small country against the committed baseline: fails
 
 bench-all: $(STAMP) ## every number of benchmarks/README.md anew, three hours; BENCH_KEEP=DIR for the countries
 	$(BIN)/python -m benchmarks.country small --repeat 3 --json $(RESULTS)/baseline-small.json
+	$(BIN)/python -m benchmarks.country small --slow residence --json $(RESULTS)/slowed-residence.json
 	$(BIN)/python -m benchmarks.country medium --seeds 1 2 3 --keep $(BENCH_KEEP) --json $(RESULTS)/country-medium.json
 	$(BIN)/python -m benchmarks.chance_pairs "$(BENCH_KEEP)/medium-1-medium/run 0" \
 		$(BENCH_KEEP)/medium-1-medium/country/truth --json $(RESULTS)/chance-pairs.json

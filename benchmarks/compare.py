@@ -98,7 +98,7 @@ def compare(before: dict[str, Any], after: dict[str, Any]) -> list[Line]:
 
 def _median_change(a: dict[str, Any], b: dict[str, Any]) -> float:
     """How many times the CPU seconds of a the median stage took in b: one stage that got slower does not move it."""
-    return statistics.median(y["cpu_seconds"] / x["cpu_seconds"] for x, y in _stages(a, b))
+    return float(statistics.median(y["cpu_seconds"] / x["cpu_seconds"] for x, y in _stages(a, b)))
 
 
 def _stages(a: dict[str, Any], b: dict[str, Any]) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -40,7 +40,7 @@ def timed(command: Sequence[str], most_memory: float = math.inf) -> dict[str, fl
         if peak > most_memory:
             process.kill()
             process.wait()
-            raise TooLarge(f"more than {most_memory / 1e9:.0f} GB after {time.monotonic() - began:.0f} s")
+            raise TooLarge(f"more than {most_memory / 1e9:g} GB after {time.monotonic() - began:.0f} s")
         time.sleep(_SECONDS_BETWEEN)
     process.returncode = os.waitstatus_to_exitcode(status)
     if status:

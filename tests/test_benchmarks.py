@@ -3,13 +3,14 @@
 import copy
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from benchmarks import compare, febrl, growth, page, slowed
+from benchmarks import compare, febrl, growth, measured, page, slowed
 from miglink import pipeline
 
 BASELINE = json.loads((page.FOLDER / "results" / "baseline-small.json").read_text(encoding="utf-8"))
@@ -48,6 +49,20 @@ def test_another_machine_is_not_slower() -> None:
     result["countries"][0]["stages"][7]["cpu_seconds"] = 0.9 * result["yardstick"]["cpu_seconds"]
     assert BASELINE["countries"][0]["stages"][7]["stage"] == "quality"
     assert past(result) == []
+
+
+def test_what_got_slower_everywhere_is_found_in_the_whole() -> None:
+    """The yardstick as before, all else half as long again: no stage stands out, and the run is past its limit."""
+    result = changed()
+    for taken in (result["countries"][0]["ran"], *result["countries"][0]["stages"]):
+        taken["cpu_seconds"] *= 1.5
+    assert past(result) == ["time of the run"]
+
+
+def test_what_holds_too_much_memory_is_ended() -> None:
+    hungry = [sys.executable, "-c", "held = bytearray(400_000_000); import time; time.sleep(60)"]
+    with pytest.raises(measured.TooLarge, match=r"more than 0\.2 GB"):
+        measured.timed(hungry, 200e6)
 
 
 @pytest.mark.parametrize(
