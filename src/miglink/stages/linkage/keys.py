@@ -36,24 +36,25 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
     that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`, `x_year`, `x_month_day`,
     `x_quantity`.
     """
-    words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
+    given = _with_further_keys(engine, identities)
     return engine.step(
         "linkage_identities",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")}),
         keyed AS (
-            SELECT *, replace(surname_ascii, ' ', '') AS surname_key,
+            SELECT numbered.*, replace(surname_ascii, ' ', '') AS surname_key,
                    replace(given_names_ascii, ' ', '') AS given_names_key,
                    replace(surname_icao, ' ', '') AS surname_icao_key,
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
-                   {_without("surname_ascii", words)} AS surname_spaced,
+                   surnames.spaced AS surname_spaced, surnames.sound || ' ' || given_names.sound AS name_sounds,
                    nullif(array_to_string(list_sort(string_split(
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
                    CAST(birth_date AS VARCHAR) AS birth_iso,
                    translate(document_number, 'OQIBSZ', '001852') AS document_folded
-            FROM numbered)
-        SELECT *,
+            FROM numbered LEFT JOIN surnames ON surnames.value = numbered.surname_ascii
+            LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii)
+        SELECT * EXCLUDE (name_sounds),
                concat(surname_key, given_names_key) AS name_key, replace(surname_spaced, ' ', '') AS surname_core,
-               nullif({sound_sql("surname_spaced")} || ' ' || {sound_sql("given_names_ascii")}, ' ') AS name_sound,
+               nullif(name_sounds, ' ') AS name_sound,
                split_part(surname_ascii, ' ', 1) AS surname_first,
                CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
                substring(birth_iso, 1, 4) AS birth_year,
@@ -62,7 +63,25 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                    AS birth_swapped,
                substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start
         FROM keyed""",
-        identities=_with_further_keys(engine, identities),
+        identities=given,
+        surnames=_spoken(engine, given, "surname_ascii"),
+        given_names=_spoken(engine, given, "given_names_ascii"),
+    )
+
+
+def _spoken(engine: Engine, identities: Table, column: str) -> Table:
+    """Each name of a column once (value), without particles if a surname (spaced), and its sound.
+
+    There are ten to thirty identities a name, and a sound takes longer to find than all other keys together.
+    """
+    words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
+    spaced = _without("value", words) if column == "surname_ascii" else "value"
+    return engine.step(
+        f"linkage_spoken_{column}",
+        f"""WITH names AS (SELECT DISTINCT {column} AS value FROM identities WHERE {column} IS NOT NULL),
+        spread AS (SELECT value, {spaced} AS spaced FROM names)
+        SELECT value, spaced, {sound_sql("spaced")} AS sound FROM spread""",
+        identities=identities,
     )
 
 

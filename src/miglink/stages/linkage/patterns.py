@@ -73,8 +73,9 @@ def count_patterns(
     seen = [f"NOT {block.pair_condition()}" for block in blocks]
     strata = []
     n = engine.count(identities)
-    one_in = max(n // sample.n_pairs, 1)
-    for key in dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within):
+    keys = list(dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within))
+    one_in = max(n * len(keys) // sample.n_pairs, 1)
+    for key in keys:
         drawn = _pairs_within_sql(key, sample.seed, one_in)
         pairs = engine.step(f"linkage_pairs_within_{key}", drawn, identities=identities)
         strata.append(
