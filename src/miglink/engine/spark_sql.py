@@ -37,9 +37,9 @@ def translate(select: str) -> str:
             if number.is_number and "." in number.name:
                 # DuckDB divides in doubles whatever stands there; Spark would go on in decimals, and cut them off.
                 number.replace(exp.cast(number.copy(), "DOUBLE"))
-        for call in list(tree.find_all(exp.Anonymous)):
-            if call.name.upper() == "HAMMING":  # at most 1 is asked, of texts of one length: the same
-                call.set("this", "LEVENSHTEIN")
+        for unknown in list(tree.find_all(exp.Anonymous)):
+            if unknown.name.upper() == "HAMMING":  # at most 1 is asked, of texts of one length: the same
+                unknown.set("this", "LEVENSHTEIN")
         for least in list(tree.find_all(exp.GTE)):
             if isinstance(least.this, exp.JarowinklerSimilarity):
                 both = [least.this.this, least.this.expression]

@@ -157,7 +157,8 @@ def _once(comparisons: list[Comparison]) -> list[Comparison]:
     has_shared = any(comparison.is_shared for comparison in comparisons)
     given = []
     for comparison in comparisons:
-        silent, columns = [], [*comparison.columns]
+        silent: list[str] = []
+        columns = [*comparison.columns]
         levels = tuple(level for level in comparison.levels if not (has_shared and level.is_twins))
         if has_name and not has_shared and comparison.field in ("birth_date", "citizenship"):
             silent, columns = [*silent, TWINS], [*columns, *NAME_COLUMNS]

@@ -70,25 +70,7 @@ def count_patterns(
         FROM compared GROUP BY {", ".join(f"level_{c.field}" for c in comparisons)}""",
         compared=pairs_of_blocks,
     )
-    seen = [f"NOT {block.pair_condition()}" for block in blocks]
-    strata = []
-    n = engine.count(identities)
-    keys = list(dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within))
-    one_in = max(n * len(keys) // sample.n_pairs, 1)
-    for key in keys:
-        drawn = _pairs_within_sql(key, sample.seed, one_in)
-        pairs = engine.step(f"linkage_pairs_within_{key}", drawn, identities=identities)
-        strata.append(
-            _count(engine, identities, pairs, comparisons, ("p.weight", "weight", " AND ".join(seen)))
-        )
-        seen.append(f"NOT coalesce({key}_l = {key}_r, false)")
-    drawn = _random_pairs_sql(n, sample.n_pairs, sample.seed)
-    sampled = engine.step("linkage_random_pairs", drawn, identities=identities)
-    rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)))
-    n_known = engine.count(pairs_of_blocks) + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
-    share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
-    rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
-    outside = pl.concat([*strata, rest])
+    outside = _outside(engine, identities, (comparisons, blocks), sample, engine.count(pairs_of_blocks))
     names = [comparison.field for comparison in comparisons]
     both = pl.concat([in_blocks.with_columns(is_blocked=True), outside.with_columns(is_blocked=False)])
     # A pair of which only one field is known cannot tell agreement by chance from a match: it would teach nothing but
@@ -116,6 +98,36 @@ def count_patterns(
     )
 
 
+def _outside(
+    engine: Engine,
+    identities: Table,
+    compared: tuple[Sequence[Comparison], Sequence[Block]],
+    sample: Sample,
+    n_blocked: int,
+) -> pl.DataFrame:
+    """Patterns of the pairs outside all blocks: within a shared name or date first, then at random, weighted up."""
+    comparisons, blocks = compared
+    seen = [f"NOT {block.pair_condition()}" for block in blocks]
+    strata = []
+    n = engine.count(identities)
+    keys = list(dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within))
+    one_in = max(n * len(keys) // sample.n_pairs, 1)
+    for key in keys:
+        drawn = _pairs_within_sql(key, sample.seed, one_in)
+        pairs = engine.step(f"linkage_pairs_within_{key}", drawn, identities=identities)
+        strata.append(
+            _count(engine, identities, pairs, comparisons, ("p.weight", "weight", " AND ".join(seen)))
+        )
+        seen.append(f"NOT coalesce({key}_l = {key}_r, false)")
+    drawn = _random_pairs_sql(n, sample.n_pairs, sample.seed)
+    sampled = engine.step("linkage_random_pairs", drawn, identities=identities)
+    rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)))
+    n_known = n_blocked + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
+    share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
+    rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
+    return pl.concat([*strata, rest])
+
+
 def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
     """What each comparison says in a family; nothing where no column that families share is compared."""
     if not any(comparison.is_shared for comparison in comparisons):
@@ -123,7 +135,8 @@ def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
     known: dict[str, Role] = {
         "name": "name", "birth_date": "birth", "citizenship": "shared", "birth_country": "shared"
     }  # fmt: skip
-    return tuple("shared" if c.is_shared else known.get(c.field, "person") for c in comparisons)
+    of_family: Role = "shared"
+    return tuple(of_family if c.is_shared else known.get(c.field, "person") for c in comparisons)
 
 
 def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
