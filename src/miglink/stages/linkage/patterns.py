@@ -135,8 +135,8 @@ def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
     known: dict[str, Role] = {
         "name": "name", "birth_date": "birth", "citizenship": "shared", "birth_country": "shared"
     }  # fmt: skip
-    of_family: Role = "shared"
-    return tuple(of_family if c.is_shared else known.get(c.field, "person") for c in comparisons)
+    roles: list[Role] = ["shared" if c.is_shared else known.get(c.field, "person") for c in comparisons]
+    return tuple(roles)
 
 
 def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
