@@ -131,7 +131,7 @@ def _outside(
 def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
     """What each comparison says in a family; nothing where no column that families share is compared."""
     if not any(comparison.is_shared for comparison in comparisons):
-        return ("person",) * len(comparisons)
+        return tuple("person" for _ in comparisons)
     known: dict[str, Role] = {
         "name": "name", "birth_date": "birth", "citizenship": "shared", "birth_country": "shared"
     }  # fmt: skip
