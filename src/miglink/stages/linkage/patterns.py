@@ -16,6 +16,8 @@ from miglink.stages.linkage.scoring import MOST_REPEATS
 # What a comparison says in a family: relatives share it, it is the name or the date of birth, or one's own.
 Role = Literal["shared", "name", "birth", "person"]
 
+_COUNTS = ("n_pairs", "n_record_pairs", "n_seen")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -76,7 +78,8 @@ def count_patterns(
     # A pair of which only one field is known cannot tell agreement by chance from a match: it would teach nothing but
     # what it is told.
     telling = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1)
-    both = (telling if telling.height else both).sort("is_blocked", *names)
+    # Strata may hold the same pattern: the counts too, so that the order is one whatever an engine gives first.
+    both = (telling if telling.height else both).sort("is_blocked", *names, *_COUNTS)
     within = engine.collect(
         f"""SELECT sum(least(n_records, {MOST_REPEATS}) * (least(n_records, {MOST_REPEATS}) - 1) / 2) AS n
         FROM identities""",
