@@ -215,7 +215,9 @@ def test_every_parameter_is_a_probability_and_the_history_is_kept(
         for kind in ("m_probability", "u_probability"):
             assert math.isclose(sum(level[kind] for level in levels), 1, rel_tol=1e-6)
             assert all(0 < level[kind] < 1 for level in levels)
-    assert [entry["step"] for entry in model["history"]] == ["EM over all pairs"] * 3
+    assert [entry["step"] for entry in model["history"]] == ["EM over all pairs"] * 3 + [
+        "prior of distinct identities"
+    ]
     assert all(entry["has_converged"] for entry in model["history"])
     best = max(entry["log_likelihood_per_pair"] for entry in model["history"])
     assert [e["log_likelihood_per_pair"] for e in model["history"] if e["is_chosen"]] == [best]

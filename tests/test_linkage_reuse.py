@@ -77,7 +77,9 @@ def test_a_model_names_nobody(duckdb_engine: Engine, tmp_path: Path) -> None:
     text = (tmp_path / "model.json").read_text()
     assert not [name for name in SURNAMES if name in text]
     assert not [row for row in rows if row["document_number"] in text]
-    assert model["frequencies"]["columns"] == ["birth_iso", "citizenship", "name_sound", "name_words"]
+    assert model["frequencies"]["columns"] == [
+        "birth_iso", "citizenship", "given_names_key", "name_sound", "name_words",
+    ]  # fmt: skip
 
 
 def refused(engine: Engine, tmp_path: Path, settings: LinkageSettings) -> str:

@@ -115,7 +115,7 @@ def _read_json(path: Path, absent: str) -> dict[str, Any]:
 
 
 def _read_model(folder: Path, engine: Engine, links: Table) -> dict[str, Any] | None:
-    """Splink's settings with every m and u, and `shared`: what families share.
+    """Splink's settings with every m and u, `shared`: what families share, `given`, `within`: what depends on groups.
 
     None if nothing was compared, so that no model was trained.
     """
@@ -131,7 +131,8 @@ def _read_model(folder: Path, engine: Engine, links: Table) -> dict[str, Any] | 
     settings = model.get("settings")
     if not isinstance(settings, dict) or "comparisons" not in settings:
         raise SourceError(f"{path}: not the model of a run; it states no settings. Run it again")
-    return settings | {"shared": model.get("shared")}
+    within = model.get("frequencies", {}).get("within", {})
+    return settings | {"shared": model.get("shared"), "given": model.get("given", {}), "within": within}
 
 
 def find_identity(run: Run, given: str, option: str) -> str:

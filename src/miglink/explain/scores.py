@@ -56,6 +56,7 @@ def score_pairs(engine: Engine, prepared: Table, paired: Table, model: Model) ->
     scored = levels.unpivot(index="pair_number", variable_name="comparison", value_name="level").join(
         parameters, on=["comparison", "level"], how="left", maintain_order="left"
     )
+    scored = _u_within_groups(scored, model)
     columns = scored["frequency_column"].drop_nulls().unique().sort().to_list()
     frequencies = pl.concat(
         [
@@ -67,7 +68,10 @@ def score_pairs(engine: Engine, prepared: Table, paired: Table, model: Model) ->
                     "frequency_column": pl.String,
                 }
             ),
-            *(_frequencies(engine, prepared, paired, column) for column in columns),
+            *(
+                _frequencies(engine, prepared, paired, (column, tuple(model["within"].get(column, ()))))
+                for column in columns
+            ),
         ]
     )
     scored = scored.join(
@@ -87,6 +91,27 @@ def score_pairs(engine: Engine, prepared: Table, paired: Table, model: Model) ->
         .sort("pair_number", "position")
         .drop("position", "level", "strength", "least_u")
     )
+
+
+def _u_within_groups(scored: pl.DataFrame, model: Model) -> pl.DataFrame:
+    """The u of each level where the fields on which it depends agree (`given` of the model), but where a frequency is.
+
+    The same rows and columns as scored.
+    """
+    top = scored.filter(pl.col("level") == 1).select("pair_number", field="comparison", agrees=True)
+    for comparison, given in model["given"].items():
+        within = pl.DataFrame(
+            {"level": range(1, len(given["u"]) + 1), "within": given["u"][::-1]},
+            schema={"level": pl.Int32, "within": pl.Float64},
+        ).with_columns(comparison=pl.lit(comparison))
+        agree = top.filter(pl.col("field").is_in(given["fields"])).group_by("pair_number").len("n_agree")
+        scored = scored.join(within, on=["comparison", "level"], how="left", maintain_order="left").join(
+            agree, on="pair_number", how="left", maintain_order="left"
+        )
+        is_within = (pl.col("n_agree") == len(given["fields"])) & pl.col("frequency_column").is_null()
+        u = pl.when(is_within & pl.col("within").is_not_null()).then("within").otherwise("u")
+        scored = scored.with_columns(u=u).drop("within", "n_agree")
+    return scored
 
 
 def _without_shared(engine: Engine, paired: Table, weighed: pl.DataFrame, model: Model) -> pl.DataFrame:
@@ -194,9 +219,16 @@ def _parameters(comparisons: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema | further)
 
 
-def _frequencies(engine: Engine, prepared: Table, paired: Table, column: str) -> pl.DataFrame:
+def _frequencies(
+    engine: Engine, prepared: Table, paired: Table, counted: tuple[str, tuple[str, ...]]
+) -> pl.DataFrame:
     """How common the values of a column are in each pair; of two different values the more common counts."""
-    frequencies = count_frequencies(engine, prepared, column)
+    column, given = counted
+    frequencies = count_frequencies(engine, prepared, column, given)
+    groups = {
+        side: "".join(f" AND coalesce({side}.{name}, '') = coalesce(p.{name}_{side}, '')" for name in given)
+        for side in ("l", "r")
+    }
     share, left, right = identifier(f"tf_{column}"), identifier(f"{column}_l"), identifier(f"{column}_r")
     return engine.collect(
         f"""WITH held AS (
@@ -208,8 +240,8 @@ def _frequencies(engine: Engine, prepared: Table, paired: Table, column: str) ->
                greatest(coalesce(l.{share}, r.{share}), coalesce(r.{share}, l.{share})) AS frequency,
                greatest(coalesce(x.n, y.n), coalesce(y.n, x.n)) AS n_identities,
                {text_literal(column)} AS frequency_column
-        FROM paired p LEFT JOIN frequencies l ON l.{identifier(column)} = p.{left}
-        LEFT JOIN frequencies r ON r.{identifier(column)} = p.{right}
+        FROM paired p LEFT JOIN frequencies l ON l.{identifier(column)} = p.{left}{groups["l"]}
+        LEFT JOIN frequencies r ON r.{identifier(column)} = p.{right}{groups["r"]}
         LEFT JOIN carried x ON x.value = p.{left} LEFT JOIN carried y ON y.value = p.{right}""",
         paired=paired,
         prepared=prepared,

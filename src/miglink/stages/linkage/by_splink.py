@@ -17,6 +17,8 @@ from miglink.stages.linkage.levels import (
 )
 from miglink.stages.linkage.model import Model
 
+_IN_GROUP = "_in_group"
+
 
 def blocking_entries(blocks: Sequence[Block]) -> list[dict[str, str]]:
     """The blocking rules in the form of Splink's settings."""
@@ -47,10 +49,8 @@ def score_with_splink(
 ) -> Table:
     """Block and score with Splink's `predict`: the columns and rows of scoring.score_pairs, in more time."""
     comparisons, blocks = rules
-    frequencies = {
-        column: count_frequencies(engine, prepared, column) for column in frequency_columns(comparisons)
-    }
-    linker = open_linker(engine, prepared, model.settings, frequencies)
+    identities, frequencies = _in_groups(engine, prepared, frequency_columns(comparisons))
+    linker = open_linker(engine, identities, _with_given(model, comparisons), frequencies)
     predicted = linker.inference.predict(threshold_match_probability=keep_p_match)
     named = " ".join(f"WHEN '{index}' THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
     columns = sorted({column for comparison in comparisons for column in comparison.columns})
@@ -67,6 +67,60 @@ def score_with_splink(
         FROM pairs""",
         prepared=prepared,
     )
+
+
+def _in_groups(
+    engine: Engine, prepared: Table, counted: Mapping[str, tuple[str, ...]]
+) -> tuple[Table, dict[str, Table]]:
+    """The identities, and how common the values of their columns are: Splink looks each up by one column.
+
+    Where it is counted within groups, the column is the value and its group in one text.
+    """
+    frequencies, columns = {}, []
+    for column, given in counted.items():
+        found = count_frequencies(engine, prepared, column, given)
+        if given:
+            groups = "".join(f" || '|' || coalesce({name}, '')" for name in given)
+            name = column + _IN_GROUP
+            columns.append(f"{column}{groups} AS {name}")
+            found = engine.step(
+                f"linkage_frequency_{name}",
+                f"SELECT {column}{groups} AS {name}, tf_{column} AS tf_{name} FROM found",
+                found=found,
+            )
+            frequencies[name] = found
+        else:
+            frequencies[column] = found
+    if not columns:
+        return prepared, frequencies
+    grouped = engine.step(
+        "linkage_grouped", f"SELECT *, {', '.join(columns)} FROM prepared", prepared=prepared
+    )
+    return grouped, frequencies
+
+
+def _with_given(model: Model, comparisons: Sequence[Comparison]) -> dict[str, Any]:
+    """The settings in which each level whose u depends on other fields stands twice: first where these agree."""
+    settings: dict[str, Any] = json.loads(json.dumps(model.settings))
+    by_field = {comparison.field: comparison for comparison in comparisons}
+    for entry in settings["comparisons"]:
+        field = entry["output_column_name"]
+        for level in entry["comparison_levels"]:
+            if by_field[field].given and "tf_adjustment_column" in level:
+                level["tf_adjustment_column"] += _IN_GROUP
+        given = (model.given or {}).get(field)
+        if given is None:
+            continue
+        agree = " AND ".join(f"({by_field[other].levels[0].condition})" for other in given.fields)
+        nothing, *levels = entry["comparison_levels"]
+        twice = []
+        for level, u in zip(levels, given.u[::-1], strict=True):
+            if "tf_adjustment_column" not in level:
+                condition = "" if level["sql_condition"] == "ELSE" else f"({level['sql_condition']}) AND "
+                twice.append({**level, "sql_condition": condition + agree, "u_probability": u})
+            twice.append(level)
+        entry["comparison_levels"] = [nothing, *twice]
+    return settings
 
 
 def open_linker(

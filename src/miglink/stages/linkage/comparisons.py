@@ -91,7 +91,7 @@ def choose_comparisons(
             ComparisonSettings(field=field) for field in _fields_held(engine, identities, further_columns)
         )
         chosen = [_named(comparison, further_columns) for comparison in asked]
-    return _with_routes(engine, identities, _once(chosen), settings)
+    return _with_routes(engine, identities, _within_groups(_once(chosen)), settings)
 
 
 def _fields_held(engine: Engine, identities: Table, further_columns: tuple[str, ...]) -> list[str]:
@@ -107,6 +107,16 @@ def _fields_held(engine: Engine, identities: Table, further_columns: tuple[str, 
         for index, field in enumerate(fields)
         if row[f"n_{index}"] * 100 >= row["n"] and row[f"d_{index}"] > 1
     ]
+
+
+def _within_groups(chosen: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons that depend on those which are compared too, each as what it is.
+
+    None where families share what is compared: their agreement on name, citizenship and country of birth is counted
+    together with it (mixture.Family).
+    """
+    fields = set() if any(c.is_shared for c in chosen) else {c.field for c in chosen}
+    return [replace(c, given=tuple(field for field in c.given if field in fields)) for c in chosen]
 
 
 def _named(asked: ComparisonSettings, further_columns: Sequence[str]) -> Comparison:

@@ -62,7 +62,7 @@ def _name(field: str) -> Comparison:
                 has_surname=True,
             ),
             Level("names that sound alike", _SAME_SOUND, "name_sound", has_surname=True),
-            Level("same given names, other surname", _SAME_GIVEN),
+            Level("same given names, other surname", _SAME_GIVEN, "given_names_key"),
             Level(
                 "same surname, given names not known", f"{_SAME_SURNAME} AND {_NO_GIVEN}", has_surname=True
             ),
@@ -81,6 +81,7 @@ def _name(field: str) -> Comparison:
             ),
         ),
         sampled_within=("name_words", "surname_key", "given_names_key"),
+        given=("citizenship", "sex"),
     )
 
 
@@ -93,6 +94,7 @@ def _date(field: str) -> Comparison:
         "birth_iso_l IS NULL OR birth_iso_r IS NULL",
         date_levels("birth", known),
         sampled_within=("birth_day_iso",),
+        given=("citizenship",),
     )
 
 
@@ -117,9 +119,11 @@ def date_levels(stem: str, known: str) -> tuple[Level, ...]:
 def _document(field: str) -> Comparison:
     """Travel documents: a number with the state that issued it, and how numbers are misread."""
     other_country = "document_country_l <> document_country_r"
+    # Documents are of the state of citizenship: where both citizenships are known they have said it already.
+    is_said = "citizenship_l IS NOT NULL AND citizenship_r IS NOT NULL"
     return Comparison(
         field,
-        ("document_number", "document_folded", "document_country"),
+        ("document_number", "document_folded", "document_country", "citizenship"),
         "document_number_l IS NULL OR document_number_r IS NULL",
         (
             Level(
@@ -131,6 +135,7 @@ def _document(field: str) -> Comparison:
                 "document_folded_l = document_folded_r OR (length(document_number_l) > 5 "
                 "AND levenshtein(document_number_l, document_number_r) <= 1)",
             ),
+            Level("other number", is_said),
             Level("other number, same country", f"NOT coalesce({other_country}, false)"),
         ),
         is_identifier=True,
@@ -175,6 +180,7 @@ def exact(field: str) -> Comparison:
         sampled_within=() if field in _FEW_VALUES else (field,),
         is_further=field not in _STANDARD,
         block_key=None if field in BY_FIELD or field in _FEW_VALUES else field,
+        given=("citizenship",) if field == "birth_country" else (),
     )
 
 

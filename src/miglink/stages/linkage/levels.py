@@ -32,7 +32,8 @@ class Comparison:
     silent: when it says nothing, for another comparison has said it.
     sampled_within: columns whose equality is rare among random pairs, so that training samples pairs within them.
     is_further: a column that the configuration adds. block_key: the column that may open routes (blocking rules) of
-    its own. n_same: so many levels, strongest first, say that both sides mean the same. asked: the entry of the
+    its own. n_same: so many levels, strongest first, say that both sides mean the same. given: other fields compared on
+    which it depends how often strangers agree in this one: names within a citizenship and sex. asked: the entry of the
     configuration.
     """
 
@@ -47,6 +48,7 @@ class Comparison:
     block_key: str | None = None
     routes: tuple[tuple[str, ...], ...] = ()
     n_same: int = 1
+    given: tuple[str, ...] = ()
     asked: ComparisonSettings | None = None
 
     @property
@@ -108,8 +110,12 @@ def both_sides_sql(columns: Sequence[str]) -> str:
     return ", ".join(f"{side}.{column} AS {column}_{side}" for column in columns for side in ("l", "r"))
 
 
-def frequency_columns(comparisons: Sequence[Comparison]) -> list[str]:
-    """The columns whose frequency some level uses."""
-    return sorted(
-        {level.frequency for comparison in comparisons for level in comparison.levels if level.frequency}
-    )
+def frequency_columns(comparisons: Sequence[Comparison]) -> dict[str, tuple[str, ...]]:
+    """The columns whose frequency some level uses, and the fields within whose groups it is counted."""
+    found = {
+        level.frequency: comparison.given
+        for comparison in comparisons
+        for level in comparison.levels
+        if level.frequency
+    }
+    return dict(sorted(found.items()))

@@ -11,6 +11,9 @@ from miglink.stages.linkage.patterns import Patterns, Role
 Numbers = NDArray[np.float64]
 # Fewer matches than this that agree on an identifier say too little about a level.
 _FEWEST_ANCHORED = 200
+# Patterns whose match weight lies between these say how common matches are where it matters; beyond, either nearly all
+# pairs are matches or nearly none. So many pairs as they are expected, at least, so that a handful decides nothing.
+_LEAST_WEIGHT, _MOST_WEIGHT, _PRIOR_PAIRS = -3.0, 10.0, 20.0
 # Of relatives, the share born on one day. Of maternities 1 to 2 % are of twins (Human Multiple Births Database), so
 # that 2 to 3 pairs of siblings in a hundred are; data cannot tell them from one person with a wrong given name.
 _TWINS = 0.03
@@ -18,14 +21,15 @@ _TWINS = 0.03
 
 @dataclass(frozen=True)
 class Family:
-    """Where relatives are not like strangers, in patterns of its own.
+    """Where relatives, or people of one origin, are not like strangers, in patterns of its own.
 
-    columns: the comparisons, and their roles. patterns: the combinations of their levels. of: for each agreement
-    pattern the row of patterns. merged: for each row of patterns, a number of what is shared in it: of the name the
-    surname counts, of the date of birth nothing; known: for each such number, one of the set of comparisons that are
-    known in it. surname: at which levels of the name surnames agree.
+    is_origin: of one origin. columns: the comparisons, and their roles. patterns: the combinations of their
+    levels. of: for each agreement pattern the row of patterns. merged: for each row of patterns, a number of what is
+    shared in it: of the name the surname counts, of the date of birth nothing; known: for each such number, one of the
+    set of comparisons that are known in it. surname: at which levels of the name surnames agree.
     """
 
+    is_origin: bool
     columns: tuple[int, ...]
     roles: tuple[Role, ...]
     patterns: NDArray[np.int64]
@@ -36,7 +40,7 @@ class Family:
 
 
 def find_family(patterns: Patterns) -> Family:
-    """The patterns of what families share; none where fewer than two comparisons say anything of it."""
+    """The patterns of what families or people of one origin share; none where fewer than two comparisons say of it."""
     columns = tuple(index for index, role in enumerate(patterns.roles) if role != "person")
     if sum(patterns.roles[column] != "birth" for column in columns) < 2:
         columns = ()
@@ -51,7 +55,8 @@ def find_family(patterns: Patterns) -> Family:
     together, merged = np.unique(together, axis=0, return_inverse=True)
     _, known = np.unique(together != -1, axis=0, return_inverse=True)
     roles = tuple(patterns.roles[column] for column in columns)
-    return Family(columns, roles, every, of.reshape(-1), merged.reshape(-1), known.reshape(-1), surname)
+    places = of.reshape(-1), merged.reshape(-1), known.reshape(-1)
+    return Family("group" in roles, columns, roles, every, *places, surname)
 
 
 @dataclass(frozen=True)
@@ -84,14 +89,13 @@ def fit_mixture(
     Non-matches do not agree on a surname, an address and a mother's name by three chances but by one, being relatives:
     how often they agree on which of these is counted, pattern by pattern. In everything else (given names, dates of
     birth, numbers) relatives are like strangers, so that they cannot take in the matches with errors.
+    Where nothing is compared that tells families, the same is counted for what people of one origin share: names go
+    with a citizenship and a sex, so that strangers of one name agree on these by no further chance.
     It has converged when no parameter moves by more than `tolerance` on the log scale.
     Source: Fellegi and Sunter 1969; Winkler 1988 (EM for record linkage); Thibaudeau 1993 (dependence among
     non-matches).
     """
-    indicators = [
-        (patterns.levels[:, [index]] == np.arange(len(m))).astype(np.float64)
-        for index, m in enumerate(start.m)
-    ]
+    indicators = _indicators(patterns, start.m)
     within = [np.eye(len(m))[-1] * patterns.n_within for m in start.m]
     family, current = find_family(patterns), start
     for n_rounds in range(1, most_rounds + 1):
@@ -104,7 +108,7 @@ def fit_mixture(
                 _without_family(
                     agree + record_matches @ known, (record_matches, known, reached, u_level), patterns
                 )
-                if not family.columns
+                if not family.columns or family.is_origin
                 else agree + record_matches @ known
             )
             for known, agree, reached, u_level in zip(indicators, within, patterns.family, u, strict=True)
@@ -118,10 +122,49 @@ def fit_mixture(
     return current
 
 
-def _matches(
+def find_matches(patterns: Patterns, fitted: Mixture) -> Numbers:
+    """How probably a pair of each pattern is a match."""
+    return _matches(patterns, find_family(patterns), _indicators(patterns, fitted.m), fitted)[0]
+
+
+def prior_of_distinct(patterns: Patterns, fitted: Mixture) -> float:
+    """The share of matches among pairs of identities, as the patterns that do not settle who is who have it.
+
+    m is of pairs of records, of which those within one identity agree on everything; two identities are distinct, so
+    that among their matches every kind of disagreement is more common than m says, and all by about one factor. How
+    often non-matches show a pattern is known well (u, from all pairs); what is seen beyond that are matches. The factor
+    is that of highest likelihood with m and u as they are, counts of patterns being Poisson. Where families share what
+    is compared it is the share as fitted: what they share is counted among pairs that may be matches.
+    """
+    family = find_family(patterns)
+    if family.columns and not family.is_origin:
+        return fitted.p_match
+    indicators = _indicators(patterns, fitted.m)
+    matches, others = _log_classes(patterns, family, indicators, fitted)
+    _, known = np.unique(patterns.levels >= 0, axis=0, return_inverse=True)
+    n_known = np.bincount(known.reshape(-1), patterns.n_pairs)[known.reshape(-1)]
+    weight = (matches - others) / np.log(2)
+    open_ = patterns.is_blocked & (weight > _LEAST_WEIGHT) & (weight < _MOST_WEIGHT)
+    seen, expected = patterns.n_pairs[open_], (n_known * np.exp(matches))[open_]
+    odds, factor = np.exp((matches - others)[open_]), 1.0
+    for _ in range(200):
+        of_matches = seen @ (factor * odds / (1 + factor * odds))
+        factor = float((of_matches + _PRIOR_PAIRS) / (expected.sum() + _PRIOR_PAIRS))
+    return min(fitted.p_match * factor, 0.5)
+
+
+def _indicators(patterns: Patterns, of_levels: Sequence[Numbers]) -> list[Numbers]:
+    """For each comparison, which level (column) each pattern (row) shows; none where it is not known."""
+    return [
+        (patterns.levels[:, [index]] == np.arange(len(m))).astype(np.float64)
+        for index, m in enumerate(of_levels)
+    ]
+
+
+def _log_classes(
     patterns: Patterns, family: Family, indicators: Sequence[Numbers], mixture: Mixture
-) -> tuple[Numbers, float]:
-    """How probably a pair of each pattern is a match; and the log-likelihood of a pair."""
+) -> tuple[Numbers, Numbers]:
+    """The log probability of each pattern, given what is known in it, as a match and as a non-match."""
     log_m, log_u = (
         np.sum([known @ np.log(p) for known, p in zip(indicators, of_class, strict=True)], axis=0)
         for of_class in (mixture.m, mixture.u)
@@ -130,6 +173,14 @@ def _matches(
     others = log_u + np.log1p(-mixture.p_match)
     if family.columns:
         others += np.log1p(mixture.excess / by_chance(family, mixture.u))[family.of]
+    return matches, others
+
+
+def _matches(
+    patterns: Patterns, family: Family, indicators: Sequence[Numbers], mixture: Mixture
+) -> tuple[Numbers, float]:
+    """How probably a pair of each pattern is a match; and the log-likelihood of a pair."""
+    matches, others = _log_classes(patterns, family, indicators, mixture)
     total = np.logaddexp(matches, others)
     log_likelihood = float(patterns.n_pairs @ total / patterns.n_pairs.sum())
     return np.exp(matches - total), log_likelihood
@@ -157,7 +208,7 @@ def count_excess(family: Family, u: Sequence[Numbers], n_pairs: Numbers) -> Numb
     chance, own = np.ones(len(family.patterns)), np.ones(len(family.patterns))
     for place, (column, role) in enumerate(zip(family.columns, family.roles, strict=True)):
         level, of_level = family.patterns[:, place], u[column]
-        if role == "shared":
+        if role in ("shared", "group"):
             chance *= np.where(level >= 0, of_level[level], 1.0)
         elif role == "name":
             same = of_level[family.surname].sum()
@@ -170,8 +221,10 @@ def count_excess(family: Family, u: Sequence[Numbers], n_pairs: Numbers) -> Numb
             own *= np.where(level >= 0, others[level], 1.0)
     # What is shared is the same in all rows of a number.
     excess = np.zeros(len(counts))
-    excess[family.merged] = np.maximum(found[family.merged] - chance, 0.0)
-    return np.asarray(excess[family.merged] * own, dtype=np.float64)
+    excess[family.merged] = found[family.merged] - chance
+    # Relatives can only add to what is by chance; origin also makes a combination rarer than its parts.
+    least = -np.inf if family.is_origin else 0.0
+    return np.asarray(np.maximum(excess[family.merged], least) * own, dtype=np.float64)
 
 
 def _moved(before: Mixture, after: Mixture) -> float:

@@ -1,7 +1,7 @@
 """A trained model: written to model.json, and read again to score other data with it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,22 @@ class Shared:
 
 
 @dataclass(frozen=True)
+class Given:
+    """Fields on which it depends how often strangers agree in another; u of that one's levels where all of them agree.
+
+    u: of each level, the lowest first.
+    """
+
+    fields: tuple[str, ...]
+    u: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained model: Splink's settings with every m and u, what was asked to be compared, and how it came about.
 
     shared: where something is compared that families share; Splink has no such thing. standard_errors: of m and u, by
-    comparison and level.
+    comparison and level. given: by comparison, where agreement depends on other fields.
     """
 
     settings: dict[str, Any]
@@ -40,6 +51,7 @@ class Model:
     n_identities: int
     shared: Shared | None = None
     standard_errors: dict[str, Any] | None = None
+    given: Mapping[str, Given] | None = None
 
 
 def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed: int) -> None:
@@ -52,10 +64,15 @@ def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed
         "miglink_version": __version__,
         "comparisons": [entry.model_dump() for entry in model.asked],
         "further_columns": [comparison.field for comparison in comparisons if comparison.is_further],
-        "frequencies": {"counted_in": "the data that are scored", "columns": frequency_columns(comparisons)},
+        "frequencies": {
+            "counted_in": "the data that are scored",
+            "columns": list(frequency_columns(comparisons)),
+            "within": {name: list(given) for name, given in frequency_columns(comparisons).items() if given},
+        },
         "settings": model.settings,
         "shared": asdict(model.shared) if model.shared is not None else None,
         "standard_errors": model.standard_errors,
+        "given": {name: asdict(given) for name, given in (model.given or {}).items()},
         "n_identities": model.n_identities,
         "seed": seed,
         "history": model.history,
@@ -83,6 +100,10 @@ def read_model(path: Path) -> Model:
             int(found["n_identities"]),
             _read_shared(found.get("shared")),
             found.get("standard_errors"),
+            {
+                name: Given(tuple(given["fields"]), tuple(float(u) for u in given["u"]))
+                for name, given in found.get("given", {}).items()
+            },
         )
         _ = model.settings["comparisons"], model.settings["probability_two_random_records_match"]
     except OSError as error:

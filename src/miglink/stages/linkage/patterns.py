@@ -13,8 +13,9 @@ from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.levels import Comparison, both_sides_sql, level_sql
 from miglink.stages.linkage.scoring import MOST_REPEATS
 
-# What a comparison says in a family: relatives share it, it is the name or the date of birth, or one's own.
-Role = Literal["shared", "name", "birth", "person"]
+# What a comparison says in a family: relatives share it, it is the name or the date of birth, or one's own. `group`:
+# where no families are seen, what people of one origin share (name, citizenship …).
+Role = Literal["shared", "name", "birth", "person", "group"]
 
 _COUNTS = ("n_pairs", "n_record_pairs", "n_seen")
 
@@ -132,9 +133,15 @@ def _outside(
 
 
 def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
-    """What each comparison says in a family; nothing where no column that families share is compared."""
+    """What each comparison says in a family; where nothing that families share is compared, among people of one origin.
+
+    The latter needs something else that tells persons apart: without it, non-matches could not be told from matches.
+    """
     if not any(comparison.is_shared for comparison in comparisons):
-        return tuple("person" for _ in comparisons)
+        in_group = {field for c in comparisons if c.given for field in (c.field, *c.given)} - {"birth_date"}
+        if not {c.field for c in comparisons} - in_group:
+            in_group = set()
+        return tuple("group" if c.field in in_group else "person" for c in comparisons)
     known: dict[str, Role] = {
         "name": "name", "birth_date": "birth", "citizenship": "shared", "birth_country": "shared"
     }  # fmt: skip

@@ -1,6 +1,6 @@
 """Every proposed pair is compared once: training counts the levels it finds, scoring weighs them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -9,7 +9,7 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.frequencies import count_frequencies
 from miglink.stages.linkage.levels import Comparison, both_sides_sql, frequency_columns, level_sql
-from miglink.stages.linkage.model import Model, Shared
+from miglink.stages.linkage.model import Given, Model, Shared
 
 # Records of one identity beyond this number say little more about how fields agree within a person.
 MOST_REPEATS = 5
@@ -67,9 +67,13 @@ def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -
     counted = frequency_columns(comparisons)
     if not counted:
         return prepared, read
-    tables = {f"frequency_{column}": count_frequencies(engine, prepared, column) for column in counted}
+    tables = {
+        f"frequency_{column}": count_frequencies(engine, prepared, column, given)
+        for column, given in counted.items()
+    }
     joins = " ".join(
-        f"LEFT JOIN frequency_{column} f_{column} ON f_{column}.{column} = p.{column}" for column in counted
+        f"LEFT JOIN frequency_{column} f_{column} ON {_same_group(column, given)}"
+        for column, given in counted.items()
     )
     columns = ", ".join(
         [*(f"p.{column}" for column in read), *(f"f_{column}.tf_{column}" for column in counted)]
@@ -78,6 +82,12 @@ def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -
         "linkage_sides", f"SELECT p.unique_id, {columns} FROM prepared p {joins}", prepared=prepared, **tables
     )
     return sides, [*read, *(f"tf_{column}" for column in counted)]
+
+
+def _same_group(column: str, given: Sequence[str]) -> str:
+    """The row of a frequency table for an identity; not known is a group of its own."""
+    groups = [f"coalesce(f_{column}.{name}, '') = coalesce(p.{name}, '')" for name in given]
+    return " AND ".join([f"f_{column}.{column} = p.{column}", *groups])
 
 
 def _by_level(comparison: Comparison) -> dict[int, str]:
@@ -110,8 +120,9 @@ def score_pairs(
     Source: Fellegi and Sunter 1969; Splink 5 (whose `predict` gives the same on the same model).
     """
     comparisons, blocks = rules
+    tops = {comparison.field: len(comparison.levels) for comparison in comparisons}
     terms = [
-        _weight_sql(comparison, entry)
+        _weight_sql(comparison, entry, (model.given or {}).get(comparison.field), tops)
         for comparison, entry in zip(comparisons, model.settings["comparisons"], strict=True)
     ]
     p = float(model.settings["probability_two_random_records_match"])
@@ -132,13 +143,22 @@ def score_pairs(
     )
 
 
-def _weight_sql(comparison: Comparison, entry: dict[str, Any]) -> str:
-    """log2 of m/u of the level of a pair; where the level uses a frequency, that stands for u if it is known."""
+def _weight_sql(
+    comparison: Comparison, entry: dict[str, Any], given: Given | None, tops: Mapping[str, int]
+) -> str:
+    """log2 of m/u of the level of a pair; where the level uses a frequency, that stands for u if it is known.
+
+    given: u where the pair agrees on what the comparison depends on, the top level (tops) of each of those.
+    """
     levels = [level for level in entry["comparison_levels"] if not level.get("is_null_level")][::-1]
+    agree = " AND ".join(f"level_{field} = {tops[field]}" for field in given.fields) if given else ""
     cases = []
     for number, parameters in enumerate(levels):
         m, chance = _number(parameters["m_probability"]), _chance_sql(comparison, number, parameters)
-        cases.append(f"WHEN {number} THEN log2({m} / {chance})")
+        weight = f"log2({m} / {chance})"
+        if given is not None and number not in _by_level(comparison):
+            weight = f"CASE WHEN {agree} THEN log2({m} / {_number(given.u[number])}) ELSE {weight} END"
+        cases.append(f"WHEN {number} THEN {weight}")
     return f"CASE level_{comparison.field} {' '.join(cases)} ELSE {_number(0)} END"
 
 

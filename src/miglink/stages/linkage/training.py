@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,17 @@ from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.by_splink import splink_settings
 from miglink.stages.linkage.levels import Comparison
-from miglink.stages.linkage.mixture import Mixture, Numbers, count_excess, find_family, fit_mixture, shares
-from miglink.stages.linkage.model import Model, Shared
+from miglink.stages.linkage.mixture import (
+    Mixture,
+    Numbers,
+    count_excess,
+    find_family,
+    find_matches,
+    fit_mixture,
+    prior_of_distinct,
+    shares,
+)
+from miglink.stages.linkage.model import Given, Model, Shared
 from miglink.stages.linkage.patterns import Patterns, Sample, count_patterns
 from miglink.stages.linkage.standard_errors import StandardErrors, find_standard_errors
 
@@ -53,10 +63,31 @@ def train(
         for name, fitted in fits.items()
     ]
     asked = tuple(comparison.asked for comparison in comparisons if comparison.asked is not None)
-    trained = _with_parameters(splink_settings(comparisons, blocks), fits[best])
-    shared = _shared(patterns, comparisons, fits[best])
+    p_match = prior_of_distinct(patterns, fits[best])
+    history.append({"step": "prior of distinct identities", "p_match_of_em": _digits(fits[best].p_match)})
+    trained = _with_parameters(splink_settings(comparisons, blocks), replace(fits[best], p_match=p_match))
+    shared, given = _shared(patterns, comparisons, fits[best]), _given(patterns, comparisons, fits[best])
     errors = _errors_by_label(comparisons, find_standard_errors(patterns, fits[best], settings.seed))
-    return Model(trained, asked, history, engine.count(identities), shared, errors)
+    return Model(trained, asked, history, engine.count(identities), shared, errors, given)
+
+
+def _given(patterns: Patterns, comparisons: Sequence[Comparison], fitted: Mixture) -> dict[str, Given]:
+    """The u of each level (lowest first) among non-matches that agree on all of what the comparison is `given`."""
+    places = {comparison.field: place for place, comparison in enumerate(comparisons)}
+    others = patterns.n_pairs * (1.0 - find_matches(patterns, fitted))
+    found = {}
+    for place, comparison in enumerate(comparisons):
+        if not comparison.given:
+            continue
+        top = [patterns.levels[:, places[f]] == len(comparisons[places[f]].levels) for f in comparison.given]
+        agree, level, u = others * np.all(top, axis=0), patterns.levels[:, place], fitted.u[place]
+        counts = np.bincount(level[level >= 0], agree[level >= 0], minlength=len(u))
+        # A level that no sampled pair of the groups shows is as rare as it is in all.
+        is_seen = counts > 0
+        within = counts / max(counts.sum(), 1.0) * (1 - u[~is_seen].sum())
+        told = tuple(float(f"{p:.9g}") for p in np.where(is_seen, within, u))
+        found[comparison.field] = Given(comparison.given, told)
+    return found
 
 
 def _errors_by_label(comparisons: Sequence[Comparison], errors: StandardErrors) -> dict[str, Any]:
@@ -79,7 +110,7 @@ def _digits(value: float) -> float | None:
 def _shared(patterns: Patterns, comparisons: Sequence[Comparison], fitted: Mixture) -> Shared | None:
     """What families share, pattern by pattern: by how much non-matches agree in it more often than by chance."""
     family = find_family(patterns)
-    if not family.columns:
+    if not family.columns or family.is_origin:
         return None
     compared = [comparisons[column] for column in family.columns]
     silent = {comparison.field: comparison.silent for comparison in compared if comparison.silent is not None}
