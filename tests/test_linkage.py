@@ -218,7 +218,7 @@ def test_every_parameter_is_a_probability_and_the_history_is_kept(
     assert [entry["step"] for entry in model["history"]] == ["EM over all pairs"] * 3 + [
         "prior of distinct identities"
     ]
-    assert all(entry["has_converged"] for entry in model["history"])
+    assert all(entry["has_converged"] for entry in model["history"][:3])
     best = max(entry["log_likelihood_per_pair"] for entry in model["history"])
     assert [e["log_likelihood_per_pair"] for e in model["history"] if e["is_chosen"]] == [best]
 

@@ -160,9 +160,10 @@ def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
     shifts = [
         str(1 + int((seed + number) * 0.6180339887498949 * (n - 1)) % (n - 1)) for number in range(n_shifts)
     ]
-    return f"""WITH drawn AS (
-        SELECT unique_id AS a, 1 + (unique_id - 1 + unnest([{", ".join(shifts)}])) % {n} AS b FROM identities
-        WHERE (unique_id + {seed}) % {one_in} = 0)
+    return f"""WITH shifted AS (
+        SELECT unique_id AS a, unnest([{", ".join(shifts)}]) AS shift FROM identities
+        WHERE (unique_id + {seed}) % {one_in} = 0),
+    drawn AS (SELECT a, 1 + (a - 1 + shift) % {n} AS b FROM shifted)
     SELECT least(a, b) AS unique_id_l, greatest(a, b) AS unique_id_r FROM drawn"""
 
 
