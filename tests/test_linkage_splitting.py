@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import polars as pl
 import pytest
 
 from given_examples import is_quick
-from given_links import sized
+from given_links import link_identities, sized
 from miglink.config.stages import LinkageSettings
 from miglink.engine import Engine, Table
 from miglink.stages.identities import find_identities
+from miglink.stages.linkage import Identified
 from miglink.stages.linkage.blocking import Block, count_pairs
 from miglink.stages.linkage.keys import prepare_identities
 from miglink.stages.linkage.scoring import proposed_pairs_sql
@@ -96,3 +98,29 @@ def test_links_of_split_blocks_are_those_of_splink(engine: Engine, tmp_path: Pat
         splinks, _ = linked(engine, rows, tmp_path / "splink", again)
         columns = ["identity_id_l", "identity_id_r", "blocking_rule"]
         assert sorted_links(ours).select(columns).equals(sorted_links(splinks).select(columns))
+
+
+def test_links_of_the_previous_run_are_compared_again(engine: Engine, tmp_path: Path) -> None:
+    """Whatever the rules propose now; a link of identities that are gone is no pair."""
+    rows, _ = population(sized(engine, 400), 9)
+    asked = LinkageSettings(training_pairs=50_000)
+    (tmp_path / "first").mkdir()
+    first, _ = linked(engine, rows, tmp_path / "first", asked)
+    previous = tmp_path / "links.parquet"
+    gone = {"identity_id_l": ["0" * 64], "identity_id_r": ["f" * 64]}
+    kept = first.select("identity_id_l", "identity_id_r").unique().filter(pl.int_range(pl.len()) % 2 == 0)
+    pl.concat([kept, pl.DataFrame(gone)]).write_parquet(previous)
+    narrow = asked.model_copy(
+        update={"model": tmp_path / "first", "blocking": (("document_number",),), "keep_p_match": 0.0}
+    )
+    (tmp_path / "second").mkdir()
+
+    def again(engine: Engine, identified: Identified, *others: Any) -> Table:
+        return link_identities(engine, replace(identified, previous=Table("links", previous)), *others)
+
+    second, _ = linked(engine, rows, tmp_path / "second", narrow, again)
+    found = set(second.select("identity_id_l", "identity_id_r").iter_rows())
+    assert set(kept.iter_rows()) <= found
+    assert gone["identity_id_l"][0] not in {left for left, _ in found}
+    besides = second.filter(pl.col("blocking_rule") == "previous").select("identity_id_l", "identity_id_r")
+    assert 0 < besides.unique().height <= kept.height

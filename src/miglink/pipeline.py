@@ -129,7 +129,7 @@ def _settings(config: Config) -> dict[str, list[object]]:
     return {
         "ingest": [reading, parts["countries"], parts["period"], parts["identities"], traits],
         "identities": [],
-        "linkage": [parts["linkage"], model],
+        "linkage": [parts["linkage"], model, before],
         "persons": [parts["persons"], before, country, current],
         "spells": [parts["spells"], permits, listed],
         "residence": [parts["residence"]],
@@ -155,7 +155,9 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
 
     if record.begin("linkage"):
         model = record.folder / "model.json"
-        identified = linkage.Identified(t["identities"], t["record_identities"], t["judgements"])
+        earlier = config.persons.previous / "tables" / "links.parquet" if config.persons.previous else None
+        previous = Table("links", earlier) if earlier is not None and earlier.exists() else None
+        identified = linkage.Identified(t["identities"], t["record_identities"], t["judgements"], previous)
         links = linkage.link(engine, identified, config.linkage, further, model)
         record.finish(links, files=[model] if model.exists() else [])
 

@@ -178,7 +178,8 @@ class PersonsSettings(Section):
     certain_p_match: float = Field(default=0.999, gt=0, le=1)
     """A person joined by a weaker link than this is doubtful."""
     previous: Path | None = None
-    """Folder of an earlier run whose person ids are kept."""
+    """Folder of an earlier run whose person ids are kept, and whose links are compared again whatever the blocking
+    rules propose."""
 
 
 class SpellsSettings(Section):

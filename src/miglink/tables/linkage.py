@@ -143,7 +143,8 @@ LINKAGE_TABLES = (
             required(
                 "blocking_rule",
                 TEXT,
-                "first rule that proposed the pair; judgement or given_person for bound pairs",
+                "first rule that proposed the pair; `previous` where only the links of the earlier run do; "
+                "judgement or given_person for bound pairs",
             ),
             required(
                 "match_weight", NUMBER, "log2 of the Bayes factor with the prior, rounded to 6 decimals"

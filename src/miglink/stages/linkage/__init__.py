@@ -33,11 +33,15 @@ _BOUND_WEIGHT = 1000.0
 
 @dataclass(frozen=True)
 class Identified:
-    """Records by identity, and what clerks have decided about pairs of records."""
+    """Records by identity, and what clerks have decided about pairs of records.
+
+    previous: links of the run whose persons go on; they are compared again.
+    """
 
     identities: Table
     record_identities: Table
     judgements: Table
+    previous: Table | None = None
 
 
 def link(
@@ -49,7 +53,8 @@ def link(
 ) -> Table:
     """Score the pairs that the blocking rules propose, with a Fellegi–Sunter model trained on them or an earlier one.
 
-    Reads: identities, record_identities, judgements; with `linkage.model` an earlier model.json.
+    Reads: identities, record_identities, judgements; with `linkage.model` an earlier model.json; with
+    `persons.previous` the links of that run, which are proposed whatever the blocking rules say.
     Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match; also the pairs
     that a judgement or a source already linked binds. Writes model.json.
     Units: match_weight is log2 of the posterior odds; p_match a probability; both rounded to six decimals.
@@ -78,7 +83,7 @@ def link(
     check_pairs(engine, prepared, blocks, settings.max_pairs)
     if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
-    compared = compare_pairs(engine, prepared, comparisons, blocks)
+    compared = compare_pairs(engine, prepared, comparisons, blocks, identified.previous)
     model = (
         train(engine, prepared, (compared, comparisons, blocks), settings)
         if earlier is None

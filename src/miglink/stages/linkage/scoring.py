@@ -16,16 +16,24 @@ MOST_REPEATS = 5
 
 
 def compare_pairs(
-    engine: Engine, prepared: Table, comparisons: Sequence[Comparison], blocks: Sequence[Block]
+    engine: Engine,
+    prepared: Table,
+    comparisons: Sequence[Comparison],
+    blocks: Sequence[Block],
+    previous: Table | None = None,
 ) -> Table:
     """Compare every pair that a blocking rule proposes, once, whichever rules propose it.
 
-    Gives: unique_id_l < unique_id_r, rule (number of the first rule that proposes the pair), n_record_pairs (pairs of
+    previous: links of an earlier run (identity_id_l, identity_id_r), which are compared again whatever the rules say.
+    Gives: unique_id_l < unique_id_r, rule (number of the first rule that proposes the pair; after them all, the links
+    of the earlier run), n_record_pairs (pairs of
     records, at most 5 each side), and by field level_<field> (-1 not known, 0 other, the strongest highest) and where
     a level of the field uses one frequency_<field>: the share of persons who carry the value, null at other levels.
     The costly comparisons of texts are made here and nowhere else: training and scoring read their levels.
     """
-    pairs = engine.step("linkage_pairs", proposed_pairs_sql(blocks), identities=prepared)
+    again: dict[str, Table] = {} if previous is None else {"previous": previous}
+    proposed = proposed_pairs_sql(blocks, has_previous=previous is not None)
+    pairs = engine.step("linkage_pairs", proposed, identities=prepared, **again)
     sides, columns = _sides(engine, prepared, comparisons)
     levels = ", ".join(
         f"CAST({level_sql(comparison)} AS TINYINT) AS level_{comparison.field}" for comparison in comparisons
@@ -49,15 +57,22 @@ def compare_pairs(
     )
 
 
-def proposed_pairs_sql(blocks: Sequence[Block]) -> str:
+def proposed_pairs_sql(blocks: Sequence[Block], *, has_previous: bool = False) -> str:
     """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r, and the number of the first rule."""
-    every = " UNION ALL ".join(
+    every = [
         f"""SELECT l.unique_id AS unique_id_l, r.unique_id AS unique_id_r, {index} AS rule
         FROM identities l JOIN identities r ON {join} AND l.unique_id < r.unique_id"""
         for index, block in enumerate(blocks)
         for join in block.joins()
-    )
-    return f"""SELECT unique_id_l, unique_id_r, CAST(min(rule) AS SMALLINT) AS rule FROM ({every}) AS proposed
+    ]
+    if has_previous:
+        every.append(
+            f"""SELECT least(l.unique_id, r.unique_id), greatest(l.unique_id, r.unique_id), {len(blocks)}
+            FROM previous p JOIN identities l ON l.identity_id = p.identity_id_l
+            JOIN identities r ON r.identity_id = p.identity_id_r"""
+        )
+    return f"""SELECT unique_id_l, unique_id_r, CAST(min(rule) AS SMALLINT) AS rule
+        FROM ({" UNION ALL ".join(every)}) AS proposed
         GROUP BY unique_id_l, unique_id_r"""
 
 
@@ -126,7 +141,8 @@ def score_pairs(
         for comparison, entry in zip(comparisons, model.settings["comparisons"], strict=True)
     ]
     p = float(model.settings["probability_two_random_records_match"])
-    named = " ".join(f"WHEN {index} THEN {text_literal(block.name)}" for index, block in enumerate(blocks))
+    rules_named = [*(block.name for block in blocks), "previous"]
+    named = " ".join(f"WHEN {index} THEN {text_literal(name)}" for index, name in enumerate(rules_named))
     labels = ", ".join(f"{_label_sql(comparison)} AS level_{comparison.field}" for comparison in comparisons)
     weighed = f"SELECT *, log2({_number(p / (1 - p))}) + {' + '.join(terms)} AS match_weight FROM compared"
     tables: dict[str, Table | pl.DataFrame] = {"compared": compared}
