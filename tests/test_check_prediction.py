@@ -46,13 +46,13 @@ def crossing(document: str, surname: str = "Lindqvist", way: str = "E") -> str:
     return f"2016-03-05;{way};{document};{surname};Astrid;1980-02-03"
 
 
-def check(folder: Path, files: dict[str, list[str]], n_sampled: int) -> Findings:
+def check(folder: Path, files: dict[str, list[str]], n_sampled: int, more: str = "") -> Findings:
     """Write the files of the border and its configuration, and check them with a sample of about so many rows."""
     (folder / "border").mkdir()
     for name, lines in files.items():
         with (gzip.open if name.endswith(".gz") else open)(folder / "border" / name, "wt") as stream:
             stream.write("\n".join(lines) + "\n")
-    (folder / "small.yml").write_text(CONFIG, encoding="utf-8")
+    (folder / "small.yml").write_text(CONFIG + more, encoding="utf-8")
     return check_config(read_config(folder / "small.yml"), n_sampled=n_sampled)
 
 
@@ -111,15 +111,24 @@ def test_pairs_are_near_when_identities_are_sampled(
 
 
 def test_a_number_that_many_share_shows_in_a_sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """3,000 persons under one default number make 4.5 million pairs: they are not all in, or all out."""
+    """3,000 persons under one default number make 4.5 million pairs: they are not all in, or all out.
+
+    Where their block is split, the rule says by what, and how many pairs there were else.
+    """
     names = ["".join(chr(97 + int(digit)) for digit in f"{n:05d}") for n in range(12_000)]
     lines = [crossing("NONE" if n < 3000 else f"D{n}", name) for n, name in enumerate(names)]
     monkeypatch.setattr(miglink.check.reading, "WHOLE_ROWS", 1000)
-    findings = check(tmp_path, {"2016.csv": [HEADER, *lines]}, 1500)
+    whole = "linkage: {pairs_per_identity: null}\n"
+    findings = check(tmp_path, {"2016.csv": [HEADER, *lines]}, 1500, whole)
     (rule,) = [rule for rule in findings.pairs if rule.rule == "document_number"]
     assert rule.n_pairs == pytest.approx(3000 * 2999 / 2, rel=0.2)
     assert abs(rule.n_pairs - 3000 * 2999 / 2) < 3 * rule.standard_error
     assert 1500 < rule.largest_block < 3000
+    (tmp_path / "small.yml").write_text(CONFIG, encoding="utf-8")
+    split = check_config(read_config(tmp_path / "small.yml"), n_sampled=1500)
+    (told,) = [one for one in split.pairs if one.rule.startswith("document_number")]
+    assert "large blocks by" in told.rule and f"else {rule.n_pairs:,} pairs" in told.rule
+    assert told.n_pairs < rule.n_pairs / 2
 
 
 def test_rows_of_a_sample_are_counted_and_found_again(

@@ -26,6 +26,7 @@ from miglink.stages.ingest.records import type_rows, write_records
 from miglink.stages.ingest.rows import Layout
 from miglink.stages.linkage.blocking import Block, choose_blocks, count_pairs
 from miglink.stages.linkage.comparisons import choose_comparisons, prepare_identities
+from miglink.stages.linkage.splitting import split_blocks
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def predict_pairs(
 
     `sampling`: the share of identities among the rows, and the numbers that are not one person's.
     """
-    share, heavy = sampling
+    share, _ = sampling
     further = config.identities.further_columns
     typed = []
     for name, table in judged.items():
@@ -70,10 +71,14 @@ def predict_pairs(
     prepared = prepare_identities(engine, identities)
     comparisons = choose_comparisons(engine, prepared, config.linkage, further)
     blocks = choose_blocks(comparisons, config.linkage) if comparisons else []
-    if share == 1:
-        found = count_pairs(engine, prepared, blocks).with_columns(standard_error=0.0)
-    else:
-        found = extrapolate_pairs(engine, prepared, blocks, (share, heavy))
+    found = _pairs_of(engine, prepared, blocks, sampling)
+    if config.linkage.pairs_per_identity is not None:
+        whole = found["n_pairs"].to_list()
+        prepared, blocks = split_blocks(engine, prepared, blocks, config.linkage.pairs_per_identity, share)
+        rules = [_rule(block, n_pairs) for block, n_pairs in zip(blocks, whole, strict=True)]
+        found = _pairs_of(engine, prepared, blocks, sampling).with_columns(
+            rule=pl.Series(rules, dtype=pl.String)
+        )
     n_records, n_crossings = counted.row(0)
     return Predicted(
         round(n_records / share),
@@ -82,6 +87,21 @@ def predict_pairs(
         tuple(comparison.field for comparison in comparisons),
         tuple(PairFindings(**row) for row in found.iter_rows(named=True)),
     )
+
+
+def _pairs_of(
+    engine: Engine, prepared: Table, blocks: Sequence[Block], sampling: tuple[float, pl.DataFrame]
+) -> pl.DataFrame:
+    if sampling[0] == 1:
+        return count_pairs(engine, prepared, blocks).with_columns(standard_error=0.0)
+    return extrapolate_pairs(engine, prepared, blocks, sampling)
+
+
+def _rule(block: Block, n_whole: int) -> str:
+    """The rule in words; where its over-full blocks are split, by what, and the pairs that it would propose else."""
+    if not block.split:
+        return block.name
+    return f"{block.name}; large blocks by {', '.join(block.split)}, else {n_whole:,} pairs"
 
 
 def extrapolate_pairs(
@@ -105,12 +125,14 @@ def extrapolate_pairs(
     )
     found = []
     for block in blocks:
-        keys = ", ".join(block.columns)
+        names = [f"key_{place}" for place, _ in enumerate(block.keys())]
+        keys = ", ".join(names)
+        made = ", ".join(f"{key} AS {name}" for key, name in zip(block.keys(), names, strict=True))
         known = " AND ".join(f"{column} IS NOT NULL" for column in block.columns)
         counted = engine.collect(
-            f"""WITH within AS (
-                SELECT {keys}, cluster, CAST(count(*) AS DOUBLE) AS n FROM clustered WHERE {known}
-                GROUP BY {keys}, cluster),
+            f"""WITH keyed AS (SELECT {made}, cluster FROM clustered WHERE {known}),
+            within AS (
+                SELECT {keys}, cluster, CAST(count(*) AS DOUBLE) AS n FROM keyed GROUP BY {keys}, cluster),
             sizes AS (
                 SELECT cluster, n, sum(n) OVER (PARTITION BY {keys}) AS size,
                        CAST(count(*) OVER (PARTITION BY {keys}) AS DOUBLE) AS n_clusters FROM within),

@@ -23,7 +23,7 @@ _IMPLIED = {
 
 
 def split_blocks(
-    engine: Engine, prepared: Table, blocks: Sequence[Block], most_each: float
+    engine: Engine, prepared: Table, blocks: Sequence[Block], most_each: float, share: float = 1.0
 ) -> tuple[Table, list[Block]]:
     """Split the over-full blocks of the rules that propose more than `most_each` pairs an identity.
 
@@ -31,11 +31,12 @@ def split_blocks(
     over-full block), and the rules. A block of at most 20 identities stays whole, and so does every block of a rule
     within its budget. An over-full block is split by the first one or two fields that bring its rule within the budget,
     or that leave the fewest pairs. Identities that do not hold such a field are a part of their own.
+    Of a sample of identities (`share` of them) blocks are as much smaller, and pairs an identity as much fewer.
     """
-    most = most_each * engine.count(prepared)
+    most, large = most_each * share * engine.count(prepared), max(_LARGE * share, 1)
     counted = count_pairs(engine, prepared, blocks)["n_pairs"].to_list()
     found = [
-        _split(engine, prepared, block, most) if n > most else block
+        _split(engine, prepared, block, (most, large)) if n > most else block
         for block, n in zip(blocks, counted, strict=True)
     ]
     split = [block for block in found if block.split]
@@ -43,14 +44,18 @@ def split_blocks(
         return prepared, found
     marks = ", ".join(
         f"""coalesce({_known(block.columns)}
-            AND count(*) OVER (PARTITION BY {", ".join(block.columns)}) > {_LARGE}, false) AS {block.mark}"""
+            AND count(*) OVER (PARTITION BY {", ".join(block.columns)}) > {large}, false) AS {block.mark}"""
         for block in split
     )
     return engine.step("linkage_marked", f"SELECT *, {marks} FROM prepared", prepared=prepared), found
 
 
-def _split(engine: Engine, prepared: Table, block: Block, most: float) -> Block:
-    """The rule with the fields by which its over-full blocks are split; as it is where it has none."""
+def _split(engine: Engine, prepared: Table, block: Block, limits: tuple[float, float]) -> Block:
+    """The rule with the fields by which its over-full blocks are split; as it is where it has none.
+
+    limits: most pairs of the rule, most identities of a block that stays whole.
+    """
+    most, large = limits
     implied = {*block.columns, *(other for column in block.columns for other in _IMPLIED.get(column, ()))}
     fields = [field for field in _SPLITTING if field not in implied]
     ways = [(field,) for field in fields] + list(itertools.combinations(fields, 2))
@@ -59,7 +64,7 @@ def _split(engine: Engine, prepared: Table, block: Block, most: float) -> Block:
         "linkage_over_full",
         f"""SELECT * FROM (
             SELECT {", ".join({*block.columns, *fields})}, count(*) OVER (PARTITION BY {columns}) AS size FROM prepared
-            WHERE {_known(block.columns)}) AS sized WHERE size > {_LARGE}""",
+            WHERE {_known(block.columns)}) AS sized WHERE size > {large}""",
         prepared=prepared,
     )
     if not engine.count(over_full):
