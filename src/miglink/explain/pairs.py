@@ -257,8 +257,8 @@ def _judgements(run: Run, ids: tuple[str, ...]) -> tuple[str, ...]:
         f"""SELECT DISTINCT j.verdict FROM judgements j
         JOIN records l ON l.source = j.source_l AND l.record_id = j.record_id_l
         JOIN records r ON r.source = j.source_r AND r.record_id = j.record_id_r
-        WHERE (l.identity_id = {left} AND r.identity_id = {right})
-           OR (l.identity_id = {right} AND r.identity_id = {left})
+        WHERE j.verdict IS NOT NULL AND ((l.identity_id = {left} AND r.identity_id = {right})
+           OR (l.identity_id = {right} AND r.identity_id = {left}))
         ORDER BY j.verdict""",
         judgements=run.tables["judgements"],
         records=run.tables["record_identities"],
