@@ -159,6 +159,11 @@ LINKAGE_TABLES = (
                 "match_weight", NUMBER, "log2 of the Bayes factor with the prior, rounded to 6 decimals"
             ),
             required("p_match", NUMBER, "probability of a match under the model, rounded to 6 decimals"),
+            Column(
+                "model_p_match",
+                NUMBER,
+                "bound pairs: what the model alone says, null where it would not keep the pair; else null",
+            ),
         ),
         open_columns=True,
     ),
