@@ -29,7 +29,6 @@ Numbers = npt.NDArray[np.float64]
 # Weights (log2 of the odds) between which the bands lie, beside that of accept_p_match: close together where the model
 # doubts, and further apart above, where it is sure but may be wrong.
 _EDGES = (-3.0, 0.0, 7.0, 10.0, 20.0)
-_TOP_WEIGHT = 1000.0
 # Two sources that hold less than this share of a band share a stratum with the others.
 _LEAST_SHARE = 0.1
 # With fewer pairs drawn than this for each stratum of bands and sources, bands alone are strata.
@@ -89,20 +88,16 @@ def _scored(run: Run) -> Table:
     return run.engine.step(
         "sample_scored",
         f"""WITH firsts AS (SELECT identity_id, min(source) AS source FROM record_identities GROUP BY identity_id),
-        scored AS (
-            SELECT identity_id_l, identity_id_r, blocking_rule = 'judgement' AS is_bound, match_weight,
-                   CASE WHEN blocking_rule = 'judgement' THEN model_p_match ELSE p_match END AS p_match
-            FROM links WHERE blocking_rule <> 'given_person'),
         weighed AS (
-            SELECT identity_id_l, identity_id_r, p_match,
-                   CASE WHEN NOT is_bound THEN match_weight WHEN p_match >= 1 THEN {_TOP_WEIGHT}
-                        WHEN p_match <= 0 THEN -{_TOP_WEIGHT} ELSE log2(p_match / (1 - p_match)) END AS weight
-            FROM scored WHERE p_match IS NOT NULL)
+            SELECT identity_id_l, identity_id_r,
+                   CASE WHEN blocking_rule = 'judgement' THEN model_match_weight ELSE match_weight END AS weight,
+                   CASE WHEN blocking_rule = 'judgement' THEN model_p_match ELSE p_match END AS p_match
+            FROM links WHERE blocking_rule <> 'given_person')
         SELECT w.identity_id_l, w.identity_id_r, w.p_match, w.weight AS match_weight, {band} AS band,
                l.source AS first_l, r.source AS first_r,
                concat(least(l.source, r.source), ' / ', greatest(l.source, r.source)) AS sources
         FROM weighed w JOIN firsts l ON l.identity_id = w.identity_id_l
-        JOIN firsts r ON r.identity_id = w.identity_id_r""",
+        JOIN firsts r ON r.identity_id = w.identity_id_r WHERE w.weight IS NOT NULL""",
         links=run.tables["links"],
         record_identities=run.tables["record_identities"],
     )

@@ -160,10 +160,11 @@ LINKAGE_TABLES = (
             ),
             required("p_match", NUMBER, "probability of a match under the model, rounded to 6 decimals"),
             Column(
-                "model_p_match",
+                "model_match_weight",
                 NUMBER,
-                "bound pairs: what the model alone says, null where it would not keep the pair; else null",
+                "bound pairs: match_weight of the model alone, null where it would not keep the pair; else null",
             ),
+            Column("model_p_match", NUMBER, "bound pairs: p_match of the model alone; else null"),
         ),
         open_columns=True,
     ),

@@ -153,6 +153,7 @@ def _collect_links(
                     ELSE ROUND(s.match_weight, 6) END AS match_weight,
                CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
                     ELSE ROUND(s.p_match, 6) END AS p_match,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.match_weight, 6) END AS model_match_weight,
                CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_match, 6) END AS model_p_match{kept}
         FROM pairs s FULL OUTER JOIN bound b
           ON b.identity_id_l = s.identity_id_l AND b.identity_id_r = s.identity_id_r""",
