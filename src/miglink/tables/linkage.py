@@ -91,7 +91,11 @@ LINKAGE_TABLES = (
             required("n_read", COUNT, "data rows read"),
             required("n_accepted", COUNT, "rows accepted"),
             required("n_rejected", COUNT, "rows rejected"),
-            required("n_repeats", COUNT, "accepted rows that repeat another (double scans)"),
+            required(
+                "n_repeats",
+                COUNT,
+                "accepted rows that repeat another: double scans, decisions on one pair beside the one that counts",
+            ),
             required("n_trailers", COUNT, "control lines, not data"),
         ),
         is_aggregate=True,
@@ -106,9 +110,15 @@ LINKAGE_TABLES = (
             required("record_id_l", TEXT, "left record"),
             required("source_r", TEXT, "source of the right record"),
             required("record_id_r", TEXT, "right record"),
-            required("verdict", TEXT, "match, non_match or unsure"),
+            Column("verdict", TEXT, "match, non_match or unsure; null: drawn for review and not decided yet"),
             Column("reviewer", TEXT, "who decided"),
             Column("decided_at", "TIMESTAMP", "when"),
+            Column("stratum", TEXT, "stratum in which the pair was drawn; null where no sample was drawn"),
+            Column(
+                "sampling_weight",
+                NUMBER,
+                "pairs of the stratum for which the pair stands, itself included; null where no sample was drawn",
+            ),
         ),
     ),
     Contract(
@@ -150,6 +160,12 @@ LINKAGE_TABLES = (
                 "match_weight", NUMBER, "log2 of the Bayes factor with the prior, rounded to 6 decimals"
             ),
             required("p_match", NUMBER, "probability of a match under the model, rounded to 6 decimals"),
+            Column(
+                "model_match_weight",
+                NUMBER,
+                "bound pairs: match_weight of the model alone, null where it would not keep the pair; else null",
+            ),
+            Column("model_p_match", NUMBER, "bound pairs: p_match of the model alone; else null"),
         ),
         open_columns=True,
     ),

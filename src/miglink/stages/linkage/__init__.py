@@ -9,6 +9,7 @@ from miglink.engine import Engine, Table
 from miglink.errors import ConfigError
 from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks, count_pairs
 from miglink.stages.linkage.by_splink import blocking_entries, score_with_splink
+from miglink.stages.linkage.clerical import estimate_clerical
 from miglink.stages.linkage.comparisons import check_settings, choose_comparisons
 from miglink.stages.linkage.keys import prepare_identities
 from miglink.stages.linkage.levels import Comparison
@@ -23,6 +24,7 @@ __all__ = [
     "choose_blocks",
     "choose_comparisons",
     "count_pairs",
+    "estimate_clerical",
     "link",
     "prepare_identities",
 ]
@@ -155,7 +157,9 @@ def _collect_links(
                CASE WHEN b.identity_id_l IS NOT NULL THEN CAST({_BOUND_WEIGHT} AS DOUBLE)
                     ELSE ROUND(s.match_weight, 6) END AS match_weight,
                CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
-                    ELSE ROUND(s.p_match, 6) END AS p_match{kept}
+                    ELSE ROUND(s.p_match, 6) END AS p_match,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.match_weight, 6) END AS model_match_weight,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_match, 6) END AS model_p_match{kept}
         FROM pairs s FULL OUTER JOIN bound b
           ON b.identity_id_l = s.identity_id_l AND b.identity_id_r = s.identity_id_r""",
         scored=scored,

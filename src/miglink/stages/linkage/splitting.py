@@ -8,7 +8,7 @@ from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block, count_pairs
 
 # Blocks of more identities than this are split, where their rule proposes too many pairs.
-_LARGE = 20
+LARGE = 20
 # What blocks are split by, first what is least often wrong. Two of them where one is not enough.
 _SPLITTING = (
     "sex", "birth_country", "citizenship", "birth_year", "given_names_start", "surname_start", "birth_month_day",
@@ -33,7 +33,7 @@ def split_blocks(
     or that leave the fewest pairs. Identities that do not hold such a field are a part of their own.
     Of a sample of identities (`share` of them) blocks are as much smaller, and pairs an identity as much fewer.
     """
-    most, large = most_each * share * engine.count(prepared), max(_LARGE * share, 1)
+    most, large = most_each * share * engine.count(prepared), max(LARGE * share, 1)
     counted = count_pairs(engine, prepared, blocks)["n_pairs"].to_list()
     found = [
         _split(engine, prepared, block, (most, large)) if n > most else block
