@@ -176,8 +176,12 @@ def estimate_missed(whole: pl.DataFrame, strata: pl.DataFrame) -> Estimate | Non
     persons; and that of the missed pairs themselves, which come in events as large as those seen.
     """
     at_risk, known = float(whole["at_risk"].sum()), float(strata["at_risk"].sum())
-    if whole["held_clusters"].sum() < _FEWEST or not at_risk > 0 or not known > 0:
+    if whole["held_clusters"].sum() < _FEWEST or not at_risk > 0 or strata.is_empty():
         return None
+    if (
+        not known > 0
+    ):  # sources that hold the number are at no risk among each other: each of their pairs counts alike
+        strata, known = strata.with_columns(at_risk="held_pairs"), float(strata["held_pairs"].sum())
     share, held = pl.col("share"), pl.col("held_pairs")
     parts = (
         strata.with_columns(
