@@ -28,6 +28,7 @@ SESSIONS: tuple[tuple[str, int], ...] = (
     ("miglink evaluate demo/run --truth demo/country/truth", 60),
     ("miglink explain demo/run --pair PAIR", 70),
     ("miglink explain demo/run --person PERSON", 90),
+    ("miglink sample-pairs demo/run --n 30 --out review.csv", 30),
     ("cat crossings.csv", 10),
     ("miglink classify crossings.csv --rule nz_12_16 --observed-from 2010-01-01 --observed-to 2020-01-01 "
      "--out classified.csv", 5),

@@ -28,7 +28,9 @@ def test_every_table_and_column_is_on_its_page() -> None:
 
 def commands() -> list[str]:
     """The commands of the command line, by name."""
-    return sorted(command.callback.__name__ for command in app.registered_commands if command.callback)
+    return sorted(
+        command.callback.__name__.replace("_", "-") for command in app.registered_commands if command.callback
+    )
 
 
 def test_each_command_has_a_session_and_a_line_in_the_readme() -> None:

@@ -183,7 +183,10 @@ def test_measures_by_hand(engine: Engine) -> None:
         ("records", "source border: 3 rows accepted, but 2 in records"),
         ("rejected", "source border: 1 rows rejected, but 0 in rejected"),
         ("row_accounts", "source border: 0 rows rejected, but 1 in rejected"),
-        ("judgements", "accepted rows of sources without records, against judgements: 1, expected 0"),
+        (
+            "judgements",
+            "accepted rows of sources without records that repeat none, against judgements: 1, expected 0",
+        ),
         ("record_identities", "rows of record_identities, against records: 3, expected 4"),
         ("record_persons", "rows of record_persons, against records: 3, expected 4"),
         ("identity_persons", "rows of identity_persons, against identities: 1, expected 2"),

@@ -319,6 +319,25 @@ def explain(
 
 
 @app.command()
+def sample_pairs(
+    run_folder: Run,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many pairs to draw.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV file to make. Default: RUN/sample_pairs-SEED.csv.", show_default=False),
+    ] = None,
+    show_values: ShowValues = False,
+) -> None:
+    """Draw pairs for clerical review, more where the model doubts, each with the number of pairs it stands for."""
+    from miglink import sample_pairs as sampled
+
+    drawn = sampled.sample_pairs(run_folder, n, seed, out, show_values=show_values)
+    print_wide(sampled.render_sample(drawn))
+    print(sampled.source_of(drawn.file))
+
+
+@app.command()
 def rules(answer: Answer = AnswerFormat.text) -> None:
     """List the usual-residence rules at hand: their values, units and sources."""
     from miglink.rulebook import rules_as_json, rules_as_text

@@ -214,13 +214,16 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
     if record.begin("quality"):
         left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
         empty_months = estimates.find_empty_months(engine, t["records"], period)
+        review = linkage.estimate_clerical(
+            engine, t["judgements"], t["record_identities"], t["links"], config.persons.accept_p_match
+        )
         linked = quality.Linkage(
             config.persons.accept_p_match,
             record.folder / "model.json",
             config.estimates.reporting_country,
             period.to_date.year,
         )
-        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end, empty_months, linked))
+        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end, empty_months, linked, review))
 
     if record.begin("publish"):
         publication = publish.Publication(

@@ -11,7 +11,7 @@ from miglink.config.stages import Period
 from miglink.engine import Engine, RawRows, Table
 from miglink.errors import SourceError
 from miglink.stages.ingest.accounts import check_record_ids
-from miglink.stages.ingest.judgements import read_judgements
+from miglink.stages.ingest.judgements import rank_decisions
 from miglink.stages.ingest.rows import (
     COUNTRY_COLUMNS,
     DATE_COLUMNS,
@@ -142,7 +142,7 @@ def _inspect_judgements(
         return found
     try:
         rows = RawRows(sample.rows, sample.rows, sample.rows, files.columns)
-        read_judgements(engine, {found.name: rows}, {found.name: source})
+        rank_decisions(engine, {found.name: rows}, {found.name: source})
     except SourceError as error:
         return replace(found, problems=(*found.problems, str(error)))
     return found

@@ -35,7 +35,17 @@ KIND_COLUMNS: dict[str, tuple[str, ...]] = {
     "activity": ("active_from", "active_to", "domain"),
     "people": ("reference_date",),
     "vital": ("event", "event_date", "mother_person_number"),
-    "judgements": ("source_l", "record_id_l", "source_r", "record_id_r", "verdict", "reviewer", "decided_at"),
+    "judgements": (
+        "source_l",
+        "record_id_l",
+        "source_r",
+        "record_id_r",
+        "verdict",
+        "reviewer",
+        "decided_at",
+        "stratum",
+        "sampling_weight",
+    ),
 }
 # Columns of several kinds that become one column of the table records.
 SHARED_COLUMNS = {
@@ -67,6 +77,7 @@ NOT_CODED = frozenset(
         "active_to",
         "event_date",
         "reference_date",
+        "sampling_weight",
     ]
 )
 REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {

@@ -37,6 +37,7 @@ class Run:
     linkage: LinkageSettings
     persons: PersonsSettings
     model: Mapping[str, Any] | None
+    current_sources: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -53,6 +54,8 @@ def open_run(folder: Path) -> Iterator[Run]:
         linkage = LinkageSettings.model_validate_json(json.dumps(config["linkage"]))
         persons = PersonsSettings.model_validate_json(json.dumps(config["persons"]))
         sources = tuple(sorted(config["sources"]))
+        of_sources = config["sources"]
+        current = tuple(name for name in sources if of_sources[name].get("one_current_record_per_person"))
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
             f"{folder}: manifest.json does not state the configuration of the run as this version of miglink writes it"
@@ -64,7 +67,8 @@ def open_run(folder: Path) -> Iterator[Run]:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
     with place, closing(open_engine("duckdb", Path(place.name), engine_settings.place)) as engine:
         tables = {name: Table(name, path) for name, path in paths.items()}
-        yield Run(engine, tables, sources, linkage, persons, _read_model(folder, engine, tables["links"]))
+        model = _read_model(folder, engine, tables["links"])
+        yield Run(engine, tables, sources, linkage, persons, model, current)
 
 
 def _find_tables(folder: Path, manifest: Mapping[str, Any]) -> dict[str, Path]:

@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 
 from miglink.engine import text_literal
+from miglink.explain.constraints import Conflict, find_conflicts
 from miglink.explain.inputs import SHOWN, Run, find_identity, open_run
 from miglink.explain.paths import shortest_path
 from miglink.explain.scores import compare_rules, pair_identities, prior_weight, score_pairs, sum_scores
@@ -58,12 +59,18 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Route:
-    """One blocking rule: whether it proposes the pair, which columns differ, which a side does not hold."""
+    """One blocking rule: whether it proposes the pair, which columns differ, which a side does not hold.
+
+    n_block: the identities of the block that both are in, where it is over-full and split; parted_by: the columns that
+    split it and in which the two differ.
+    """
 
     name: str
     proposes: bool
     differs: tuple[str, ...]
     missing: tuple[str, ...]
+    n_block: int | None
+    parted_by: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,14 +83,6 @@ class Link:
     match_weight: float
     p_match: float
     p_calibrated: float
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """A row of `conflicts` that concerns the two persons."""
-
-    kind: str
-    winner: str
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def explain_pair(run_folder: Path, left: str, right: str, *, show_values: bool =
             "link": link,
             "routes": model.get("routes", ()),
             "judgements": _judgements(run, ids),
-            "conflicts": () if is_one_person else _conflicts(run, persons),
+            "conflicts": () if is_one_person else find_conflicts(run, persons, show_values),
             "path": _path(run, ids, persons[0], show_values) if needs_path else (),
         }
         return PairExplanation(reason=_state_reason(facts), **facts)
@@ -160,15 +159,14 @@ def _score(run: Run, ids: tuple[str, ...]) -> dict[str, Any]:
     columns = (
         "comparison", "label", "m", "u", "weight", "frequency", "n_identities", "adjusted_weight",
     )  # fmt: skip
-    routes = compare_rules(run.engine, paired, run.model)
+    routes = compare_rules(run.engine, prepared, paired, run.model)
     return {
         "agreements": tuple(Agreement(*row) for row in scored.select(columns).iter_rows()),
         "prior_weight": prior_weight(run.model),
         "match_weight": total["match_weight"],
         "p_match": total["p_match"],
         "routes": tuple(
-            Route(r["name"], not r["differs"] and not r["missing"], r["differs"], r["missing"])
-            for r in routes
+            Route(proposes=not (r["differs"] or r["missing"] or r["parted_by"]), **r) for r in routes
         ),
     }
 
@@ -259,29 +257,13 @@ def _judgements(run: Run, ids: tuple[str, ...]) -> tuple[str, ...]:
         f"""SELECT DISTINCT j.verdict FROM judgements j
         JOIN records l ON l.source = j.source_l AND l.record_id = j.record_id_l
         JOIN records r ON r.source = j.source_r AND r.record_id = j.record_id_r
-        WHERE (l.identity_id = {left} AND r.identity_id = {right})
-           OR (l.identity_id = {right} AND r.identity_id = {left})
+        WHERE j.verdict IS NOT NULL AND ((l.identity_id = {left} AND r.identity_id = {right})
+           OR (l.identity_id = {right} AND r.identity_id = {left}))
         ORDER BY j.verdict""",
         judgements=run.tables["judgements"],
         records=run.tables["record_identities"],
     )
     return tuple(found["verdict"])
-
-
-def _conflicts(run: Run, persons: tuple[str, ...]) -> tuple[Conflict, ...]:
-    """What parted the two persons: constraints between them, and judgements on any of their identities."""
-    left, right = map(text_literal, persons)
-    found = run.engine.collect(
-        f"""WITH named AS (
-            SELECT c.kind, c.winner, coalesce(l.person_id, c.detail_l) AS a, coalesce(r.person_id, c.detail_r) AS b
-            FROM conflicts c LEFT JOIN owners l ON l.identity_id = c.detail_l
-            LEFT JOIN owners r ON r.identity_id = c.detail_r)
-        SELECT DISTINCT kind, winner FROM named
-        WHERE (a = {left} AND b = {right}) OR (a = {right} AND b = {left}) ORDER BY kind, winner""",
-        conflicts=run.tables["conflicts"],
-        owners=run.tables["identity_persons"],
-    )
-    return tuple(Conflict(*row) for row in found.iter_rows())
 
 
 def _path(run: Run, ids: tuple[str, ...], person_id: str, show_values: bool) -> tuple[Link, ...]:

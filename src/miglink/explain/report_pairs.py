@@ -3,6 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from miglink.explain.constraints import Conflict
 from miglink.explain.grids import grid, number, probability, share
 from miglink.explain.pairs import Field, Link, PairExplanation, Route, Side
 
@@ -19,8 +20,7 @@ def render_pair(found: PairExplanation) -> Group:
     if found.judgements:
         shown.append(Text(f"Judgements on records of the two: {', '.join(found.judgements)}."))
     if found.conflicts:
-        rows = [[conflict.kind, conflict.winner] for conflict in found.conflicts]
-        shown.append(grid("What parts the two persons (table conflicts)", ["kind", "<outcome"], rows))
+        shown.append(_conflicts(found.conflicts))
     if found.path:
         shown.append(_path(found))
     return Group(*shown)
@@ -64,10 +64,14 @@ def _agreements(found: PairExplanation) -> RenderableType:
             number(found.prior_weight),
         ]
     ]
+    held = {field.name for field in found.fields if field.is_held_l and field.is_held_r}
     for one in found.agreements:
         carried = "" if one.n_identities is None else f"{share(one.frequency)}\n({one.n_identities:,})"
         weight, adjusted = number(one.weight), number(one.adjusted_weight)
-        rows.append([one.comparison, one.level, share(one.m), share(one.u), weight, carried, adjusted])
+        # Both hold it: what it says is counted with another comparison, or cannot be compared.
+        is_left_out = one.level == "not known" and one.comparison in held
+        level = "not compared by itself" if is_left_out else one.level
+        rows.append([one.comparison, level, share(one.m), share(one.u), weight, carried, adjusted])
     rows.append(["match_weight", "", "", "", "", "", number(found.match_weight)])
     rows.append(["p_match", "", "", "", "", "", probability(found.p_match)])
     return grid(
@@ -95,11 +99,32 @@ def _routes(routes: tuple[Route, ...]) -> RenderableType:
         differs = f"{', '.join(route.differs)} {'differ' if len(route.differs) > 1 else 'differs'}"
         missing = f"{', '.join(route.missing)} not held by both"
         why = [text for text, columns in ((differs, route.differs), (missing, route.missing)) if columns]
-        return [route.name, "proposes the pair" if route.proposes else "; ".join(why)]
+        if route.n_block is not None:
+            parted = f", and {', '.join(route.parted_by)} differ" if route.parted_by else ""
+            why.append(f"its block of {route.n_block:,} identities is over-full and split{parted}")
+        return [route.name, "; ".join(["proposes the pair", *why] if route.proposes else why)]
 
     n = sum(route.proposes for route in routes)
     title = f"{n} of {len(routes)} propose the pair" if n else "none proposes the pair"
     return grid(f"Blocking rules: {title}", ["rule", "<"], [row(route) for route in routes])
+
+
+def _conflicts(conflicts: tuple[Conflict, ...]) -> RenderableType:
+    """Each constraint in words, and the identities of the first and of the second person that it rests on."""
+
+    def row(one: Conflict) -> list[str]:
+        kind = one.kind if one.source is None else f"{one.kind} ({one.source})"
+        sides = (
+            "\n".join(ids[:3]) + ("\n…" if len(ids) > 3 else "")
+            for ids in (one.identities_l, one.identities_r)
+        )
+        return [kind, f"{one.winner}: {one.meaning}" if one.meaning else one.winner, *sides]
+
+    return grid(
+        "What parts the two persons (table conflicts)",
+        ["kind", "<outcome", "<of the first", "<of the second"],
+        [row(one) for one in conflicts],
+    )
 
 
 def _path(found: PairExplanation) -> RenderableType:

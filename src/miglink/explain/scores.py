@@ -9,8 +9,10 @@ import polars as pl
 from miglink.engine import Engine, Table, identifier, text_literal
 from miglink.stages.linkage import prepare_identities
 from miglink.stages.linkage.frequencies import count_frequencies
+from miglink.stages.linkage.splitting import LARGE
 
 _RULE = re.compile(r"l\.(\w+) = r\.(\w+)")
+_SPLIT = re.compile(r"coalesce\(l\.(\w+), ''\) = coalesce\(r\.")
 Model = Mapping[str, Any]
 _FAMILY = "(family)"
 
@@ -217,31 +219,56 @@ def _frequencies(engine: Engine, prepared: Table, paired: Table, column: str) ->
     )
 
 
-def rule_columns(model: Model) -> list[tuple[str, ...]]:
-    """The columns that each blocking rule of the model wants to be equal, in the order of the rules."""
+def rule_columns(model: Model) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Of each blocking rule of the model, in their order: the columns that it wants equal, and those that split it.
+
+    Where more than LARGE identities share the first, the others must be equal as well (stages/linkage/splitting.py).
+    """
     rules = [
-        rule["blocking_rule"] if isinstance(rule, Mapping) else rule
+        str(rule["blocking_rule"] if isinstance(rule, Mapping) else rule)
         for rule in model["blocking_rules_to_generate_predictions"]
     ]
-    return [tuple(left for left, _ in _RULE.findall(str(rule))) for rule in rules]
+    return [(tuple(left for left, _ in _RULE.findall(rule)), tuple(_SPLIT.findall(rule))) for rule in rules]
 
 
-def compare_rules(engine: Engine, paired: Table, model: Model) -> list[dict[str, Any]]:
-    """What each blocking rule says of the one pair: name, columns that differ, columns that a side does not hold."""
+def compare_rules(engine: Engine, prepared: Table, paired: Table, model: Model) -> list[dict[str, Any]]:
+    """What each blocking rule says of the one pair.
+
+    Gives: name, columns that differ, columns that a side does not hold; n_block, the identities of its block where that
+    is over-full and split, and the columns among those that split it that differ.
+    """
     rules = rule_columns(model)
-    columns = sorted({column for rule in rules for column in rule})
+    columns = sorted({column for rule in rules for part in rule for column in part})
     states = ", ".join(
-        f"""CASE WHEN {left} IS NULL OR {right} IS NULL THEN 'missing' WHEN {left} = {right} THEN 'equal'
-            ELSE 'differs' END AS {identifier(column)}"""
+        f"""CASE WHEN {left} IS NULL AND {right} IS NULL THEN 'neither' WHEN {left} IS NULL OR {right} IS NULL
+            THEN 'missing' WHEN {left} = {right} THEN 'equal' ELSE 'differs' END AS {identifier(column)}"""
         for column in columns
         for left, right in [(identifier(f"{column}_l"), identifier(f"{column}_r"))]
     )
     (state,) = engine.collect(f"SELECT {states} FROM paired", paired=paired).to_dicts() if columns else [{}]
-    return [
-        {
-            "name": " + ".join(rule),
-            "differs": tuple(column for column in rule if state[column] == "differs"),
-            "missing": tuple(column for column in rule if state[column] == "missing"),
-        }
-        for rule in rules
-    ]
+    found = []
+    for rule, split in rules:
+        differs = tuple(column for column in rule if state[column] == "differs")
+        missing = tuple(column for column in rule if state[column] in ("missing", "neither"))
+        n_block = None if differs or missing or not split else _block_size(engine, prepared, paired, rule)
+        is_split = n_block is not None and n_block > LARGE
+        found.append(
+            {
+                "name": " + ".join(rule),
+                "differs": differs,
+                "missing": missing,
+                "n_block": n_block if is_split else None,
+                # Not known agrees with not known, and with nothing else.
+                "parted_by": tuple(c for c in split if is_split and state[c] in ("differs", "missing")),
+            }
+        )
+    return found
+
+
+def _block_size(engine: Engine, prepared: Table, paired: Table, columns: Sequence[str]) -> int:
+    """The identities that share these columns with the one pair."""
+    same = " AND ".join(f"i.{identifier(column)} = p.{identifier(f'{column}_l')}" for column in columns)
+    found = engine.collect(
+        f"SELECT count(*) FROM prepared i JOIN paired p ON {same}", prepared=prepared, paired=paired
+    )
+    return int(found.item())

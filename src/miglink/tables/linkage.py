@@ -91,7 +91,11 @@ LINKAGE_TABLES = (
             required("n_read", COUNT, "data rows read"),
             required("n_accepted", COUNT, "rows accepted"),
             required("n_rejected", COUNT, "rows rejected"),
-            required("n_repeats", COUNT, "accepted rows that repeat another (double scans)"),
+            required(
+                "n_repeats",
+                COUNT,
+                "accepted rows that repeat another: double scans, decisions on one pair beside the one that counts",
+            ),
             required("n_trailers", COUNT, "control lines, not data"),
         ),
         is_aggregate=True,
@@ -106,9 +110,15 @@ LINKAGE_TABLES = (
             required("record_id_l", TEXT, "left record"),
             required("source_r", TEXT, "source of the right record"),
             required("record_id_r", TEXT, "right record"),
-            required("verdict", TEXT, "match, non_match or unsure"),
+            Column("verdict", TEXT, "match, non_match or unsure; null: drawn for review and not decided yet"),
             Column("reviewer", TEXT, "who decided"),
             Column("decided_at", "TIMESTAMP", "when"),
+            Column("stratum", TEXT, "stratum in which the pair was drawn; null where no sample was drawn"),
+            Column(
+                "sampling_weight",
+                NUMBER,
+                "pairs of the stratum for which the pair stands, itself included; null where no sample was drawn",
+            ),
         ),
     ),
     Contract(
@@ -160,6 +170,13 @@ LINKAGE_TABLES = (
                 "p_calibrated had neither side held the number that both hold (person number, or the document where no "
                 "number is compared); 0 if no other rule proposes the pair; null where not both hold it",
             ),
+            Column(
+                "model_match_weight",
+                NUMBER,
+                "bound pairs: match_weight of the model alone, null where it would not keep the pair; else null",
+            ),
+            Column("model_p_match", NUMBER, "bound pairs: p_match of the model alone; else null"),
+            Column("model_p_calibrated", NUMBER, "bound pairs: p_calibrated of the model alone; else null"),
         ),
         open_columns=True,
     ),

@@ -10,7 +10,7 @@ from miglink.engine import CsvFormat, Engine, ParquetFormat, RawRows, Table
 from miglink.errors import SourceError
 from miglink.stages.ingest.accounts import account_rows, check_accounts, check_record_ids, check_trailers
 from miglink.stages.ingest.countries import country_table
-from miglink.stages.ingest.judgements import read_judgements
+from miglink.stages.ingest.judgements import rank_decisions, read_judgements
 from miglink.stages.ingest.names import split_names, standardise_names
 from miglink.stages.ingest.records import type_rows, write_records
 from miglink.stages.ingest.rows import Layout, check_columns, read_codes, read_dates, read_values, reject_rows
@@ -64,12 +64,12 @@ def ingest(
     records = write_records(
         engine, rows, split_names(engine, rows), sources, further_columns, standardise_names
     )
-    rejected, row_accounts = account_rows(engine, raw, judged, records)
-    check_accounts(engine, sources, row_accounts, raw)
-    judgements = read_judgements(
+    decisions = rank_decisions(
         engine, {name: raw[name] for name in names if sources[name].kind == "judgements"}, sources
     )
-    return Ingested(records, rejected, row_accounts, judgements)
+    rejected, row_accounts = account_rows(engine, raw, judged, (records, decisions))
+    check_accounts(engine, sources, row_accounts, raw)
+    return Ingested(records, rejected, row_accounts, read_judgements(engine, decisions))
 
 
 def source_files(name: str, source: Source) -> list[Path]:

@@ -31,9 +31,10 @@ def account_rows(
     engine: Engine,
     raw: dict[str, RawRows],
     judged: dict[str, Table],
-    records: Table,
+    accepted_rows: tuple[Table, Table],
 ) -> tuple[Table, Table]:
-    """Give the tables rejected and row_accounts."""
+    """Give the tables rejected and row_accounts. accepted_rows: records, and decisions with their rank on a pair."""
+    records, decisions = accepted_rows
     names = sorted(raw)
     parts: list[str] = []
     tables: dict[str, Table] = {}
@@ -51,7 +52,7 @@ def account_rows(
             tables[f"judged_{index}"] = judged[name]
     rejected = engine.query("rejected", " UNION ALL ".join(parts), **tables)
     counts: list[str] = []
-    tables = {"records": records, "rejected": rejected}
+    tables = {"records": records, "decisions": decisions, "rejected": rejected}
     for index, name in enumerate(names):
         source = text_literal(name)
         tables |= {
@@ -60,13 +61,17 @@ def account_rows(
             f"ends_{index}": raw[name].trailers,
         }
         # Judgements are no records: a row that can be read is accepted, one that cannot stops the run.
-        accepted = f"records WHERE source = {source}" if name in judged else f"rows_{index}"
+        is_records = name in judged
+        accepted = f"records WHERE source = {source}" if is_records else f"rows_{index}"
+        repeats = f"records WHERE source = {source} AND is_repeat"
+        if not is_records:
+            repeats = f"decisions WHERE origin = {source} AND rank > 1"
         counts.append(
             f"""SELECT {source} AS source, (SELECT count(DISTINCT __file) FROM rows_{index}) AS n_files,
                 (SELECT count(*) FROM rows_{index}) + (SELECT count(*) FROM lost_{index}) AS n_read,
                 (SELECT count(*) FROM {accepted}) AS n_accepted,
                 (SELECT count(*) FROM rejected WHERE source = {source}) AS n_rejected,
-                (SELECT count(*) FROM records WHERE source = {source} AND is_repeat) AS n_repeats,
+                (SELECT count(*) FROM {repeats}) AS n_repeats,
                 (SELECT count(*) FROM ends_{index}) AS n_trailers"""
         )
     return rejected, engine.query("row_accounts", " UNION ALL ".join(counts), **tables)

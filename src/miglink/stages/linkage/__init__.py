@@ -10,6 +10,7 @@ from miglink.errors import ConfigError
 from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks, count_pairs
 from miglink.stages.linkage.by_splink import blocking_entries, score_with_splink
 from miglink.stages.linkage.calibration import calibrate
+from miglink.stages.linkage.clerical import estimate_clerical
 from miglink.stages.linkage.comparisons import check_settings, choose_comparisons
 from miglink.stages.linkage.held_out import HeldOut, describe_held_out, withhold_number
 from miglink.stages.linkage.keys import prepare_identities
@@ -25,6 +26,7 @@ __all__ = [
     "choose_blocks",
     "choose_comparisons",
     "count_pairs",
+    "estimate_clerical",
     "link",
     "prepare_identities",
 ]
@@ -205,7 +207,10 @@ def _collect_links(
                     ELSE ROUND(s.p_calibrated, 6) END AS p_calibrated,
                CASE WHEN b.blocking_rule = 'given_person'
                     THEN ROUND(coalesce(s.p_without_number, s.p_calibrated, CAST(0 AS DOUBLE)), 6)
-                    ELSE ROUND(s.p_without_number, 6) END AS p_without_number{kept}
+                    ELSE ROUND(s.p_without_number, 6) END AS p_without_number,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.match_weight, 6) END AS model_match_weight,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_match, 6) END AS model_p_match,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_calibrated, 6) END AS model_p_calibrated{kept}
         FROM pairs s FULL OUTER JOIN bound b
           ON b.identity_id_l = s.identity_id_l AND b.identity_id_r = s.identity_id_r""",
         scored=scored,

@@ -8,7 +8,7 @@ from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block, count_pairs
 
 # Blocks of more identities than this are split, where their rule proposes too many pairs.
-_LARGE = 20
+LARGE = 20
 # What blocks are split by, first what is least often wrong. Two of them where one is not enough.
 _SPLITTING = (
     "sex", "birth_country", "citizenship", "birth_year", "given_names_start", "surname_start", "birth_month_day",
@@ -43,7 +43,7 @@ def split_blocks(
         return prepared, found
     marks = ", ".join(
         f"""coalesce({_known(block.columns)}
-            AND count(*) OVER (PARTITION BY {", ".join(block.columns)}) > {_LARGE}, false) AS {block.mark}"""
+            AND count(*) OVER (PARTITION BY {", ".join(block.columns)}) > {LARGE}, false) AS {block.mark}"""
         for block in split
     )
     return engine.step("linkage_marked", f"SELECT *, {marks} FROM prepared", prepared=prepared), found
@@ -59,7 +59,7 @@ def _split(engine: Engine, prepared: Table, block: Block, most: float) -> Block:
         "linkage_over_full",
         f"""SELECT * FROM (
             SELECT {", ".join({*block.columns, *fields})}, count(*) OVER (PARTITION BY {columns}) AS size FROM prepared
-            WHERE {_known(block.columns)}) AS sized WHERE size > {_LARGE}""",
+            WHERE {_known(block.columns)}) AS sized WHERE size > {LARGE}""",
         prepared=prepared,
     )
     if not engine.count(over_full):

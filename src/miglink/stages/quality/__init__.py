@@ -23,6 +23,7 @@ def measure(
     data_to_date: date,
     empty_months: Sequence[date] = (),
     linkage: Linkage | None = None,
+    review: pl.DataFrame | None = None,
 ) -> Table:
     """Measure every stage of a run, after checking that all rows are accounted for.
 
@@ -30,6 +31,7 @@ def measure(
         record_persons, links, persons, person_traits, conflicts, spells, residence, migrations; left_out
         (crossings that no spell uses, and why). empty_months: months that lack all of their crossings.
         linkage: what decided on links; without it no error rates are estimated.
+        review: what clerks found in a drawn sample of pairs (measure, item, value).
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
     Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until data_to_date.
@@ -42,6 +44,7 @@ def measure(
         measure_months(empty_months),
         measure_identities(engine, tables),
         measure_links(engine, tables),
+        *([_of_stage("linkage", review)] if review is not None else []),
         measure_persons(engine, tables),
         measure_spells(engine, tables, data_to_date),
         measure_residence(engine, tables, data_to_date),
@@ -57,7 +60,7 @@ def check_rows(engine: Engine, tables: Tables) -> None:
     """Raise ResultError unless read = accepted + rejected for each source, and every record has one person.
 
     Checked by source: n_read = n_accepted + n_rejected; n_rejected = rows in rejected; n_accepted = records
-    (where a source has no records, its accepted rows are judgements).
+    (where a source has no records, its accepted rows are decisions: n_accepted − n_repeats = judgements).
     Checked in all: record_identities and record_persons have as many rows as records, identity_persons as
     identities; the persons' n_records add up to the records.
     """
@@ -83,12 +86,17 @@ def check_rows(engine: Engine, tables: Tables) -> None:
     problems = [_source_problem(row) for row in sources.iter_rows(named=True)]
 
     n = {name: engine.count(tables[name]) for name in _COUNTED}
-    without_records = int(sources.filter(n_records=0)["n_accepted"].sum())
+    no_records = sources.filter(n_records=0)
+    n_decided_on = int(no_records["n_accepted"].sum()) - int(no_records["n_repeats"].sum())
     (n_of_persons,) = engine.collect(
         "SELECT CAST(COALESCE(SUM(n_records), 0) AS BIGINT) AS n FROM persons", persons=tables["persons"]
     )["n"]
     for what, value, expected in (
-        ("accepted rows of sources without records, against judgements", without_records, n["judgements"]),
+        (
+            "accepted rows of sources without records that repeat none, against judgements",
+            n_decided_on,
+            n["judgements"],
+        ),
         ("rows of record_identities, against records", n["record_identities"], n["records"]),
         ("rows of record_persons, against records", n["record_persons"], n["records"]),
         ("rows of identity_persons, against identities", n["identity_persons"], n["identities"]),
