@@ -138,7 +138,7 @@ def test_probabilities_follow_what_clerks_decide(engine: Engine, tmp_path: Path)
     assert bound.height == decided.filter(verdict="match").height
     assert bound["p_calibrated"].eq(1.0).all()
     free = found.filter(pl.col("blocking_rule") != "judgement").sort("match_weight")
-    assert free["p_calibrated"].mean() < free["p_match"].mean() - 0.2  # type: ignore[operator]
+    assert free["p_calibrated"].mean() < free["p_match"].mean() - 0.2
     assert free["p_calibrated"].is_sorted()
 
     # The calibration goes with the model; nobody has judged anything there.

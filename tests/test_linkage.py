@@ -120,7 +120,7 @@ def linked(
     judgements = engine.query(
         "judgements",
         """SELECT '' AS source_l, '' AS record_id_l, '' AS source_r, '' AS record_id_r, '' AS verdict, '' AS reviewer,
-        CAST(NULL AS TIMESTAMP) AS decided_at WHERE false""",
+        CAST(NULL AS TIMESTAMP) AS decided_at, '' AS stratum, CAST(NULL AS DOUBLE) AS sampling_weight WHERE false""",
     )
     identified = Identified(identities, record_identities, judgements)
     links = make_links(engine, identified, settings or LinkageSettings(), (), folder)

@@ -15,6 +15,9 @@ from miglink.stages.quality.missed_links import HeldOut, count_missed, label_pie
 
 # A rate is not published of fewer links, or of fewer persons whose links are known, than this.
 _FEWEST = 100
+# Who holds a number is not like the others, whose share may be half or twice as large: the standard deviation of that
+# factor. No data say how unlike they are.
+_UNLIKE = 0.5
 # Two-sided 95 %; from which shape on the approximation of gamma quantiles holds.
 _Z, _LEAST_SHAPE = 1.959964, 0.5
 
@@ -171,9 +174,10 @@ def estimate_missed(whole: pl.DataFrame, strata: pl.DataFrame) -> Estimate | Non
     """The pairs of one person that are not in one person; None where too few persons show what a number joins.
 
     R pairs of a stratum that no number joins stand for R q / (1 − q) that are missed; their rate over the strata holds
-    for all such pairs, also those of sources that never hold the number. The variance has three parts: that of the
+    for all such pairs, also those of sources that never hold the number. The variance has four parts: that of the
     share of each pair of sources and that of each stratum, which may all err the same way, for they are of the same
-    persons; and that of the missed pairs themselves, which come in events as large as those seen.
+    persons; that of a factor of about two by which others may differ from those who hold the number; and that of the
+    missed pairs themselves, which come in events as large as those seen.
     """
     at_risk, known = float(whole["at_risk"].sum()), float(strata["at_risk"].sum())
     if whole["held_clusters"].sum() < _FEWEST or not at_risk > 0 or strata.is_empty():
@@ -203,7 +207,8 @@ def estimate_missed(whole: pl.DataFrame, strata: pl.DataFrame) -> Estimate | Non
     mean = missed / known * at_risk
     usual = float(whole["held_pairs_squared"].sum()) / float(whole["held_pairs"].sum())
     growth = float(whole["at_risk_squared"].sum()) / at_risk / usual
-    return Estimate(mean, (mean * error / missed) ** 2 + mean * growth * float(parts["sized"].sum()) / missed)
+    of_events = growth * float(parts["sized"].sum()) / missed
+    return Estimate(mean, mean**2 * ((error / missed) ** 2 + _UNLIKE**2) + mean * of_events)
 
 
 def _false_rates(
