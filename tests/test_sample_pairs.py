@@ -1,5 +1,6 @@
 """Pairs drawn for clerical review: the design, the file, and the way there and back on a country of known truth."""
 
+import re
 import stat
 import sys
 from pathlib import Path
@@ -9,11 +10,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from miglink.cli import main
+from miglink.engine import Table
 from miglink.errors import ConfigError
 from miglink.explain.inputs import open_run
 from miglink.sample_pairs import allocate, band_edges, plan_sample, sample_pairs, source_of
+from miglink.stages.publish import render_summary
 from miglink.stages.publish.delimited import guard_formulas
 from synthetic.__main__ import make_country
 from synthetic.chance import Chance
@@ -244,3 +248,22 @@ def test_the_strata_are_printed_and_how_to_read_the_file_back(
     assert main(["sample-pairs", str(made / "run"), "--n", "2", "--out", str(tmp_path / "y.csv")]) == 2
     assert "bands of weight" in capsys.readouterr().err
     assert main(["sample-pairs", str(made / "made"), "--n", "40"]) == 2
+
+
+def test_the_summary_says_what_the_review_found(judged: Path, made: Path) -> None:
+    said = []
+    for folder in (judged, made / "run"):
+        tables = [
+            Table(name, folder / "tables" / f"{name}.parquet")
+            for name in ("stocks", "flows", "accounts", "quality")
+        ]
+        console = Console(width=200, color_system=None)
+        with console.capture() as captured:
+            console.print(render_summary(*tables))
+        said.append(captured.get().splitlines()[-1])
+    shares = r"\d\.\d{4} \(0\.\d{4} to \d\.\d{4}\)"
+    assert re.fullmatch(
+        rf"Clerical review, 295 decided pairs of [\d,]+ in `links`: precision {shares}, recall {shares}\.",
+        said[0],
+    )
+    assert "Clerical" not in said[1]

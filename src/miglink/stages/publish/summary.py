@@ -33,7 +33,8 @@ _TERMS = {
 def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table | None = None) -> Group:
     """For each rule and policy: migration and stock by year, and the accounts of the last final year.
 
-    Months without any crossing (of `quality`) come first: they change what all the figures are worth.
+    Months without any crossing (of `quality`) come first: they change what all the figures are worth. What a clerical
+    review found comes last.
     """
     stock, flow, account = (_read(table) for table in (stocks, flows, accounts))
     strata = (
@@ -52,6 +53,7 @@ def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table 
             shown.append(_by_cell(rule, policy, str(final), cells.filter(period=final)))
         elif not years.is_empty():
             shown.append(Text("No year is final yet, so none is broken down.", style="dim"))
+    shown += _review(quality) if quality is not None else []
     return (
         Group(*shown)
         if strata.height
@@ -80,6 +82,24 @@ def _warnings(quality: Table) -> list[Grid | Text]:
         ),
         Text(),
     ]
+
+
+def _review(quality: Table) -> list[Grid | Text]:
+    """Precision and recall of the links as decisions on a drawn sample of pairs give them, with 95 % intervals."""
+    rows = pl.read_parquet(quality.path, glob=False).filter(
+        pl.col("measure").str.starts_with("clerical_"), item="all"
+    )
+    found = dict(rows.select("measure", "value").iter_rows())
+    said = [
+        f"{name} {found[f'clerical_{name}']:.4f} ({found[f'clerical_{name}_low']:.4f} to "
+        f"{found[f'clerical_{name}_high']:.4f})"
+        for name in ("precision", "recall")
+        if f"clerical_{name}" in found
+    ]
+    if not said:
+        return []
+    pairs = f"{found['clerical_decided']:,.0f} decided pairs of {found['clerical_pairs']:,.0f} in `links`"
+    return [Text(f"Clerical review, {pairs}: {', '.join(said)}.")]
 
 
 def month_ranges(months: Sequence[str]) -> str:
