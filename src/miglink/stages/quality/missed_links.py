@@ -40,13 +40,13 @@ def label_pieces(
     identity is a document_piece.
     """
     field = held_out.field
-    number = "concat(document_number, ' ', document_country)" if field == "document" else identifier(field)
-    document = "concat(document_number, ' ', coalesce(document_country, ''))"
+    document = "CASE WHEN document_number IS NOT NULL THEN concat(document_number, ' ', coalesce(document_country, '')) END"
+    number = document if field == "document" else identifier(field)
     nodes = engine.step(
         "quality_nodes",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")})
         SELECT n.unique_id, n.identity_id, p.person_id, g.citizenship_group, n.given_person, {number} AS number,
-               CASE WHEN n.document_number IS NOT NULL THEN {document} END AS document,
+               {document} AS document,
                n.surname_ascii IS NOT NULL OR n.given_names_ascii IS NOT NULL OR n.birth_date IS NOT NULL AS is_known
         FROM numbered n JOIN identity_persons p ON p.identity_id = n.identity_id
         LEFT JOIN groups g ON g.person_id = p.person_id""",
@@ -124,7 +124,7 @@ def count_missed(engine: Engine, pieces: dict[str, Table]) -> pl.DataFrame:
     )
     by_source = engine.step(
         "quality_source_units",
-        "SELECT p.*, s.source AS side FROM pieces p JOIN sources s USING (identity_id)",
+        "SELECT p.*, s.source AS side FROM pieces p JOIN sources s ON s.identity_id = p.identity_id",
         pieces=pieces["identities"],
         sources=pieces["sources"],
     )
