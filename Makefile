@@ -55,6 +55,7 @@ bench-all: $(STAMP) ## every number of benchmarks/README.md anew, three hours; B
 	$(BIN)/python -m benchmarks.peers $(BENCH_KEEP)/growth/run $(BENCH_KEEP)/growth/country/truth \
 		--crossings 10000000 --json $(RESULTS)/peers-large.json
 	$(BIN)/python -m benchmarks.accuracy small --json $(RESULTS)/accuracy.json
+	$(BIN)/python -m benchmarks.calibration small --json $(RESULTS)/calibration.json
 	$(BIN)/python -m pytest benchmarks/hot.py
 	$(BIN)/python -m benchmarks.page
 

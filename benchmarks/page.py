@@ -215,6 +215,37 @@ def accuracy(results: Path) -> str:
     )
 
 
+def calibration(results: Path) -> str:
+    """Calibration error, and how often the published limits hold the true rates, by noise."""
+    found = read(results, "calibration")["noise"]
+    summaries = {level: part["summary"] for level, part in found.items()}
+    first = next(iter(summaries.values()))
+    rows = [
+        (
+            f"calibration error, {name}: mean (highest), points",
+            *(
+                f"{100 * part['calibration_error'][name]['mean']:.2f} "
+                f"({100 * part['calibration_error'][name]['highest']:.2f})"
+                for part in summaries.values()
+            ),
+        )
+        for name in first["calibration_error"]
+    ]
+    for name in first["limits"]:
+        limits = [part["limits"][name] for part in summaries.values()]
+        rows.append(
+            (f"{name}: limits hold the truth", *(f"{part['within']} of {part['n']}" for part in limits))
+        )
+        for column, title in (
+            ("mean_true", "true, mean"),
+            ("mean_estimate", "estimate, mean"),
+            ("median_width", "width of limits, median"),
+        ):
+            rows.append((f"{name}: {title}", *(f"{100 * part[column]:.3f} %" for part in limits)))
+    headings = (f"{level} noise, {len(part['countries'])} seeds" for level, part in found.items())
+    return grid(("", *headings), rows)
+
+
 def pairs(results: Path) -> str:
     """Candidate pairs by rule, those of one person and those by chance."""
     found = read(results, "chance-pairs")
@@ -256,7 +287,7 @@ def plot(found: dict[str, Any], target: Path) -> None:
 
 PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
-    for part in (machine, stages, truth, peers, growth, febrl, accuracy, pairs, slowed, sizes)
+    for part in (machine, stages, truth, peers, growth, febrl, accuracy, calibration, pairs, slowed, sizes)
 }
 
 if __name__ == "__main__":

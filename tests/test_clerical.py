@@ -166,7 +166,7 @@ def decision(left: str, right: str, **further: Any) -> dict[str, Any]:
 
 def link(left: str, right: str, rule: str, p: float, model_p: float | None = None) -> dict[str, Any]:
     ids = {"identity_id_l": left, "identity_id_r": right, "blocking_rule": rule, "match_weight": 1.0}
-    return ids | {"p_match": p, "model_p_match": model_p}
+    return ids | {"p_match": p, "p_calibrated": p, "model_p_match": model_p, "model_p_calibrated": model_p}
 
 
 def test_pairs_are_accepted_by_the_model_alone(engine: Engine) -> None:

@@ -47,8 +47,8 @@ def hand_made() -> dict[str, Rows]:
     keys = [{"source": row["source"], "record_id": row["record_id"]} for row in records]
     owners = [ANNA, ANNA, BORIS]
     person = {"is_born_here": True, "n_identities": 2, "n_records": 2, "is_doubtful": True}
-    link = {"blocking_rule": "given_person", "match_weight": 1000.0, "p_match": 1.0}
-    weak = link | {"blocking_rule": "judgement", "match_weight": 0.0, "p_match": 0.5}
+    link = {"blocking_rule": "given_person", "match_weight": 1000.0, "p_match": 1.0, "p_calibrated": 1.0}
+    weak = link | {"blocking_rule": "judgement", "match_weight": 0.0, "p_match": 0.5, "p_calibrated": 0.5}
     spell = {"draw": 0, "person_id": ANNA, "sequence": 1, "start_basis": "birth", "end_basis": "crossing"}
     trait = {"person_id": ANNA, "source": "births"}
     status = {
@@ -73,7 +73,7 @@ def hand_made() -> dict[str, Rows]:
         "links": [
             link | {"identity_id_l": ONE, "identity_id_r": TWO},
             weak | {"identity_id_l": TWO, "identity_id_r": THREE},
-            weak | {"identity_id_l": ONE, "identity_id_r": THREE, "p_match": 0.25},
+            weak | {"identity_id_l": ONE, "identity_id_r": THREE, "p_match": 0.25, "p_calibrated": 0.25},
         ],
         "persons": [
             person | {"person_id": ANNA, "birth_date": BIRTH, "birth_date_precision": "day",
@@ -255,7 +255,13 @@ def test_a_broken_run_says_what_is_missing(
 
 def test_scored_links_without_their_model_are_an_error(run: Path) -> None:
     with closing(DuckDBEngine(run / "tables")) as engine:
-        link = {"identity_id_l": ONE, "identity_id_r": TWO, "match_weight": 9.0, "p_match": 0.99}
+        link = {
+            "identity_id_l": ONE,
+            "identity_id_r": TWO,
+            "match_weight": 9.0,
+            "p_match": 0.99,
+            "p_calibrated": 0.99,
+        }
         make_table(engine, "links", [link | {"blocking_rule": "document_number"}])
     with pytest.raises(SourceError, match=r"no model\.json, yet"):
         explain_pair(run, ONE, TWO)

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from given_examples import for_all
 from given_tables import make_table
+from miglink.components import connected_components
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.persons import Country, Linked, Persons, find_persons
-from miglink.stages.persons.clusters import connected_components, constrained_clusters
+from miglink.stages.persons.clusters import constrained_clusters
 from miglink.stages.persons.facts import collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 
@@ -185,12 +186,13 @@ def three_records(engine: Engine, judgements: list[dict[str, Any]]) -> Persons:
             "blocking_rule": "r",
             "match_weight": weight,
             "p_match": 0.999,
+            "p_calibrated": 0.999,
         }
         for left, weight in (("a", 20.0), ("b", 15.0))
     ]
     if any(judgement["verdict"] == "match" for judgement in judgements):
         links.append({"identity_id_l": "a", "identity_id_r": "b", "blocking_rule": "judgement",
-                      "match_weight": 1000.0, "p_match": 1.0})  # fmt: skip
+                      "match_weight": 1000.0, "p_match": 1.0, "p_calibrated": 1.0})  # fmt: skip
     none = {"source_l": "", "record_id_l": "", "source_r": "", "record_id_r": "", "verdict": "unsure"}
     linked = Linked(
         make_table(engine, "records", records),

@@ -81,6 +81,7 @@ def little_run() -> dict[str, Rows]:
                 "blocking_rule": "birth_date",
                 "match_weight": -3.0,
                 "p_match": 0.2,
+                "p_calibrated": 0.2,
             }
         ],
         "persons": [person("a", 3, True), person("b", 1, False)],

@@ -219,7 +219,13 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         review = linkage.estimate_clerical(
             engine, t["judgements"], t["record_identities"], t["links"], config.persons.accept_p_match
         )
-        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end, empty_months, review))
+        linked = quality.Linkage(
+            config.persons.accept_p_match,
+            record.folder / "model.json",
+            config.estimates.reporting_country,
+            period.to_date.year,
+        )
+        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end, empty_months, linked, review))
 
     if record.begin("publish"):
         publication = publish.Publication(

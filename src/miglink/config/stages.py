@@ -174,9 +174,9 @@ class PersonsSettings(Section):
     """How links become persons."""
 
     accept_p_match: float = Field(default=0.9, gt=0, lt=1)
-    """Links of at least this probability join identities into a person."""
+    """Links of at least this calibrated probability (`p_calibrated`) join identities into a person."""
     certain_p_match: float = Field(default=0.999, gt=0, le=1)
-    """A person joined by a weaker link than this is doubtful."""
+    """A person joined by a link of a lower calibrated probability than this is doubtful."""
     previous: Path | None = None
     """Folder of an earlier run whose person ids are kept, and whose links are compared again whatever the blocking
     rules propose."""

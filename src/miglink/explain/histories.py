@@ -140,9 +140,9 @@ def _identities(asked: _Asked) -> pl.DataFrame:
     ).with_row_index("number", offset=1)
     links = asked.rows(
         f"""WITH own AS (SELECT identity_id FROM identity_persons WHERE person_id = {{person}})
-        SELECT k.* FROM links k JOIN own l ON l.identity_id = k.identity_id_l
-        JOIN own r ON r.identity_id = k.identity_id_r
-        WHERE k.p_match >= {asked.run.persons.accept_p_match} ORDER BY k.identity_id_l, k.identity_id_r"""
+        SELECT k.* EXCLUDE (p_match), k.p_calibrated AS p_match FROM links k
+        JOIN own l ON l.identity_id = k.identity_id_l JOIN own r ON r.identity_id = k.identity_id_r
+        WHERE k.p_calibrated >= {asked.run.persons.accept_p_match} ORDER BY k.identity_id_l, k.identity_id_r"""
     )
     tree = strongest_tree(rows["identity_id"].to_list(), links).with_columns(
         identity_id_l=pl.min_horizontal("joined", "to"), identity_id_r=pl.max_horizontal("joined", "to")
@@ -197,11 +197,11 @@ def _neighbours(asked: _Asked) -> pl.DataFrame:
     settings = asked.run.persons
     return asked.rows(
         f"""WITH ends AS (
-            SELECT l.person_id AS a, r.person_id AS b, k.p_match FROM links k
+            SELECT l.person_id AS a, r.person_id AS b, k.p_calibrated AS p_match FROM links k
             JOIN identity_persons l ON l.identity_id = k.identity_id_l
             JOIN identity_persons r ON r.identity_id = k.identity_id_r
             WHERE l.person_id <> r.person_id AND (l.person_id = {{person}} OR r.person_id = {{person}})
-              AND k.p_match >= {1 - settings.certain_p_match}),
+              AND k.p_calibrated >= {1 - settings.certain_p_match}),
         sides AS (SELECT CASE WHEN a = {{person}} THEN b ELSE a END AS person_id, p_match FROM ends)
         SELECT person_id, count(*) AS n_links, max(p_match) AS p_match,
                count(*) FILTER (WHERE p_match < {settings.accept_p_match}) AS n_not_accepted,

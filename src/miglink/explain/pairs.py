@@ -82,6 +82,7 @@ class Link:
     blocking_rule: str
     match_weight: float
     p_match: float
+    p_calibrated: float
 
 
 @dataclass(frozen=True)
@@ -125,7 +126,7 @@ def explain_pair(run_folder: Path, left: str, right: str, *, show_values: bool =
         model: dict[str, Any] = _score(run, ids) if ids[0] != ids[1] and run.model is not None else {}
         link = None if ids[0] == ids[1] else _find_link(run, ids, show_values)
         is_one_person = persons[0] == persons[1]
-        is_direct = link is not None and link.p_match >= run.persons.accept_p_match
+        is_direct = link is not None and link.p_calibrated >= run.persons.accept_p_match
         needs_path = is_one_person and ids[0] != ids[1] and not is_direct
         facts: dict[str, Any] = {
             "left": sides[0],
@@ -234,7 +235,8 @@ def _find_link(run: Run, ids: tuple[str, ...], show_values: bool) -> Link | None
 
 def _links_where(run: Run, condition: str) -> pl.DataFrame:
     return run.engine.collect(
-        f"""SELECT identity_id_l, identity_id_r, blocking_rule, match_weight, p_match FROM links WHERE {condition}
+        f"""SELECT identity_id_l, identity_id_r, blocking_rule, match_weight, p_match, p_calibrated FROM links
+        WHERE {condition}
         ORDER BY identity_id_l, identity_id_r""",
         links=run.tables["links"],
         identity_persons=run.tables["identity_persons"],
@@ -243,8 +245,8 @@ def _links_where(run: Run, condition: str) -> pl.DataFrame:
 
 def _links(rows: pl.DataFrame, show_values: bool) -> tuple[Link, ...]:
     return tuple(
-        Link(_shown(left, show_values), _shown(right, show_values), rule, weight, p)
-        for left, right, rule, weight, p in rows.iter_rows()
+        Link(_shown(left, show_values), _shown(right, show_values), rule, weight, p, calibrated)
+        for left, right, rule, weight, p, calibrated in rows.iter_rows()
     )
 
 
@@ -269,14 +271,16 @@ def _path(run: Run, ids: tuple[str, ...], person_id: str, show_values: bool) -> 
     own = f"(SELECT identity_id FROM identity_persons WHERE person_id = {text_literal(person_id)})"
     links = _links_where(
         run,
-        f"p_match >= {run.persons.accept_p_match} AND identity_id_l IN {own} AND identity_id_r IN {own}",
+        f"p_calibrated >= {run.persons.accept_p_match} AND identity_id_l IN {own} AND identity_id_r IN {own}",
     )
     passed = shortest_path(links, *ids)
     steps = pl.DataFrame({"a": passed[:-1], "b": passed[1:]}, schema={"a": pl.String, "b": pl.String})
     walked = steps.with_columns(
         identity_id_l=pl.min_horizontal("a", "b"), identity_id_r=pl.max_horizontal("a", "b")
     ).join(links, on=["identity_id_l", "identity_id_r"], maintain_order="left")
-    return _links(walked.select("a", "b", "blocking_rule", "match_weight", "p_match"), show_values)
+    return _links(
+        walked.select("a", "b", "blocking_rule", "match_weight", "p_match", "p_calibrated"), show_values
+    )
 
 
 def _state_reason(facts: dict[str, Any]) -> str:
@@ -287,17 +291,19 @@ def _state_reason(facts: dict[str, Any]) -> str:
     if facts["is_one_person"]:
         if link is not None and link.blocking_rule in BOUND:
             return f"One person: {_BINDING[link.blocking_rule]} binds the two, whatever the model says."
-        if link is not None and link.p_match >= accept:
-            return f"One person: linked directly, for p_match is at least accept_p_match ({accept:g})."
+        if link is not None and link.p_calibrated >= accept:
+            return f"One person: linked directly, for p_calibrated is at least accept_p_match ({accept:g})."
         return (
             f"One person, but not linked directly ({_why_no_link(facts)}): joined through others, "
             f"by {len(facts['path'])} accepted links."
         )
     if "non_match" in facts["judgements"]:
         return "Two persons: a judgement parts the two, whatever the model says."
-    if link is not None and link.p_match >= accept:
+    if link is not None and link.p_calibrated >= accept:
         kinds = ", ".join(conflict.kind for conflict in facts["conflicts"]) or "none is recorded"
-        return f"Two persons although p_match is at least accept_p_match ({accept:g}). Conflict: {kinds}."
+        return (
+            f"Two persons although p_calibrated is at least accept_p_match ({accept:g}). Conflict: {kinds}."
+        )
     others = (
         "what would join them through others was cut"
         if facts["conflicts"]
@@ -305,7 +311,7 @@ def _state_reason(facts: dict[str, Any]) -> str:
     )
     if link is not None:
         between = f"between keep_p_match ({keep:g}) and accept_p_match ({accept:g})"
-        return f"Two persons: p_match lies {between}, and {others}."
+        return f"Two persons: p_calibrated lies {between}, and {others}."
     return f"Two persons: {_why_no_link(facts)}, and {others}."
 
 
@@ -315,7 +321,7 @@ _BINDING = {"judgement": "a judgement", "given_person": "a source already linked
 def _why_no_link(facts: dict[str, Any]) -> str:
     """Why the pair is not among the accepted links."""
     if facts["link"] is not None:
-        return "p_match is below accept_p_match"
+        return "p_calibrated is below accept_p_match"
     if facts["match_weight"] is None:
         return "the run compared nothing"
     if not any(route.proposes for route in facts["routes"]):

@@ -87,9 +87,10 @@ def _state_link(link: Link) -> str:
     """The row of `links`."""
     if link.blocking_rule in ("judgement", "given_person"):
         return f"In links: bound by {link.blocking_rule}, so p_match 1, whatever the model says.\n"
+    calibrated = f", p_calibrated {link.p_calibrated:.6f}" if link.p_calibrated != link.p_match else ""
     return (
         f"In links: first proposed by {link.blocking_rule}; match_weight {link.match_weight:.6f}, "
-        f"p_match {link.p_match:.6f}.\n"
+        f"p_match {link.p_match:.6f}{calibrated}.\n"
     )
 
 
@@ -129,11 +130,11 @@ def _conflicts(conflicts: tuple[Conflict, ...]) -> RenderableType:
 def _path(found: PairExplanation) -> RenderableType:
     rows = [
         [link.identity_id_l[:12], link.identity_id_r[:12], link.blocking_rule, number(link.match_weight),
-         probability(link.p_match)]
+         probability(link.p_calibrated)]
         for link in found.path
     ]  # fmt: skip
     return grid(
         "The shortest way over accepted links",
-        ["identity", "<identity", "<first proposed by", "weight", "p_match"],
+        ["identity", "<identity", "<first proposed by", "weight", "p_calibrated"],
         rows,
     )

@@ -160,12 +160,24 @@ LINKAGE_TABLES = (
                 "match_weight", NUMBER, "log2 of the Bayes factor with the prior, rounded to 6 decimals"
             ),
             required("p_match", NUMBER, "probability of a match under the model, rounded to 6 decimals"),
+            required(
+                "p_calibrated",
+                NUMBER,
+                "probability of a match, calibrated on clerical decisions where there are enough, else p_match",
+            ),
+            Column(
+                "p_without_number",
+                NUMBER,
+                "p_calibrated had neither side held the number that both hold (person number, or the document where no "
+                "number is compared); 0 if no other rule proposes the pair; null where not both hold it",
+            ),
             Column(
                 "model_match_weight",
                 NUMBER,
                 "bound pairs: match_weight of the model alone, null where it would not keep the pair; else null",
             ),
             Column("model_p_match", NUMBER, "bound pairs: p_match of the model alone; else null"),
+            Column("model_p_calibrated", NUMBER, "bound pairs: p_calibrated of the model alone; else null"),
         ),
         open_columns=True,
     ),

@@ -9,8 +9,10 @@ from miglink.engine import Engine, Table
 from miglink.errors import ConfigError
 from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks, count_pairs
 from miglink.stages.linkage.by_splink import blocking_entries, score_with_splink
+from miglink.stages.linkage.calibration import calibrate
 from miglink.stages.linkage.clerical import estimate_clerical
 from miglink.stages.linkage.comparisons import check_settings, choose_comparisons
+from miglink.stages.linkage.held_out import HeldOut, describe_held_out, withhold_number
 from miglink.stages.linkage.keys import prepare_identities
 from miglink.stages.linkage.levels import Comparison
 from miglink.stages.linkage.model import Model, check_model, read_model, save_model
@@ -57,12 +59,12 @@ def link(
 
     Reads: identities, record_identities, judgements; with `linkage.model` an earlier model.json; with
     `persons.previous` the links of that run, which are proposed whatever the blocking rules say.
-    Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match; also the pairs
-    that a judgement or a source already linked binds. Writes model.json.
-    Units: match_weight is log2 of the posterior odds; p_match a probability; both rounded to six decimals.
+    Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match, p_calibrated,
+    p_without_number; also the pairs that a judgement or a source already linked binds. Writes model.json.
+    Units: match_weight is log2 of the posterior odds; those named p_… are probabilities; all rounded to six decimals.
     Errors: ConfigError if a comparison or blocking rule names what does not exist, if the rules propose more pairs than
     max_pairs, or if the earlier model does not fit the configuration.
-    Source: Fellegi and Sunter 1969; Splink 5.
+    Source: Fellegi and Sunter 1969; Splink 5; Platt 1999 (calibration).
     """
     check_settings(settings, further_columns)
     earlier = read_model(settings.model) if settings.model is not None else None
@@ -91,14 +93,61 @@ def link(
         if earlier is None
         else _reuse(earlier, blocks, engine.count(prepared))
     )
+    rules = (comparisons, blocks)
+    scored, model, held = _score(engine, (prepared, compared), rules, model, identified, settings)
     save_model(model_path, model, comparisons, settings.seed)
-    rules, keep = (comparisons, blocks), settings.keep_p_match
-    scored = (
-        score_with_splink(engine, prepared, rules, model, keep)
-        if settings.scored_by == "splink"
-        else score_pairs(engine, compared, rules, model, keep)
+    return _collect_links(
+        engine, prepared, comparisons, _with_probabilities(engine, scored, model, held), bound
     )
-    return _collect_links(engine, prepared, comparisons, scored, bound)
+
+
+def _score(
+    engine: Engine,
+    pairs: tuple[Table, Table],
+    rules: tuple[Sequence[Comparison], Sequence[Block]],
+    model: Model,
+    identified: Identified,
+    settings: LinkageSettings,
+) -> tuple[Table, Model, HeldOut | None]:
+    """The scored pairs, the model with its calibration, and the pairs that hold a number as scored without it."""
+    prepared, compared = pairs
+    held = withhold_number(engine, pairs, rules, model)
+    scored = (
+        score_with_splink(engine, prepared, rules, model, settings.keep_p_match)
+        if settings.scored_by == "splink"
+        else score_pairs(engine, compared, rules, model, settings.keep_p_match)
+    )
+    reviewed = (identified.judgements, identified.record_identities)
+    earlier = model.calibration if settings.model is not None else None
+    calibration = calibrate(engine, prepared, scored, reviewed, earlier)
+    described = describe_held_out(engine, held, calibration)
+    return scored, replace(model, calibration=calibration, held_out=described), held
+
+
+def _with_probabilities(engine: Engine, scored: Table, model: Model, held: HeldOut | None) -> Table:
+    """The scored pairs with p_calibrated, and with p_without_number where both sides hold the number withheld."""
+    calibration = model.calibration
+    # Without judgements it is the model's own probability to the last digit.
+    calibrated = (
+        "s.p_match" if calibration.method == "model" else calibration.probability_sql("s.match_weight")
+    )
+    if held is None:
+        return engine.step(
+            "linkage_calibrated",
+            f"SELECT s.*, {calibrated} AS p_calibrated, CAST(NULL AS DOUBLE) AS p_without_number FROM scored s",
+            scored=scored,
+        )
+    level = f"s.level_{held.field}"
+    return engine.step(
+        "linkage_calibrated",
+        f"""SELECT s.*, {calibrated} AS p_calibrated,
+               CASE WHEN {level} <> 'not known'
+                    THEN coalesce({calibration.probability_sql("h.match_weight")}, CAST(0 AS DOUBLE))
+                    END AS p_without_number
+        FROM scored s LEFT JOIN held h ON h.unique_id_l = s.unique_id_l AND h.unique_id_r = s.unique_id_r""",
+        scored=scored,
+        held=held.pairs,
+    )
 
 
 def _reuse(earlier: Model, blocks: Sequence[Block], n_identities: int) -> Model:
@@ -141,7 +190,8 @@ def _collect_links(
         scored = engine.step(
             "linkage_scored",
             f"""SELECT unique_id AS unique_id_l, unique_id AS unique_id_r, '' AS blocking_rule,
-                CAST(0 AS DOUBLE) AS match_weight, CAST(0 AS DOUBLE) AS p_match{texts} FROM prepared WHERE false""",
+                CAST(0 AS DOUBLE) AS match_weight, CAST(0 AS DOUBLE) AS p_match, CAST(0 AS DOUBLE) AS p_calibrated,
+                CAST(0 AS DOUBLE) AS p_without_number{texts} FROM prepared WHERE false""",
             prepared=prepared,
         )
     kept = "".join(f", s.{level}" for level in levels)
@@ -158,8 +208,14 @@ def _collect_links(
                     ELSE ROUND(s.match_weight, 6) END AS match_weight,
                CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
                     ELSE ROUND(s.p_match, 6) END AS p_match,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
+                    ELSE ROUND(s.p_calibrated, 6) END AS p_calibrated,
+               CASE WHEN b.blocking_rule = 'given_person'
+                    THEN ROUND(coalesce(s.p_without_number, s.p_calibrated, CAST(0 AS DOUBLE)), 6)
+                    ELSE ROUND(s.p_without_number, 6) END AS p_without_number,
                CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.match_weight, 6) END AS model_match_weight,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_match, 6) END AS model_p_match{kept}
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_match, 6) END AS model_p_match,
+               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_calibrated, 6) END AS model_p_calibrated{kept}
         FROM pairs s FULL OUTER JOIN bound b
           ON b.identity_id_l = s.identity_id_l AND b.identity_id_r = s.identity_id_r""",
         scored=scored,

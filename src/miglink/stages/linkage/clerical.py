@@ -52,7 +52,8 @@ def find_reviewed(
     return engine.collect(
         f"""SELECT concat(j.source_l, ' / ', j.source_r) AS sources, j.stratum, j.sampling_weight, j.verdict,
                l.identity_id = r.identity_id OR coalesce(
-                   CASE WHEN k.blocking_rule IN ('judgement', 'given_person') THEN k.model_p_match ELSE k.p_match END
+                   CASE WHEN k.blocking_rule IN ('judgement', 'given_person') THEN k.model_p_calibrated
+                        ELSE k.p_calibrated END
                    >= CAST('{accept_p_match!r}' AS DOUBLE), false) AS is_accepted
         FROM judgements j
         JOIN record_identities l ON l.source = j.source_l AND l.record_id = j.record_id_l

@@ -1,5 +1,6 @@
 """A trained model: written to model.json, and read again to score other data with it."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from typing import Any
 from miglink import __version__
 from miglink.config.stages import ComparisonSettings
 from miglink.errors import ConfigError
+from miglink.stages.linkage.calibration import Calibration, read_calibration
 from miglink.stages.linkage.levels import Comparison, frequency_columns, splink_comparison
 
 
@@ -42,7 +44,8 @@ class Model:
     """A trained model: Splink's settings with every m and u, what was asked to be compared, and how it came about.
 
     shared: where something is compared that families share; Splink has no such thing. standard_errors: of m and u, by
-    comparison and level. given: by comparison, where agreement depends on other fields.
+    comparison and level. given: by comparison, where agreement depends on other fields. calibration: from its weights
+    to probabilities. held_out: how its probabilities compare with a number that it was not shown, and which.
     """
 
     settings: dict[str, Any]
@@ -52,6 +55,8 @@ class Model:
     shared: Shared | None = None
     standard_errors: dict[str, Any] | None = None
     given: Mapping[str, Given] | None = None
+    calibration: Calibration = dataclasses.field(default_factory=Calibration)
+    held_out: dict[str, Any] | None = None
 
 
 def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed: int) -> None:
@@ -73,6 +78,8 @@ def save_model(path: Path, model: Model, comparisons: Sequence[Comparison], seed
         "shared": asdict(model.shared) if model.shared is not None else None,
         "standard_errors": model.standard_errors,
         "given": {name: asdict(given) for name, given in (model.given or {}).items()},
+        "calibration": model.calibration.describe(),
+        "held_out": model.held_out,
         "n_identities": model.n_identities,
         "seed": seed,
         "history": model.history,
@@ -104,6 +111,7 @@ def read_model(path: Path) -> Model:
                 name: Given(tuple(given["fields"]), tuple(float(u) for u in given["u"]))
                 for name, given in found.get("given", {}).items()
             },
+            read_calibration(found.get("calibration")),
         )
         _ = model.settings["comparisons"], model.settings["probability_two_random_records_match"]
     except OSError as error:

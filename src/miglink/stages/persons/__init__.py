@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
+from miglink.components import connected_components
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table, identifier
-from miglink.stages.persons.clusters import connected_components, constrained_clusters, exclusive_values
+from miglink.stages.persons.clusters import constrained_clusters, exclusive_values
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 from miglink.tables.numbering import numbered_sql
@@ -129,13 +130,13 @@ def _describe(
 
 
 def _edges(engine: Engine, nodes: Table, links: Table, accept_p_match: float) -> Table:
-    """Accepted links by integer ids; bound pairs are marked."""
+    """Accepted links by integer ids; bound pairs are marked. What counts is the calibrated probability."""
     return engine.step(
         "persons_edges",
-        f"""SELECT l.unique_id AS a, r.unique_id AS b, k.match_weight AS weight, k.p_match,
+        f"""SELECT l.unique_id AS a, r.unique_id AS b, k.match_weight AS weight, k.p_calibrated,
                k.blocking_rule IN ('judgement', 'given_person') AS is_bound
         FROM links k JOIN nodes l ON l.identity_id = k.identity_id_l JOIN nodes r ON r.identity_id = k.identity_id_r
-        WHERE k.p_match >= {accept_p_match}""",
+        WHERE k.p_calibrated >= {accept_p_match}""",
         nodes=nodes,
         links=links,
     )
@@ -164,7 +165,7 @@ def _doubtful(
     certain = connected_components(
         engine,
         nodes,
-        f"SELECT a, b FROM edges WHERE p_match >= {settings.certain_p_match}",
+        f"SELECT a, b FROM edges WHERE p_calibrated >= {settings.certain_p_match}",
         edges,
         "persons_certain",
     )
@@ -176,8 +177,8 @@ def _doubtful(
         open AS (
             SELECT l.cluster AS a, r.cluster AS b FROM links k
             JOIN clustered l ON l.identity_id = k.identity_id_l JOIN clustered r ON r.identity_id = k.identity_id_r
-            WHERE l.cluster <> r.cluster AND k.p_match >= {1 - settings.certain_p_match}
-              AND k.p_match < {settings.accept_p_match})
+            WHERE l.cluster <> r.cluster AND k.p_calibrated >= {1 - settings.certain_p_match}
+              AND k.p_calibrated < {settings.accept_p_match})
         SELECT cluster, true AS is_doubtful FROM (
             SELECT cluster FROM loose UNION SELECT a FROM open UNION SELECT b FROM open)""",
         clustered=clustered,

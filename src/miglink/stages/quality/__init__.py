@@ -8,6 +8,9 @@ import polars as pl
 
 from miglink.engine import Engine, Table
 from miglink.errors import ResultError
+from miglink.stages.quality.error_rates import Linkage, measure_error_rates
+
+__all__ = ["Linkage", "check_rows", "measure"]
 
 Tables = Mapping[str, Table]
 
@@ -19,14 +22,16 @@ def measure(
     tables: Tables,
     data_to_date: date,
     empty_months: Sequence[date] = (),
+    linkage: Linkage | None = None,
     review: pl.DataFrame | None = None,
 ) -> Table:
     """Measure every stage of a run, after checking that all rows are accounted for.
 
     Reads: row_accounts, rejected, records, judgements, identities, record_identities, identity_persons,
         record_persons, links, persons, person_traits, conflicts, spells, residence, migrations; left_out
-        (crossings that no spell uses, and why). empty_months: months that lack all of their crossings. review: what
-        clerks found in a drawn sample of pairs (measure, item, value).
+        (crossings that no spell uses, and why). empty_months: months that lack all of their crossings.
+        linkage: what decided on links; without it no error rates are estimated.
+        review: what clerks found in a drawn sample of pairs (measure, item, value).
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
     Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until data_to_date.
@@ -45,6 +50,8 @@ def measure(
         measure_residence(engine, tables, data_to_date),
         measure_migrations(engine, tables),
     ]
+    if linkage is not None:
+        measures.append(_of_stage("linkage", measure_error_rates(engine, tables, linkage)))
     measured = engine.frame("quality_measures", pl.concat(measures))
     return engine.query("quality", "SELECT stage, measure, item, value FROM measured", measured=measured)
 
