@@ -75,8 +75,13 @@ _NAME_AND_DATE = (
     ("name_words", "birth_month_day"),
     ("surname_start", "given_names_start", "birth_year"),
     ("name_sound", "birth_day_iso"),
+    # Both names misspelt, also in the place of one another; a name of which the other is spelt in another way.
+    ("name_variants", "birth_year"),
+    ("name_variants", "birth_month_day"),
+    ("surname_variant", "birth_day_iso"),
+    ("given_names_variant", "birth_day_iso"),
 )
-_DOCUMENT_AND_DATE = (("document_folded", "birth_year"),)
+_DOCUMENT_AND_DATE = (("document_folded", "birth_year"), ("document_core", "birth_year"))
 
 
 def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) -> list[Block]:
