@@ -101,7 +101,8 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
         blocks.append(Block(("name_words",)))
     if {"document", "birth_date"} <= fields:
         blocks += [Block(columns) for columns in _DOCUMENT_AND_DATE]
-    return blocks + [Block(route) for comparison in comparisons for route in comparison.routes]
+    routes = dict.fromkeys(route for comparison in comparisons for route in comparison.routes)
+    return blocks + [Block(route) for route in routes]
 
 
 def count_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block]) -> pl.DataFrame:

@@ -27,7 +27,7 @@ _HELD_IN = {"name": "surname_ascii", "document": "document_number"}
 _NATURAL_KINDS = {"name": "name", "birth_date": "date", "document": "document"}
 # A route of its own for a further column may propose so many pairs an identity at most.
 _MOST_PAIRS_EACH = 20
-# The key of a code and of a text that leads on from a name where the whole is written in another way.
+# The keys of a code and of a text that narrow a name.
 _ROUGHLY = ("_half", "_numbers")
 
 
@@ -197,10 +197,15 @@ def _with_routes(
         if comparison.block_key is not None
     }
     if "name" in fields:
-        # Error and all, a postcode or an address mostly keeps this much: for those whose date of birth is not known.
-        rough = {c.field: key for c in comparisons for key in _ROUGHLY if c.field + key in c.columns}
-        for field, key in rough.items():
-            routes[field].append((field + key, "name_variants"))
+        # A date of birth that is not known or another one: the name alone or, where that leads to too many, with what
+        # a postcode or an address mostly keeps, errors and all.
+        for comparison in comparisons:
+            rough = [
+                comparison.field + key for key in _ROUGHLY if comparison.field + key in comparison.columns
+            ]
+            routes.get(comparison.field, []).extend(
+                route for key in rough for route in (("name_variants",), (key, "name_variants"))
+            )
     every = [Block(route) for own in routes.values() for route in own]
     counted = count_pairs(engine, identities, every)
     most_each, n_identities = float(_MOST_PAIRS_EACH), max(engine.count(identities), 1)
@@ -210,8 +215,7 @@ def _with_routes(
     # split by a field that one side does not know, a block loses pairs that the narrower routes still hold.
     most_whole = min(settings.pairs_per_identity or most_each, most_each) * n_identities
     whole = {block.columns for block, n in zip(every, counted["n_pairs"], strict=True) if n <= most_whole}
-    # A narrower route begins with the column of the whole one, a rough one with a key of its own.
-    kept = {columns for columns in kept if len(columns) == 1 or columns[:1] not in whole}
+    kept = {columns for columns in kept if len(columns) == 1 or not {columns[:1], columns[1:]} & whole}
     return [
         replace(
             comparison, routes=tuple(route for route in routes.get(comparison.field, ()) if route in kept)

@@ -18,14 +18,12 @@ def begins(column: str) -> str:
     return f"(starts_with({column}_l, {column}_r) OR starts_with({column}_r, {column}_l))"
 
 
-# The machine-readable zone of a passport has 39 places for the whole name: a long surname leaves none for given names.
-_CUT_OFF = f"(length(surname_key_l) > 30 AND length(surname_key_r) > 30 AND {begins('surname_key')})"
 _SAME_SURNAME = (
     "(surname_key_l = surname_key_r OR surname_icao_key_l = surname_icao_key_r "
     "OR surname_core_l = surname_core_r)"
 )
 _SAME_GIVEN = "(given_names_key_l = given_names_key_r OR given_names_icao_key_l = given_names_icao_key_r)"
-# One of two surnames, a married name beside the born one, and what is left out before or after it.
+# Also one of two surnames, a married name beside the born one, a surname cut off.
 _NEAR_SURNAME = (
     f"({_SAME_SURNAME} OR surname_first_l = surname_first_r OR surname_last_l = surname_last_r "
     f"OR {begins('surname_key')} OR {similar('surname_key', 0.9)})"
@@ -90,7 +88,7 @@ def _name(field: str) -> Comparison:
             Level("same given names, other surname", _SAME_GIVEN),
             Level(
                 "same surname, given names not known",
-                f"({_SAME_SURNAME} OR {_CUT_OFF}) AND {_NO_GIVEN}",
+                f"{_SAME_SURNAME} AND {_NO_GIVEN}",
                 has_surname=True,
             ),
             Level(
