@@ -75,8 +75,13 @@ _NAME_AND_DATE = (
     ("name_words", "birth_month_day"),
     ("surname_start", "given_names_start", "birth_year"),
     ("name_sound", "birth_day_iso"),
+    # Both names misspelt, also in the place of one another; a name of which the other is spelt in another way.
+    ("name_variants", "birth_year"),
+    ("name_variants", "birth_month_day"),
+    ("surname_variant", "birth_day_iso"),
+    ("given_names_variant", "birth_day_iso"),
 )
-_DOCUMENT_AND_DATE = (("document_folded", "birth_year"),)
+_DOCUMENT_AND_DATE = (("document_folded", "birth_year"), ("document_core", "birth_year"))
 
 
 def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) -> list[Block]:
@@ -96,7 +101,8 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
         blocks.append(Block(("name_words",)))
     if {"document", "birth_date"} <= fields:
         blocks += [Block(columns) for columns in _DOCUMENT_AND_DATE]
-    return blocks + [Block(route) for comparison in comparisons for route in comparison.routes]
+    routes = dict.fromkeys(route for comparison in comparisons for route in comparison.routes)
+    return blocks + [Block(route) for route in routes]
 
 
 def count_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block]) -> pl.DataFrame:

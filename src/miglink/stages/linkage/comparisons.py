@@ -27,6 +27,8 @@ _HELD_IN = {"name": "surname_ascii", "document": "document_number"}
 _NATURAL_KINDS = {"name": "name", "birth_date": "date", "document": "document"}
 # A route of its own for a further column may propose so many pairs an identity at most.
 _MOST_PAIRS_EACH = 20
+# The keys of a code and of a text that narrow a name.
+_ROUGHLY = ("_half", "_numbers")
 
 
 def check_settings(settings: LinkageSettings, further_columns: Sequence[str]) -> None:
@@ -204,12 +206,26 @@ def _with_routes(
         for comparison in comparisons
         if comparison.block_key is not None
     }
+    if "name" in fields:
+        # A date of birth that is not known or another one: the name alone or, where that leads to too many, with what
+        # a postcode or an address mostly keeps, errors and all.
+        for comparison in comparisons:
+            rough = [
+                comparison.field + key for key in _ROUGHLY if comparison.field + key in comparison.columns
+            ]
+            routes.get(comparison.field, []).extend(
+                route for key in rough for route in (("name_variants",), (key, "name_variants"))
+            )
     every = [Block(route) for own in routes.values() for route in own]
     counted = count_pairs(engine, identities, every)
-    most = _MOST_PAIRS_EACH * max(engine.count(identities), 1)
+    most_each, n_identities = float(_MOST_PAIRS_EACH), max(engine.count(identities), 1)
+    most = most_each * n_identities
     kept = {block.columns for block, n in zip(every, counted["n_pairs"], strict=True) if n <= most}
-    # A route that needs no narrowing leads to all that its narrower ones would.
-    kept = {columns for columns in kept if len(columns) == 1 or columns[:1] not in kept}
+    # A route that needs no narrowing leads to all that its narrower ones would, unless its over-full blocks are split:
+    # split by a field that one side does not know, a block loses pairs that the narrower routes still hold.
+    most_whole = min(settings.pairs_per_identity or most_each, most_each) * n_identities
+    whole = {block.columns for block, n in zip(every, counted["n_pairs"], strict=True) if n <= most_whole}
+    kept = {columns for columns in kept if len(columns) == 1 or not {columns[:1], columns[1:]} & whole}
     return [
         replace(
             comparison, routes=tuple(route for route in routes.get(comparison.field, ()) if route in kept)

@@ -1,12 +1,14 @@
 """The keys of identities that comparisons and blocking rules use."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from miglink.codes import ascii_characters, particles
 from miglink.engine import Engine, Table
 from miglink.letters import find_letters, spell
+from miglink.stages.linkage.documents import MISREAD, unchecked_sql
 from miglink.stages.linkage.sounds import sound_sql
+from miglink.stages.linkage.variants import find_variants
 from miglink.tables import IDENTIFYING, TABLES
 from miglink.tables.numbering import numbered_sql
 
@@ -14,7 +16,9 @@ from miglink.tables.numbering import numbered_sql
 STANDARD_KEYS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_spaced", "name_words",
     "birth_iso", "document_folded", "name_key", "surname_core", "name_sound", "surname_first", "birth_day_iso",
-    "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start",
+    "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start", "surname_last",
+    "given_names_last", "given_names_initials", "surname_sound", "given_names_sound", "surname_variant",
+    "given_names_variant", "name_variants", "document_unchecked", "document_core",
 )  # fmt: skip
 # What each further column gets, after its name; `_list` is a list of words, `_quantity` a number, the others text.
 FURTHER_KEYS = (
@@ -28,15 +32,19 @@ _NOT_ASCII = r"[^\x00-\x7F]"
 def prepare_identities(engine: Engine, identities: Table) -> Table:
     """Give each identity an integer id and the keys that comparisons and blocking use.
 
-    Keys: names without spaces (`_key`), without particles (`_core`), all words of the name in alphabetical order
-    (`name_words`), dates as ISO text (`birth_iso`), documents with letters and digits that are misread for one another
-    made equal (`document_folded`), the consonants of surname and given names (`name_sound`). A further column `x` keeps
-    its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces), `x_key` (the same without
-    spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters` and `x_numbers` (the words
-    that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`, `x_year`, `x_month_day`,
-    `x_quantity`.
+    Keys: names without spaces (`_key`), without particles (`_core`), their first and last words (`_first`, `_last`),
+    initials, all words of the name in alphabetical order (`name_words`), dates as ISO text (`birth_iso`), documents
+    with letters and digits that are misread for one another made equal (`document_folded`), numbers without the check
+    digit that ends them (`document_unchecked`, null where none does; `document_core`, folded, with none in any case),
+    the consonants of surname and given names (`_sound`; of both in alphabetical order: `name_sound`), the frequent
+    spelling that a rare one is near to (`_variant`; of both in alphabetical order: `name_variants`).
+    A further column `x` keeps its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces),
+    `x_key` (the same without spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters`
+    and `x_numbers` (the words that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`,
+    `x_year`, `x_month_day`, `x_quantity`.
     """
     given = _with_further_keys(engine, identities)
+    spoken = {name: _spoken(engine, given, f"{name}_ascii") for name in ("surname", "given_names")}
     return engine.step(
         "linkage_identities",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")}),
@@ -45,44 +53,77 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                    replace(given_names_ascii, ' ', '') AS given_names_key,
                    replace(surname_icao, ' ', '') AS surname_icao_key,
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
-                   surnames.spaced AS surname_spaced, surnames.sound || ' ' || given_names.sound AS name_sounds,
+                   surname.spaced AS surname_spaced, surname.sound AS surname_sound,
+                   given_names.sound AS given_names_sound, surname.core AS surname_core,
+                   coalesce(surname_variants.variant, surname.core) AS surname_variant,
+                   coalesce(given_names_variants.variant, given_names.core) AS given_names_variant,
                    nullif(array_to_string(list_sort(string_split(
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
                    CAST(birth_date AS VARCHAR) AS birth_iso,
-                   translate(document_number, 'OQIBSZ', '001852') AS document_folded
-            FROM numbered LEFT JOIN surnames ON surnames.value = numbered.surname_ascii
-            LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii)
-        SELECT * EXCLUDE (name_sounds),
-               concat(surname_key, given_names_key) AS name_key, replace(surname_spaced, ' ', '') AS surname_core,
-               nullif(name_sounds, ' ') AS name_sound,
-               split_part(surname_ascii, ' ', 1) AS surname_first,
+                   translate(document_number, '{MISREAD[0]}', '{MISREAD[1]}') AS document_folded,
+                   {unchecked_sql("document_number")} AS document_unchecked
+            FROM numbered LEFT JOIN surname ON surname.value = numbered.surname_ascii
+            LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii
+            LEFT JOIN variants AS surname_variants ON surname_variants.name = surname.core
+            LEFT JOIN variants AS given_names_variants ON given_names_variants.name = given_names.core)
+        SELECT *, concat(surname_key, given_names_key) AS name_key,
+               nullif({_sorted_sql("surname_sound", "given_names_sound")}, ' ') AS name_sound,
+               {_sorted_sql("surname_variant", "given_names_variant")} AS name_variants,
+               split_part(surname_spaced, ' ', 1) AS surname_first,
+               regexp_replace(surname_spaced, '^.* ', '', 'g') AS surname_last,
+               regexp_replace(given_names_ascii, '^.* ', '', 'g') AS given_names_last,
+               regexp_replace(given_names_ascii, '([A-Z])[A-Z]* ?', '\\1', 'g') AS given_names_initials,
                CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
                substring(birth_iso, 1, 4) AS birth_year,
                CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
                substring(birth_iso, 1, 5) || substring(birth_iso, 9, 2) || '-' || substring(birth_iso, 6, 2)
                    AS birth_swapped,
-               substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start
+               substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start,
+               translate(coalesce(document_unchecked, document_number), '{MISREAD[0]}', '{MISREAD[1]}') AS document_core
         FROM keyed""",
         identities=given,
-        surnames=_spoken(engine, given, "surname_ascii"),
-        given_names=_spoken(engine, given, "given_names_ascii"),
+        variants=_variants(engine, spoken),
+        **spoken,
     )
+
+
+def _sorted_sql(a: str, b: str) -> str:
+    """Two parts of a name in alphabetical order, so that it does not matter which is which; null without either."""
+    return f"CASE WHEN {a} IS NOT NULL AND {b} IS NOT NULL THEN concat_ws(' ', least({a}, {b}), greatest({a}, {b})) END"
 
 
 def _spoken(engine: Engine, identities: Table, column: str) -> Table:
     """Each name of a column once (value), without particles if a surname (spaced), and its sound.
 
-    There are ten to thirty identities a name, and a sound takes longer to find than all other keys together.
+    Also n_identities, and core: spaced without spaces. There are ten to thirty identities a name, and a sound takes
+    longer to find than all other keys together.
     """
     words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
     spaced = _without("value", words) if column == "surname_ascii" else "value"
     return engine.step(
         f"linkage_spoken_{column}",
-        f"""WITH names AS (SELECT DISTINCT {column} AS value FROM identities WHERE {column} IS NOT NULL),
-        spread AS (SELECT value, {spaced} AS spaced FROM names)
-        SELECT value, spaced, {sound_sql("spaced")} AS sound FROM spread""",
+        f"""WITH names AS (
+            SELECT {column} AS value, count(*) AS n_identities FROM identities WHERE {column} IS NOT NULL
+            GROUP BY {column}),
+        spread AS (SELECT value, n_identities, {spaced} AS spaced FROM names)
+        SELECT value, n_identities, spaced, replace(spaced, ' ', '') AS core, {sound_sql("spaced")} AS sound
+        FROM spread""",
         identities=identities,
     )
+
+
+def _variants(engine: Engine, spoken: Mapping[str, Table]) -> Table:
+    """Near spellings (name) and the frequent one that stands for them (variant): surnames and given names together.
+
+    A name is the same name in either place, for who fills in a form swaps them.
+    """
+    every = " UNION ALL ".join(f"SELECT core, sound, n_identities FROM {name}" for name in spoken)
+    names = engine.collect(
+        f"""SELECT core AS name, min(sound) AS sound, CAST(sum(n_identities) AS BIGINT) AS n FROM ({every}) AS held
+        GROUP BY core""",
+        **spoken,
+    )
+    return engine.frame("linkage_variants", find_variants(names))
 
 
 def block_columns(further_columns: Sequence[str]) -> list[str]:

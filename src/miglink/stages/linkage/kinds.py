@@ -1,7 +1,9 @@
 """The levels of the fields of a person that every source may hold: name, dates, documents, numbers, codes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+from miglink.codes import former_states
 from miglink.stages.linkage.levels import Comparison, Level
 from miglink.tables import IDENTIFYING
 
@@ -21,23 +23,42 @@ _SAME_SURNAME = (
     "OR surname_core_l = surname_core_r)"
 )
 _SAME_GIVEN = "(given_names_key_l = given_names_key_r OR given_names_icao_key_l = given_names_icao_key_r)"
+# Also one of two surnames, a married name beside the born one, a surname cut off.
 _NEAR_SURNAME = (
-    f"({_SAME_SURNAME} OR {similar('surname_key', 0.9)} OR {begins('surname_key')} "
-    "OR surname_first_l = surname_first_r)"
+    f"({_SAME_SURNAME} OR surname_first_l = surname_first_r OR surname_last_l = surname_last_r "
+    f"OR {begins('surname_key')} OR {similar('surname_key', 0.9)})"
 )
-_NEAR_GIVEN = f"({_SAME_GIVEN} OR {similar('given_names_key', 0.9)} OR {begins('given_names_key')})"
+# Also initials, the second name alone, a patronymic on one side.
+_NEAR_GIVEN = (
+    f"({_SAME_GIVEN} OR {begins('given_names_key')} "
+    "OR given_names_key_l = given_names_initials_r OR given_names_initials_l = given_names_key_r "
+    "OR given_names_key_l = given_names_last_r OR given_names_last_l = given_names_key_r "
+    f"OR {similar('given_names_key', 0.9)})"
+)
 _NO_GIVEN = "(given_names_key_l IS NULL OR given_names_key_r IS NULL)"
 _SAME_SOUND = "name_sound_l = name_sound_r"
+# As systems of transliteration and forms of one name differ, further than misspellings do.
+_ALIKE_SURNAME = (
+    "(surname_variant_l = surname_variant_r OR surname_sound_l = surname_sound_r "
+    f"OR {_NEAR_SURNAME} OR {similar('surname_key', 0.8)})"
+)
+_ALIKE_GIVEN = (
+    "(given_names_variant_l = given_names_variant_r OR given_names_sound_l = given_names_sound_r "
+    f"OR {_NEAR_GIVEN} OR {similar('given_names_key', 0.8)})"
+)
 # Cheap conditions stand before costly ones in a CASE of their own: within coalesce and NOT an engine reckons every part
 # for every pair.
 # Brothers and sisters born on one day: surname and date of birth agree for one reason and must count once.
 TWINS = (
     f"CASE WHEN birth_day_iso_l = birth_day_iso_r AND {_NEAR_SURNAME} "
-    f"THEN coalesce(NOT {_NEAR_GIVEN} AND NOT coalesce({_SAME_SOUND}, false), false) ELSE false END"
+    f"THEN coalesce(NOT {_ALIKE_GIVEN} AND NOT coalesce({_SAME_SOUND}, false) "
+    "AND NOT coalesce(name_variants_l = name_variants_r, false), false) ELSE false END"
 )
 NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
-    "name_words", "name_key", "name_sound", "birth_day_iso",
+    "name_words", "name_key", "name_sound", "birth_day_iso", "surname_last", "given_names_last",
+    "given_names_initials", "surname_sound", "given_names_sound", "surname_variant", "given_names_variant",
+    "name_variants",
 )  # fmt: skip
 
 
@@ -58,13 +79,17 @@ def _name(field: str) -> Comparison:
             ),
             Level(
                 "similar name",
-                f"({_NEAR_SURNAME} AND {_NEAR_GIVEN}) OR {similar('name_key', 0.93)}",
+                f"name_variants_l = name_variants_r OR ({_NEAR_SURNAME} AND {_NEAR_GIVEN}) "
+                f"OR {similar('name_key', 0.93)}",
                 has_surname=True,
             ),
             Level("names that sound alike", _SAME_SOUND, "name_sound", has_surname=True),
+            Level("names somewhat alike", f"{_ALIKE_SURNAME} AND {_ALIKE_GIVEN}", has_surname=True),
             Level("same given names, other surname", _SAME_GIVEN, "given_names_key"),
             Level(
-                "same surname, given names not known", f"{_SAME_SURNAME} AND {_NO_GIVEN}", has_surname=True
+                "same surname, given names not known",
+                f"{_SAME_SURNAME} AND {_NO_GIVEN}",
+                has_surname=True,
             ),
             Level(
                 "same or similar surname and day of birth, other given names",
@@ -118,17 +143,20 @@ def date_levels(stem: str, known: str) -> tuple[Level, ...]:
 
 def _document(field: str) -> Comparison:
     """Travel documents: a number with the state that issued it, and how numbers are misread."""
-    other_country = "document_country_l <> document_country_r"
+    other_country = f"document_country_l <> document_country_r AND NOT {succeeds_sql('document_country')}"
     # Documents are of the state of citizenship: where both citizenships are known they have said it already.
     is_said = "citizenship_l IS NOT NULL AND citizenship_r IS NOT NULL"
     return Comparison(
         field,
-        ("document_number", "document_folded", "document_country", "citizenship"),
+        ("document_number", "document_folded", "document_country", "document_unchecked", "citizenship"),
         "document_number_l IS NULL OR document_number_r IS NULL",
         (
             Level(
                 "same number",
-                f"document_number_l = document_number_r AND NOT coalesce({other_country}, false)",
+                # With or without the check digit that stands behind it in a machine-readable zone.
+                "(document_number_l = document_number_r OR document_number_l = document_unchecked_r "
+                "OR document_unchecked_l = document_number_r) "
+                f"AND NOT coalesce({other_country}, false)",
             ),
             Level(
                 "one character, or characters that look alike",
@@ -169,6 +197,16 @@ _FEW_VALUES = (
 )
 
 
+def succeeds_sql(field: str) -> str:
+    """Whether one of two countries is a former state and the other one of the states that followed it.
+
+    Both sides in one text, so that it is one look into a list; it is null where a side is not known.
+    """
+    pairs = sorted(former_states().select("former", "successor").rows())
+    both = ", ".join(f"'{former}{after}', '{after}{former}'" for former, after in pairs)
+    return f"({field}_l || {field}_r) IN ({both})"
+
+
 def exact(field: str) -> Comparison:
     """Equal or not; rare values say more."""
     frequency = None if field == "sex" else field
@@ -197,8 +235,19 @@ def _citizenship(field: str) -> Comparison:
                 "coalesce(citizenship_2_l = citizenship_r, false) OR coalesce(citizenship_2_r = citizenship_l, false) "
                 "OR coalesce(citizenship_2_l = citizenship_2_r, false)",
             ),
+            _former("citizenship"),
         ),
     )
+
+
+def _former(field: str) -> Level:
+    return Level("former state and one that followed it", succeeds_sql(field))
+
+
+def _birth_country(field: str) -> Comparison:
+    """Countries of birth, as they were called at birth or are called now."""
+    plain = exact(field)
+    return replace(plain, levels=(*plain.levels, _former(field)))
 
 
 BY_FIELD: dict[str, Callable[[str], Comparison]] = {
@@ -208,5 +257,5 @@ BY_FIELD: dict[str, Callable[[str], Comparison]] = {
     "person_number": number,
     "sex": exact,
     "citizenship": _citizenship,
-    "birth_country": exact,
+    "birth_country": _birth_country,
 }
