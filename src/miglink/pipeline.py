@@ -155,7 +155,9 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
 
     if record.begin("linkage"):
         model = record.folder / "model.json"
-        identified = linkage.Identified(t["identities"], t["record_identities"], t["judgements"])
+        identified = linkage.Identified(
+            t["identities"], t["record_identities"], t["judgements"], t["records"]
+        )
         links = linkage.link(engine, identified, config.linkage, further, model)
         record.finish(links, files=[model] if model.exists() else [])
 

@@ -16,6 +16,7 @@ from miglink.stages.linkage.model import Model, check_model, read_model, save_mo
 from miglink.stages.linkage.scoring import compare_pairs, score_pairs
 from miglink.stages.linkage.splitting import split_blocks
 from miglink.stages.linkage.training import train
+from miglink.stages.linkage.travel import find_travel
 
 __all__ = [
     "Identified",
@@ -23,6 +24,7 @@ __all__ = [
     "choose_blocks",
     "choose_comparisons",
     "count_pairs",
+    "find_travel",
     "link",
     "prepare_identities",
 ]
@@ -33,11 +35,15 @@ _BOUND_WEIGHT = 1000.0
 
 @dataclass(frozen=True)
 class Identified:
-    """Records by identity, and what clerks have decided about pairs of records."""
+    """Records by identity, and what clerks have decided about pairs of records.
+
+    records: for the crossings of each identity; without them travel is not compared.
+    """
 
     identities: Table
     record_identities: Table
     judgements: Table
+    records: Table | None = None
 
 
 def link(
@@ -49,7 +55,8 @@ def link(
 ) -> Table:
     """Score the pairs that the blocking rules propose, with a Fellegi–Sunter model trained on them or an earlier one.
 
-    Reads: identities, record_identities, judgements; with `linkage.model` an earlier model.json.
+    Reads: identities, record_identities, judgements, the crossings among records; with `linkage.model` an earlier
+    model.json.
     Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match; also the pairs
     that a judgement or a source already linked binds. Writes model.json.
     Units: match_weight is log2 of the posterior odds; p_match a probability; both rounded to six decimals.
@@ -62,7 +69,10 @@ def link(
     if earlier is not None and settings.comparisons is None:
         # What the data allow may be another choice than in the earlier run: the model says what it compares.
         settings = settings.model_copy(update={"comparisons": earlier.asked})
-    prepared = prepare_identities(engine, identified.identities)
+    travel = (
+        find_travel(engine, identified.records, identified.record_identities) if identified.records else None
+    )
+    prepared = prepare_identities(engine, identified.identities, travel)
     comparisons = choose_comparisons(engine, prepared, settings, further_columns)
     if settings.scored_by == "splink" and (shared := [c.field for c in comparisons if c.is_shared]):
         raise ConfigError(

@@ -7,6 +7,7 @@ from miglink.codes import ascii_characters, particles
 from miglink.engine import Engine, Table
 from miglink.letters import find_letters, spell
 from miglink.stages.linkage.sounds import sound_sql
+from miglink.stages.linkage.travel import TRAVEL_COLUMNS, without_travel
 from miglink.tables import IDENTIFYING, TABLES
 from miglink.tables.numbering import numbered_sql
 
@@ -14,7 +15,7 @@ from miglink.tables.numbering import numbered_sql
 STANDARD_KEYS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_spaced", "name_words",
     "birth_iso", "document_folded", "name_key", "surname_core", "name_sound", "surname_first", "birth_day_iso",
-    "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start",
+    "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start", "travel_birth_day",
 )  # fmt: skip
 # What each further column gets, after its name; `_list` is a list of words, `_quantity` a number, the others text.
 FURTHER_KEYS = (
@@ -25,16 +26,16 @@ _NOT_BLOCKED_ON = ("_list", "_quantity")
 _NOT_ASCII = r"[^\x00-\x7F]"
 
 
-def prepare_identities(engine: Engine, identities: Table) -> Table:
-    """Give each identity an integer id and the keys that comparisons and blocking use.
+def prepare_identities(engine: Engine, identities: Table, travel: Table | None = None) -> Table:
+    """Give each identity an integer id and the keys that comparisons and blocking use; its travel, where that is given.
 
     Keys: names without spaces (`_key`), without particles (`_core`), all words of the name in alphabetical order
     (`name_words`), dates as ISO text (`birth_iso`), documents with letters and digits that are misread for one another
-    made equal (`document_folded`), the consonants of surname and given names (`name_sound`). A further column `x` keeps
-    its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces), `x_key` (the same without
-    spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters` and `x_numbers` (the words
-    that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`, `x_year`, `x_month_day`,
-    `x_quantity`.
+    made equal (`document_folded`), the consonants of surname and given names (`name_sound`), the date of birth of who
+    crossed the border (`travel_birth_day`). A further column `x` keeps its given value; beside it stand `x_text`
+    (capitals A-Z and digits, single spaces), `x_key` (the same without spaces), `x_half` (its first half), `x_words`
+    (words in alphabetical order), `x_letters` and `x_numbers` (the words that are letters, and digits), `x_sound`, and
+    where it is ISO text or a number `x_iso`, `x_year`, `x_month_day`, `x_quantity`.
     """
     given = _with_further_keys(engine, identities)
     return engine.step(
@@ -52,7 +53,7 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                    translate(document_number, 'OQIBSZ', '001852') AS document_folded
             FROM numbered LEFT JOIN surnames ON surnames.value = numbered.surname_ascii
             LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii)
-        SELECT * EXCLUDE (name_sounds),
+        SELECT keyed.* EXCLUDE (name_sounds),
                concat(surname_key, given_names_key) AS name_key, replace(surname_spaced, ' ', '') AS surname_core,
                nullif(name_sounds, ' ') AS name_sound,
                split_part(surname_ascii, ' ', 1) AS surname_first,
@@ -61,9 +62,13 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
                substring(birth_iso, 1, 5) || substring(birth_iso, 9, 2) || '-' || substring(birth_iso, 6, 2)
                    AS birth_swapped,
-               substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start
-        FROM keyed""",
+               substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start,
+               {", ".join(f"t.{column}" for column in TRAVEL_COLUMNS)},
+               CASE WHEN t.travel_ways IS NOT NULL AND birth_date_precision = 'day' THEN birth_iso END
+                   AS travel_birth_day
+        FROM keyed LEFT JOIN travelled t ON t.identity_id = keyed.identity_id""",
         identities=given,
+        travelled=travel or without_travel(engine, given),
         surnames=_spoken(engine, given, "surname_ascii"),
         given_names=_spoken(engine, given, "given_names_ascii"),
     )
@@ -95,7 +100,7 @@ def block_columns(further_columns: Sequence[str]) -> list[str]:
 def clashing_columns(further_columns: Sequence[str]) -> list[str]:
     """The further columns whose name, or the name of one of whose keys, stands for something else already."""
     tables = (TABLES["records"], TABLES["identities"])
-    taken = {"unique_id", "name", "document", *STANDARD_KEYS}
+    taken = {"unique_id", "name", "document", *STANDARD_KEYS, *TRAVEL_COLUMNS}
     taken |= {column.name for table in tables for column in table.columns}
     clashing = [name for name in further_columns if taken & {name, *(name + key for key in FURTHER_KEYS)}]
     keys = {name + key: name for name in further_columns for key in FURTHER_KEYS}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from miglink.stages.linkage.levels import Comparison, Level
+from miglink.stages.linkage.travel import compare_travel
 from miglink.tables import IDENTIFYING
 
 
@@ -203,4 +204,5 @@ BY_FIELD: dict[str, Callable[[str], Comparison]] = {
     "sex": exact,
     "citizenship": _citizenship,
     "birth_country": exact,
+    "travel": compare_travel,
 }

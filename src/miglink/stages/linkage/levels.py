@@ -33,7 +33,8 @@ class Comparison:
     sampled_within: columns whose equality is rare among random pairs, so that training samples pairs within them.
     is_further: a column that the configuration adds. block_key: the column that may open routes (blocking rules) of
     its own. n_same: so many levels, strongest first, say that both sides mean the same. asked: the entry of the
-    configuration.
+    configuration. is_of_records: it compares what was recorded, not who was named: two records of one identity need
+    not agree in it, and its agreement tells of nobody who it is.
     """
 
     field: str
@@ -48,6 +49,7 @@ class Comparison:
     routes: tuple[tuple[str, ...], ...] = ()
     n_same: int = 1
     asked: ComparisonSettings | None = None
+    is_of_records: bool = False
 
     @property
     def is_shared(self) -> bool:
