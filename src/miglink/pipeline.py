@@ -216,7 +216,11 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
     if record.begin("quality"):
         left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
         empty_months = estimates.find_empty_months(engine, t["records"], period)
-        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end, empty_months))
+        open_ends = linkage.measure_open_ends(
+            engine, t["records"], t["record_identities"], t["record_persons"]
+        )
+        described = {**t, "left_out": left_out, "open_ends": engine.frame("open_ends", open_ends)}
+        record.finish(quality.measure(engine, described, end, empty_months))
 
     if record.begin("publish"):
         publication = publish.Publication(

@@ -19,7 +19,8 @@ def measure(engine: Engine, tables: Tables, data_to_date: date, empty_months: Se
 
     Reads: row_accounts, rejected, records, judgements, identities, record_identities, identity_persons,
         record_persons, links, persons, person_traits, conflicts, spells, residence, migrations; left_out
-        (crossings that no spell uses, and why). empty_months: months that lack all of their crossings.
+        (crossings that no spell uses, and why), open_ends (measures of travel). empty_months: months that lack all
+        of their crossings.
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
     Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until data_to_date.
@@ -33,6 +34,7 @@ def measure(engine: Engine, tables: Tables, data_to_date: date, empty_months: Se
         measure_identities(engine, tables),
         measure_links(engine, tables),
         measure_persons(engine, tables),
+        _of_stage("persons", engine.collect("SELECT * FROM open_ends", open_ends=tables["open_ends"])),
         measure_spells(engine, tables, data_to_date),
         measure_residence(engine, tables, data_to_date),
         measure_migrations(engine, tables),

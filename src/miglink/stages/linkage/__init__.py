@@ -16,7 +16,7 @@ from miglink.stages.linkage.model import Model, check_model, read_model, save_mo
 from miglink.stages.linkage.scoring import compare_pairs, score_pairs
 from miglink.stages.linkage.splitting import split_blocks
 from miglink.stages.linkage.training import train
-from miglink.stages.linkage.travel import find_travel
+from miglink.stages.linkage.travel import find_travel, measure_open_ends
 
 __all__ = [
     "Identified",
@@ -26,6 +26,7 @@ __all__ = [
     "count_pairs",
     "find_travel",
     "link",
+    "measure_open_ends",
     "prepare_identities",
 ]
 

@@ -1,5 +1,7 @@
 """Travel as evidence: whether the crossings of two identities, put together, are those of one traveller."""
 
+import polars as pl
+
 from miglink.engine import Engine, Table
 from miglink.stages.linkage.levels import Comparison, Level
 
@@ -9,6 +11,8 @@ TRAVEL_COLUMNS = (
 )  # fmt: skip
 # What a moment is written with, beside the letter of the way.
 _MOMENT = "0123456789"
+# Where so many crossings follow one of the same way, one way is not recorded.
+_ONE_WAY = 0.5
 
 
 def find_travel(engine: Engine, records: Table, record_identities: Table) -> Table:
@@ -52,6 +56,62 @@ def find_travel(engine: Engine, records: Table, record_identities: Table) -> Tab
     )
 
 
+def measure_open_ends(
+    engine: Engine, records: Table, record_identities: Table, record_persons: Table
+) -> pl.DataFrame:
+    """Measure the open ends of travel among identities and among persons, and how many crossings seem to be missing.
+
+    An open end is a missing crossing, a move for good, or a missed link: in the crossings of a traveller in their order
+    two of one way that follow each other (a gap), and one for who begins and ends with the same way.
+    Reads: records (kind crossings, double scans left out), record_identities, record_persons.
+    Gives: measure, item, value: open_ends and travel_gaps of identities and of persons; open_ends_remaining_share =
+    open ends of persons / open ends of identities; crossings_missing_share = s / (1 − s), with s = gaps of persons /
+    crossings with a later one of the same person. A share of nothing is null.
+    Units: shares from 0 to 1. crossings_missing_share is that of the crossings that happened, were every gap due to one
+    that nobody recorded: if each is missing by a chance of its own, q, the next recorded one is of the same way with
+    s = q / (1 + q). Null where s is a half or more: then one way is not recorded at all.
+    """
+    identities = _count_open_ends(engine, records, record_identities)
+    persons = _count_open_ends(
+        engine,
+        records,
+        engine.view(
+            "linkage_persons",
+            "SELECT source, record_id, person_id AS identity_id FROM record_persons",
+            record_persons=record_persons,
+        ),
+    )
+    same_way = persons["n_gaps"] / persons["n_followed"] if persons["n_followed"] else None
+    is_two_way = same_way is not None and same_way < _ONE_WAY
+    found = {
+        ("open_ends", "identities"): identities["n_open_ends"],
+        ("open_ends", "persons"): persons["n_open_ends"],
+        ("travel_gaps", "identities"): identities["n_gaps"],
+        ("travel_gaps", "persons"): persons["n_gaps"],
+        ("open_ends_remaining_share", "all"): persons["n_open_ends"] / identities["n_open_ends"]
+        if identities["n_open_ends"]
+        else None,
+        ("crossings_missing_share", "all"): same_way / (1 - same_way) if same_way and is_two_way else None,
+    }
+    rows = [(measure, item, value) for (measure, item), value in found.items()]
+    schema = {"measure": pl.String, "item": pl.String, "value": pl.Float64}
+    return pl.DataFrame(rows, schema=schema, orient="row", strict=False)
+
+
+def _count_open_ends(engine: Engine, records: Table, record_travellers: Table) -> dict[str, int]:
+    """Crossings that another one follows, gaps and open ends of all travellers."""
+    counted = engine.collect(
+        """SELECT CAST(coalesce(sum(n - 1), 0) AS BIGINT) AS n_followed,
+               CAST(coalesce(sum(n_open_ends - is_odd), 0) AS BIGINT) AS n_gaps,
+               CAST(coalesce(sum(n_open_ends), 0) AS BIGINT) AS n_open_ends
+        FROM (SELECT length(travel_ways) AS n, least(travel_open_stays, travel_open_absences) AS n_open_ends,
+                  CASE WHEN right(travel_first, 1) = right(travel_last, 1) THEN 1 ELSE 0 END AS is_odd
+              FROM travel) AS travellers""",
+        travel=find_travel(engine, records, record_travellers),
+    )
+    return counted.row(0, named=True)
+
+
 def without_travel(engine: Engine, identities: Table) -> Table:
     """The table of `find_travel` where nobody's crossings are known: no rows."""
     texts = ", ".join(f"CAST(NULL AS VARCHAR) AS {column}" for column in TRAVEL_COLUMNS[1:4])
@@ -71,24 +131,31 @@ def compare_travel(field: str) -> Comparison:
     of a stay, of an absence, or, where a crossing falls into a gap of the other side, of both. Presence of two persons
     overlaps: put together they break stays or absences that were whole (`other`).
     """
-    stays = f"(travel_open_stays_l + travel_open_stays_r - length(replace({_TOGETHER}, 'AD', '')))"
-    absences = f"(travel_open_absences_l + travel_open_absences_r - length(replace({_TOGETHER}, 'DA', '')))"
-    left = f"length(replace({_TOGETHER}, 'AD', '')) + length(replace({_TOGETHER}, 'DA', ''))"
+    stays, absences = (
+        "travel_open_stays_l + travel_open_stays_r",
+        "travel_open_absences_l + travel_open_absences_r",
+    )
+    apart = f"({stays} + {absences})"
+    left_stays = f"length(replace({_TOGETHER}, 'AD', ''))"
+    # What begins with a departure or ends with an arrival has one open end more as stays than as absences, so that
+    # the costly part, the order of both sides, is needed once in a condition.
+    left_absences = f"({left_stays} - 2 * ({_ENDS}))"
+    left = f"(2 * {left_stays} - 2 * ({_ENDS}))"
     return Comparison(
         field,
         TRAVEL_COLUMNS,
         "travel_ways_l IS NULL OR travel_ways_r IS NULL",
         (
-            # Each stay or absence more is two open ends fewer. Crossings full of gaps close some with anybody's, so
-            # that no more may be left open than close.
+            # Each stay or absence more is two open ends fewer; a side without gaps has two. Crossings full of gaps
+            # close some with anybody's, so that no more may be left open than close.
             Level(
                 "together most open ends close",
-                f"{stays} + {absences} >= 6 AND {left} <= {stays} + {absences}",
+                f"{apart} >= 8 AND {left} <= least({apart} - 6, {apart} / 2)",
             ),
-            Level("together a stay and an absence close", f"{stays} > 0 AND {absences} > 0"),
-            Level("together a stay closes", f"{stays} > 0"),
-            Level("together an absence closes", f"{absences} > 0"),
-            Level("together nothing closes", f"{stays} + {absences} >= 0"),
+            Level("together a stay and an absence close", f"{apart} >= 6 AND {left} <= {apart} - 4"),
+            Level("together a stay closes", f"{left_stays} < {stays}"),
+            Level("together an absence closes", f"{left_absences} < {absences}"),
+            Level("together nothing closes", f"{left} <= {apart}"),
         ),
         is_of_records=True,
     )
@@ -103,3 +170,6 @@ def _ways_sql(travel: str) -> str:
 _TOGETHER = f"""CASE WHEN travel_last_l < travel_first_r THEN travel_ways_l || travel_ways_r
     WHEN travel_last_r < travel_first_l THEN travel_ways_r || travel_ways_l
     ELSE {_ways_sql("list_sort(list_concat(travel_l, travel_r))")} END"""
+# 1 where both sides in one order begin with a departure and end with an arrival, -1 the other way round, else 0.
+_ENDS = """CASE WHEN right(least(travel_first_l, travel_first_r), 1) = 'D' THEN 1 ELSE 0 END
+    - CASE WHEN right(greatest(travel_last_l, travel_last_r), 1) = 'D' THEN 1 ELSE 0 END"""
