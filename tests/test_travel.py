@@ -20,7 +20,7 @@ from miglink.stages.linkage.levels import both_sides_sql, label_sql
 from miglink.stages.linkage.travel import compare_travel, find_travel, measure_open_ends
 from test_linkage import document, linked, person, records_of
 
-CROSSINGS = {
+CROSSINGS: dict[str, Any] = {
     "source": pl.String, "record_id": pl.String, "kind": pl.String, "is_repeat": pl.Boolean,
     "crossed_date": pl.Date, "crossed_at": pl.Datetime("us"), "direction": pl.String, "holder": pl.String,
 }  # fmt: skip
@@ -91,7 +91,8 @@ def test_levels_are_those_of_the_definition(engine: Engine) -> None:
     histories: dict[str, list[tuple[datetime, str]]] = {}
     for number in range(sized(engine, 80)):
         start = datetime(2020, 1, 1) + timedelta(hours=rng.randrange(8_000))
-        way, history = rng.choice(["arrival", "departure"]), []
+        way = rng.choice(["arrival", "departure"])
+        history: list[tuple[datetime, str]] = []
         for _ in range(rng.randint(1, 6)):
             start += timedelta(minutes=rng.randrange(1, 100_000))
             if not history or rng.random() > 0.2:
@@ -255,12 +256,11 @@ def test_open_ends_that_close_speak_for_a_link_and_presence_that_overlaps_agains
 
 def test_links_by_travel_are_those_of_splink(duckdb_engine: Engine, tmp_path: Path) -> None:
     rows, _ = travellers(400, 4)
-    found = [
-        linked(duckdb_engine, rows, folder, LinkageSettings(scored_by=by))[0].sort("l", "r")
-        for by in ("miglink", "splink")
-        for folder in [tmp_path / by]
-        if not folder.mkdir()
-    ]
+    found = []
+    for by in ("miglink", "splink"):
+        (tmp_path / by).mkdir()
+        settings = LinkageSettings.model_validate({"scored_by": by})
+        found.append(linked(duckdb_engine, rows, tmp_path / by, settings)[0].sort("l", "r"))
     assert found[0].height > 100 and "level_travel" in found[0].columns
     labels = [frame.select("l", "r", "blocking_rule", "level_travel") for frame in found]
     assert labels[0].equals(labels[1])

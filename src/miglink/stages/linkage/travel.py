@@ -43,11 +43,13 @@ def find_travel(engine: Engine, records: Table, record_identities: Table) -> Tab
                    substring(CASE WHEN is_timed THEN CAST(crossed_at AS VARCHAR)
                                   ELSE CAST(crossed_date AS VARCHAR) || ' 12:00:00' END, 1, 19) AS moment
             FROM days WHERE is_timed OR (balance > 0 AND way = 'A') OR (balance < 0 AND way = 'D')),
+        written AS (SELECT identity_id, regexp_replace(moment, '[^0-9]', '', 'g') || way AS crossing FROM moments),
         lists AS (
-            SELECT identity_id, list_sort(list(regexp_replace(moment, '[^0-9]', '', 'g') || way)) AS travel
-            FROM moments GROUP BY identity_id),
+            SELECT identity_id, list_sort(list(crossing)) AS travel, min(crossing) AS travel_first,
+                   max(crossing) AS travel_last
+            FROM written GROUP BY identity_id),
         ways AS (SELECT *, {_ways_sql("travel")} AS travel_ways FROM lists)
-        SELECT *, travel[1] AS travel_first, travel[len(travel)] AS travel_last,
+        SELECT identity_id, travel, travel_ways, travel_first, travel_last,
                length(replace(travel_ways, 'AD', '')) AS travel_open_stays,
                length(replace(travel_ways, 'DA', '')) AS travel_open_absences
         FROM ways""",
