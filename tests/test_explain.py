@@ -30,6 +30,7 @@ from miglink.explain import (
 from miglink.explain.inputs import open_run
 from miglink.explain.paths import shortest_path, strongest_tree
 from miglink.explain.scores import pair_identities, score_pairs, sum_scores
+from miglink.stages.linkage import find_travel
 from synthetic.__main__ import make_country
 from synthetic.chance import Chance
 
@@ -117,7 +118,8 @@ def test_the_score_of_every_link_is_the_score_in_links(run: Path) -> None:
     pairs = pairs.with_columns(pair_number=pl.int_range(pl.len()))
     with open_run(run) as opened:
         assert opened.model is not None
-        prepared, paired = pair_identities(opened.engine, opened.tables["identities"], pairs)
+        travel = find_travel(opened.engine, opened.tables["records"], opened.tables["record_identities"])
+        prepared, paired = pair_identities(opened.engine, opened.tables["identities"], pairs, travel)
         scored = score_pairs(opened.engine, prepared, paired, opened.model)
         totals = sum_scores(scored, opened.model)
     assert totals.height == links.height > 1000

@@ -98,7 +98,7 @@ def records_of(rows: list[dict[str, Any]], engine: Engine) -> Table:
         value = f"CAST({source} AS {column.type})" if source in given else f"CAST(NULL AS {column.type})"
         value = {
             "source": "'s'",
-            "kind": "'people'",
+            "kind": "'crossings'" if "crossed_date" in given else "'people'",
             "is_repeat": "false",
             "record_id": "lpad(CAST(record_id AS VARCHAR), 9, '0')",
             "birth_date_precision": "CASE WHEN birth_date IS NOT NULL THEN 'day' END",
@@ -116,13 +116,15 @@ def linked(
     make_links: Callable[..., Table] = link_identities,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The links of these rows by row number, and the model."""
-    identities, record_identities = find_identities(engine, records_of(rows, engine))
+    records = records_of(rows, engine)
+    identities, record_identities = find_identities(engine, records)
     judgements = engine.query(
         "judgements",
         """SELECT '' AS source_l, '' AS record_id_l, '' AS source_r, '' AS record_id_r, '' AS verdict, '' AS reviewer,
         CAST(NULL AS TIMESTAMP) AS decided_at, '' AS stratum, CAST(NULL AS DOUBLE) AS sampling_weight WHERE false""",
     )
-    identified = Identified(identities, record_identities, judgements)
+    is_travel = "crossed_date" in rows[0]
+    identified = Identified(identities, record_identities, judgements, records if is_travel else None)
     links = make_links(engine, identified, settings or LinkageSettings(), (), folder)
     pairs = engine.collect(
         """SELECT CAST(a.record_id AS INTEGER) AS l, CAST(b.record_id AS INTEGER) AS r, k.* FROM links k

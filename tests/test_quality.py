@@ -106,6 +106,7 @@ def little_run() -> dict[str, Rows]:
             spell("b", date(2019, 1, 1), None, "unresolved") | {"draw": 1},
         ],
         "left_out": [{"reason": "repeat"}, {"reason": "after_death"}, {"reason": "repeat"}],
+        "open_ends": [{"measure": "open_ends_remaining_share", "item": "all", "value": 0.5}],
         "residence": [
             status("a", date(2018, 12, 31), date(2019, 1, 5), "resident", "register"),
             status("a", date(2019, 1, 5), None, "undetermined", "crossing"),
@@ -122,9 +123,15 @@ def little_run() -> dict[str, Rows]:
 
 
 def measured(engine: Engine, run: dict[str, Rows]) -> dict[tuple[str, str, str], float]:
-    tables = {name: name_table(engine, name, rows) for name, rows in run.items() if name != "left_out"}
+    tables = {
+        name: name_table(engine, name, rows)
+        for name, rows in run.items()
+        if name not in ("left_out", "open_ends")
+    }
     reasons = pl.DataFrame(run["left_out"], schema={"reason": pl.String})
     tables["left_out"] = engine.frame("left_out", reasons)
+    schema = {"measure": pl.String, "item": pl.String, "value": pl.Float64}
+    tables["open_ends"] = engine.frame("open_ends", pl.DataFrame(run["open_ends"], schema=schema))
     quality = pl.read_parquet(measure(engine, tables, date(2019, 1, 11), MONTHS).path)
     return {(stage, name, item): value for stage, name, item, value in quality.iter_rows()}
 
@@ -156,6 +163,7 @@ def test_measures_by_hand(engine: Engine) -> None:
         ("persons", "doubtful_share", "all"): 0.5,
         ("persons", "unknown_citizenship_share", "all"): 0.5,
         ("persons", "conflicts", "dead_twice"): 1,
+        ("persons", "open_ends_remaining_share", "all"): 0.5,
         # a: 5 days present, 5 unresolved; b and c: 10 days absent; the alternative draw is left out.
         ("spells", "spells", "unresolved"): 1,
         ("spells", "crossings_left_out", "repeat"): 2,

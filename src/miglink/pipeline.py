@@ -157,7 +157,9 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
         model = record.folder / "model.json"
         earlier = config.persons.previous / "tables" / "links.parquet" if config.persons.previous else None
         previous = Table("links", earlier) if earlier is not None and earlier.exists() else None
-        identified = linkage.Identified(t["identities"], t["record_identities"], t["judgements"], previous)
+        identified = linkage.Identified(
+            t["identities"], t["record_identities"], t["judgements"], t["records"], previous
+        )
         links = linkage.link(engine, identified, config.linkage, further, model)
         record.finish(links, files=[model] if model.exists() else [])
 
@@ -225,7 +227,11 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             config.estimates.reporting_country,
             period.to_date.year,
         )
-        record.finish(quality.measure(engine, {**t, "left_out": left_out}, end, empty_months, linked, review))
+        open_ends = linkage.measure_open_ends(
+            engine, t["records"], t["record_identities"], t["record_persons"]
+        )
+        described = {**t, "left_out": left_out, "open_ends": engine.frame("open_ends", open_ends)}
+        record.finish(quality.measure(engine, described, end, empty_months, linked, review))
 
     if record.begin("publish"):
         publication = publish.Publication(

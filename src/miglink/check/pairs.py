@@ -27,6 +27,7 @@ from miglink.stages.ingest.rows import Layout
 from miglink.stages.linkage.blocking import Block, choose_blocks, count_pairs
 from miglink.stages.linkage.comparisons import choose_comparisons, prepare_identities
 from miglink.stages.linkage.splitting import split_blocks
+from miglink.stages.linkage.travel import find_travel
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ def predict_pairs(
         "SELECT count(*) AS n, count(*) FILTER (WHERE kind = 'crossings') AS n_crossings FROM records",
         records=records,
     )
-    identities, _ = find_identities(engine, records, further)
-    prepared = prepare_identities(engine, identities)
+    identities, record_identities = find_identities(engine, records, further)
+    prepared = prepare_identities(engine, identities, find_travel(engine, records, record_identities))
     comparisons = choose_comparisons(engine, prepared, config.linkage, further)
     blocks = choose_blocks(comparisons, config.linkage) if comparisons else []
     found = _pairs_of(engine, prepared, blocks, sampling)

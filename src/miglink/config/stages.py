@@ -120,8 +120,8 @@ class ComparisonSettings(Section):
     """One comparison of the linkage model."""
 
     field: str
-    """Field compared: name, birth_date, sex, citizenship, birth_country, document, person_number or a further
-    column."""
+    """Field compared: name, birth_date, sex, citizenship, birth_country, document, person_number, travel (the crossings
+    of both sides) or a further column."""
     kind: ComparisonKind | None = None
     """How: exact, name, date, document, number, and for further columns also text (an address), code (a postcode) and
     quantity; `number` is one that identifies. Default: what suits the field, for a further column exact."""

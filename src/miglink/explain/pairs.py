@@ -11,6 +11,7 @@ from miglink.explain.constraints import Conflict, find_conflicts
 from miglink.explain.inputs import SHOWN, Run, find_identity, open_run
 from miglink.explain.paths import shortest_path
 from miglink.explain.scores import compare_rules, pair_identities, prior_weight, score_pairs, sum_scores
+from miglink.stages.linkage import find_travel
 
 BOUND = ("judgement", "given_person")
 _NOT_FIELDS = ("identity_id", "n_records", "first_date", "last_date")
@@ -153,7 +154,8 @@ def _score(run: Run, ids: tuple[str, ...]) -> dict[str, Any]:
     """What the model says of the pair."""
     assert run.model is not None
     pairs = pl.DataFrame({"pair_number": [0], "identity_id_a": [ids[0]], "identity_id_b": [ids[1]]})
-    prepared, paired = pair_identities(run.engine, run.tables["identities"], pairs)
+    travel = find_travel(run.engine, run.tables["records"], run.tables["record_identities"])
+    prepared, paired = pair_identities(run.engine, run.tables["identities"], pairs, travel)
     scored = score_pairs(run.engine, prepared, paired, run.model)
     (total,) = sum_scores(scored, run.model).to_dicts()
     columns = (

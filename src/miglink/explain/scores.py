@@ -17,13 +17,15 @@ Model = Mapping[str, Any]
 _FAMILY = "(family)"
 
 
-def pair_identities(engine: Engine, identities: Table, pairs: pl.DataFrame) -> tuple[Table, Table]:
+def pair_identities(
+    engine: Engine, identities: Table, pairs: pl.DataFrame, travel: Table | None = None
+) -> tuple[Table, Table]:
     """Give the prepared identities of the run, and pairs (pair_number, identity ids) with both sides' columns.
 
     The smaller identity_id is the left one, as in `links`. Columns carry `_l` and `_r`, the names that the model's
     conditions use.
     """
-    prepared = prepare_identities(engine, identities)
+    prepared = prepare_identities(engine, identities, travel)
     columns = ", ".join(
         f"{side}.{identifier(column)} AS {identifier(f'{column}_{side}')}"
         for column in pl.read_parquet_schema(prepared.path)

@@ -19,6 +19,7 @@ from miglink.stages.linkage.model import Model, check_model, read_model, save_mo
 from miglink.stages.linkage.scoring import compare_pairs, score_pairs
 from miglink.stages.linkage.splitting import split_blocks
 from miglink.stages.linkage.training import train
+from miglink.stages.linkage.travel import find_travel, measure_open_ends
 
 __all__ = [
     "Identified",
@@ -27,7 +28,9 @@ __all__ = [
     "choose_comparisons",
     "count_pairs",
     "estimate_clerical",
+    "find_travel",
     "link",
+    "measure_open_ends",
     "prepare_identities",
 ]
 
@@ -39,12 +42,14 @@ _BOUND_WEIGHT = 1000.0
 class Identified:
     """Records by identity, and what clerks have decided about pairs of records.
 
-    previous: links of the run whose persons go on; they are compared again.
+    records: for the crossings of each identity; without them travel is not compared. previous: links of the run whose
+    persons go on; they are compared again.
     """
 
     identities: Table
     record_identities: Table
     judgements: Table
+    records: Table | None = None
     previous: Table | None = None
 
 
@@ -57,8 +62,8 @@ def link(
 ) -> Table:
     """Score the pairs that the blocking rules propose, with a Fellegi–Sunter model trained on them or an earlier one.
 
-    Reads: identities, record_identities, judgements; with `linkage.model` an earlier model.json; with
-    `persons.previous` the links of that run, which are proposed whatever the blocking rules say.
+    Reads: identities, record_identities, judgements, the crossings among records; with `linkage.model` an earlier
+    model.json; with `persons.previous` the links of that run, which are proposed whatever the blocking rules say.
     Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match, p_calibrated,
     p_without_number; also the pairs that a judgement or a source already linked binds. Writes model.json.
     Units: match_weight is log2 of the posterior odds; those named p_… are probabilities; all rounded to six decimals.
@@ -71,7 +76,10 @@ def link(
     if earlier is not None and settings.comparisons is None:
         # What the data allow may be another choice than in the earlier run: the model says what it compares.
         settings = settings.model_copy(update={"comparisons": earlier.asked})
-    prepared = prepare_identities(engine, identified.identities)
+    travel = (
+        find_travel(engine, identified.records, identified.record_identities) if identified.records else None
+    )
+    prepared = prepare_identities(engine, identified.identities, travel)
     comparisons = choose_comparisons(engine, prepared, settings, further_columns)
     if settings.scored_by == "splink" and (shared := [c.field for c in comparisons if c.is_shared]):
         raise ConfigError(

@@ -82,6 +82,8 @@ _NAME_AND_DATE = (
     ("given_names_variant", "birth_day_iso"),
 )
 _DOCUMENT_AND_DATE = (("document_folded", "birth_year"), ("document_core", "birth_year"))
+# Who crossed the border, whatever the spelling of the name: travel says more of such pairs than names do.
+_TRAVEL_AND_DATE = ("travel_birth_day",)
 
 
 def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) -> list[Block]:
@@ -101,6 +103,8 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
         blocks.append(Block(("name_words",)))
     if {"document", "birth_date"} <= fields:
         blocks += [Block(columns) for columns in _DOCUMENT_AND_DATE]
+    if {"travel", "birth_date"} <= fields:
+        blocks.append(Block((*_TRAVEL_AND_DATE, "sex") if "sex" in fields else _TRAVEL_AND_DATE))
     routes = dict.fromkeys(route for comparison in comparisons for route in comparison.routes)
     return blocks + [Block(route) for route in routes]
 

@@ -23,8 +23,8 @@ from miglink.tables import IDENTIFYING
 __all__ = ["Comparison", "check_settings", "choose_comparisons", "prepare_identities"]
 
 # The column that shows whether a field is held at all.
-_HELD_IN = {"name": "surname_ascii", "document": "document_number"}
-_NATURAL_KINDS = {"name": "name", "birth_date": "date", "document": "document"}
+_HELD_IN = {"name": "surname_ascii", "document": "document_number", "travel": "travel_ways"}
+_NATURAL_KINDS = {"name": "name", "birth_date": "date", "document": "document", "travel": "travel"}
 # A route of its own for a further column may propose so many pairs an identity at most.
 _MOST_PAIRS_EACH = 20
 # The keys of a code and of a text that narrow a name.

@@ -8,6 +8,7 @@ from miglink.engine import Engine, Table
 from miglink.letters import find_letters, spell
 from miglink.stages.linkage.documents import MISREAD, unchecked_sql
 from miglink.stages.linkage.sounds import sound_sql
+from miglink.stages.linkage.travel import TRAVEL_COLUMNS, without_travel
 from miglink.stages.linkage.variants import find_variants
 from miglink.tables import IDENTIFYING, TABLES
 from miglink.tables.numbering import numbered_sql
@@ -18,7 +19,7 @@ STANDARD_KEYS = (
     "birth_iso", "document_folded", "name_key", "surname_core", "name_sound", "surname_first", "birth_day_iso",
     "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start", "surname_last",
     "given_names_last", "given_names_initials", "surname_sound", "given_names_sound", "surname_variant",
-    "given_names_variant", "name_variants", "document_unchecked", "document_core",
+    "given_names_variant", "name_variants", "document_unchecked", "document_core", "travel_birth_day",
 )  # fmt: skip
 # What each further column gets, after its name; `_list` is a list of words, `_quantity` a number, the others text.
 FURTHER_KEYS = (
@@ -29,15 +30,16 @@ _NOT_BLOCKED_ON = ("_list", "_quantity")
 _NOT_ASCII = r"[^\x00-\x7F]"
 
 
-def prepare_identities(engine: Engine, identities: Table) -> Table:
-    """Give each identity an integer id and the keys that comparisons and blocking use.
+def prepare_identities(engine: Engine, identities: Table, travel: Table | None = None) -> Table:
+    """Give each identity an integer id and the keys that comparisons and blocking use; its travel, where that is given.
 
     Keys: names without spaces (`_key`), without particles (`_core`), their first and last words (`_first`, `_last`),
     initials, all words of the name in alphabetical order (`name_words`), dates as ISO text (`birth_iso`), documents
     with letters and digits that are misread for one another made equal (`document_folded`), numbers without the check
     digit that ends them (`document_unchecked`, null where none does; `document_core`, folded, with none in any case),
     the consonants of surname and given names (`_sound`; of both in alphabetical order: `name_sound`), the frequent
-    spelling that a rare one is near to (`_variant`; of both in alphabetical order: `name_variants`).
+    spelling that a rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), the date of birth
+    of who crossed the border (`travel_birth_day`).
     A further column `x` keeps its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces),
     `x_key` (the same without spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters`
     and `x_numbers` (the words that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`,
@@ -66,7 +68,7 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
             LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii
             LEFT JOIN variants AS surname_variants ON surname_variants.name = surname.core
             LEFT JOIN variants AS given_names_variants ON given_names_variants.name = given_names.core)
-        SELECT *, concat(surname_key, given_names_key) AS name_key,
+        SELECT keyed.*, concat(surname_key, given_names_key) AS name_key,
                nullif({_sorted_sql("surname_sound", "given_names_sound")}, ' ') AS name_sound,
                {_sorted_sql("surname_variant", "given_names_variant")} AS name_variants,
                split_part(surname_spaced, ' ', 1) AS surname_first,
@@ -79,9 +81,14 @@ def prepare_identities(engine: Engine, identities: Table) -> Table:
                substring(birth_iso, 1, 5) || substring(birth_iso, 9, 2) || '-' || substring(birth_iso, 6, 2)
                    AS birth_swapped,
                substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start,
-               translate(coalesce(document_unchecked, document_number), '{MISREAD[0]}', '{MISREAD[1]}') AS document_core
-        FROM keyed""",
+               translate(coalesce(document_unchecked, document_number), '{MISREAD[0]}', '{MISREAD[1]}')
+                   AS document_core,
+               {", ".join(f"t.{column}" for column in TRAVEL_COLUMNS)},
+               CASE WHEN t.travel_ways IS NOT NULL AND birth_date_precision = 'day' THEN birth_iso END
+                   AS travel_birth_day
+        FROM keyed LEFT JOIN travelled t ON t.identity_id = keyed.identity_id""",
         identities=given,
+        travelled=travel or without_travel(engine, given),
         variants=_variants(engine, spoken),
         **spoken,
     )
@@ -136,7 +143,7 @@ def block_columns(further_columns: Sequence[str]) -> list[str]:
 def clashing_columns(further_columns: Sequence[str]) -> list[str]:
     """The further columns whose name, or the name of one of whose keys, stands for something else already."""
     tables = (TABLES["records"], TABLES["identities"])
-    taken = {"unique_id", "name", "document", *STANDARD_KEYS}
+    taken = {"unique_id", "name", "document", *STANDARD_KEYS, *TRAVEL_COLUMNS}
     taken |= {column.name for table in tables for column in table.columns}
     clashing = [name for name in further_columns if taken & {name, *(name + key for key in FURTHER_KEYS)}]
     keys = {name + key: name for name in further_columns for key in FURTHER_KEYS}

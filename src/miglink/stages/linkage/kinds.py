@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from miglink.codes import former_states
 from miglink.stages.linkage.levels import Comparison, Level
+from miglink.stages.linkage.travel import compare_travel
 from miglink.tables import IDENTIFYING
 
 
@@ -258,4 +259,5 @@ BY_FIELD: dict[str, Callable[[str], Comparison]] = {
     "sex": exact,
     "citizenship": _citizenship,
     "birth_country": _birth_country,
+    "travel": compare_travel,
 }

@@ -34,7 +34,8 @@ class Comparison:
     is_further: a column that the configuration adds. block_key: the column that may open routes (blocking rules) of
     its own. n_same: so many levels, strongest first, say that both sides mean the same. given: other fields compared on
     which it depends how often strangers agree in this one: names within a citizenship and sex. asked: the entry of the
-    configuration.
+    configuration. is_of_records: it compares what was recorded, not who was named: two records of one identity need
+    not agree in it, and its agreement tells of nobody who it is.
     """
 
     field: str
@@ -50,6 +51,7 @@ class Comparison:
     n_same: int = 1
     given: tuple[str, ...] = ()
     asked: ComparisonSettings | None = None
+    is_of_records: bool = False
 
     @property
     def is_shared(self) -> bool:

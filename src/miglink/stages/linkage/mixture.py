@@ -96,7 +96,8 @@ def fit_mixture(
     non-matches).
     """
     indicators = _indicators(patterns, start.m)
-    within = [np.eye(len(m))[-1] * patterns.n_within for m in start.m]
+    n_within = patterns.n_within * ~patterns.is_of_records
+    within = [np.eye(len(m))[-1] * n for m, n in zip(start.m, n_within, strict=True)]
     family, current = find_family(patterns), start
     for n_rounds in range(1, most_rounds + 1):
         is_match, log_likelihood = _matches(patterns, family, indicators, current)

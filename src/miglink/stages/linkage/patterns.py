@@ -34,7 +34,8 @@ class Patterns:
 
     Patterns of blocked pairs and of the pairs outside all blocks stand in rows of their own (is_blocked); n_seen is the
     number of pairs that were looked at, fewer than those they stand for outside the blocks.
-    n_within is the number of pairs of records within one identity, which agree on all they hold. is_anchored marks the
+    n_within is the number of pairs of records within one identity, which agree on all they hold; is_of_records marks
+    the comparisons that are no part of an identity, of which such pairs say nothing. is_anchored marks the
     patterns that agree on an identifier; family says of each comparison which levels relatives reach too, roles whether
     relatives have in common what it compares, surname at which of its levels surnames agree.
     """
@@ -49,6 +50,7 @@ class Patterns:
     family: tuple[NDArray[np.bool_], ...]
     roles: tuple[Role, ...]
     surname: tuple[NDArray[np.bool_], ...]
+    is_of_records: NDArray[np.bool_]
 
 
 def count_patterns(
@@ -99,6 +101,7 @@ def count_patterns(
         tuple(np.array([False, *(level.is_family for level in c.levels[::-1])]) for c in comparisons),
         _roles(comparisons),
         tuple(np.array([False, *(level.has_surname for level in c.levels[::-1])]) for c in comparisons),
+        np.array([comparison.is_of_records for comparison in comparisons]),
     )
 
 

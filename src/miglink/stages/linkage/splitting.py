@@ -17,6 +17,7 @@ _SPLITTING = (
 _IMPLIED = {
     "birth_iso": ("birth_year",),
     "birth_day_iso": ("birth_year", "birth_month_day"),
+    "travel_birth_day": ("birth_year", "birth_month_day"),
     "surname_key": ("surname_start",),
     "given_names_key": ("given_names_start",),
 }

@@ -131,7 +131,7 @@ def starts(patterns: Patterns) -> dict[str, Mixture]:
         (patterns.levels[:, [index]] == np.arange(n)).astype(np.float64) for index, n in enumerate(n_levels)
     ]
     is_shared = np.array([role == "shared" for role in patterns.roles])
-    tells = np.array([_is_telling(patterns.n_pairs, field) for field in known])
+    tells = np.array([_is_telling(patterns.n_pairs, field) for field in known]) & ~patterns.is_of_records
     agrees = np.column_stack([field[:, -1] for field in known])
     of_person = agrees * (tells & ~is_shared)
     n_agree = of_person.sum(axis=1) * patterns.is_blocked

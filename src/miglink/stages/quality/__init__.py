@@ -29,8 +29,8 @@ def measure(
 
     Reads: row_accounts, rejected, records, judgements, identities, record_identities, identity_persons,
         record_persons, links, persons, person_traits, conflicts, spells, residence, migrations; left_out
-        (crossings that no spell uses, and why). empty_months: months that lack all of their crossings.
-        linkage: what decided on links; without it no error rates are estimated.
+        (crossings that no spell uses, and why), open_ends (measures of travel). empty_months: months that lack all
+        of their crossings. linkage: what decided on links; without it no error rates are estimated.
         review: what clerks found in a drawn sample of pairs (measure, item, value).
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
@@ -46,6 +46,7 @@ def measure(
         measure_links(engine, tables),
         *([_of_stage("linkage", review)] if review is not None else []),
         measure_persons(engine, tables),
+        _of_stage("persons", engine.collect("SELECT * FROM open_ends", open_ends=tables["open_ends"])),
         measure_spells(engine, tables, data_to_date),
         measure_residence(engine, tables, data_to_date),
         measure_migrations(engine, tables),
