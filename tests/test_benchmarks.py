@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks import compare, febrl, growth, measured, page, slowed
+from benchmarks import calibration, compare, febrl, growth, measured, page, slowed
 from miglink import pipeline
 
 BASELINE = json.loads((page.FOLDER / "results" / "baseline-small.json").read_text(encoding="utf-8"))
@@ -144,3 +144,26 @@ def test_febrl_is_read_without_its_number() -> None:
     assert lists["person"].n_unique() == 5000
     assert not {"soc_sec_id", "rec_id"} & set(lists.columns)
     assert lists["birth_date"].drop_nulls().str.contains(r"^\d{4}-\d{2}-\d{2}$").all()
+
+
+def test_calibration_error_is_the_mean_distance_over_bins() -> None:
+    # One bin of two pairs 0.95 apart from the truth by 0.45, one of two that is right; 1 belongs to the last bin.
+    pairs = pl.DataFrame(
+        {"p_calibrated": [0.96, 0.94 + 0.01, 0.5, 0.5, 1.0], "is_match": [True, False, True, False, True]}
+    )
+    expected = (3 * abs((0.96 + 0.95 + 1.0) / 3 - 2 / 3) + 2 * 0.0) / 5
+    assert calibration.calibration_error(pairs) == pytest.approx(expected, abs=1e-6)
+
+
+def test_limits_are_counted_by_measure_and_kind() -> None:
+    rate = {"estimate": 0.2, "low": 0.1, "high": 0.3, "true": 0.2, "is_within": True}
+    rates = [
+        rate | {"item": "false_link_rate all"},
+        rate | {"item": "missed_link_rate a|b", "true": 0.4, "is_within": False},
+        rate | {"item": "missed_link_rate b|b"},
+    ]
+    found = calibration.summarise([{"calibration_error": {"without": 0.01}, "rates": rates}])
+    assert found["calibration_error"] == {"without": {"mean": 0.01, "highest": 0.01}}
+    assert set(found["limits"]) == {"false_link_rate, all", "missed_link_rate, by sources"}
+    by_sources = found["limits"]["missed_link_rate, by sources"]
+    assert (by_sources["n"], by_sources["within"], by_sources["mean_true"]) == (2, 1, 0.3)

@@ -40,7 +40,8 @@ def label_pieces(
     identity is a document_piece.
     """
     field = held_out.field
-    document = "CASE WHEN document_number IS NOT NULL THEN concat(document_number, ' ', coalesce(document_country, '')) END"
+    named = "concat(document_number, ' ', coalesce(document_country, ''))"
+    document = f"CASE WHEN document_number IS NOT NULL THEN {named} END"
     number = document if field == "document" else identifier(field)
     nodes = engine.step(
         "quality_nodes",
