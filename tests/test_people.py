@@ -20,8 +20,8 @@ from miglink.stages.ingest import ingest
 from miglink.stages.linkage import Identified, check_settings, choose_comparisons, prepare_identities
 from miglink.stages.linkage.further import FURTHER_KINDS
 from miglink.stages.linkage.keys import FURTHER_KEYS, STANDARD_KEYS, block_columns
-from miglink.stages.linkage.travel import TRAVEL_COLUMNS
 from miglink.stages.linkage.levels import both_sides_sql, label_sql
+from miglink.stages.linkage.travel import TRAVEL_COLUMNS
 from miglink.tables import TABLES
 
 FURTHER = ("address", "postcode", "mother_name")
