@@ -15,6 +15,7 @@ from miglink.stages.identities import find_identities
 from miglink.stages.ingest import ingest
 from miglink.stages.linkage.blocking import choose_blocks
 from miglink.stages.linkage.comparisons import choose_comparisons, prepare_identities
+from miglink.stages.linkage.travel import find_travel
 from synthetic.__main__ import make_country
 from synthetic.chance import Chance
 
@@ -69,8 +70,8 @@ def true_pairs(country: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     config = read_config(country)
     engine = DuckDBEngine(tmp_path_factory.mktemp("tables"))
     records = ingest(engine, config.sources, config.countries, config.observation, ()).records
-    identities, _ = find_identities(engine, records)
-    prepared = prepare_identities(engine, identities)
+    identities, record_identities = find_identities(engine, records)
+    prepared = prepare_identities(engine, identities, find_travel(engine, records, record_identities))
     blocks = choose_blocks(choose_comparisons(engine, prepared, config.linkage, ()), config.linkage)
     joined = {
         block.name: engine.collect(

@@ -21,6 +21,7 @@ from miglink.stages.linkage import Identified, check_settings, choose_comparison
 from miglink.stages.linkage.further import FURTHER_KINDS
 from miglink.stages.linkage.keys import FURTHER_KEYS, STANDARD_KEYS, block_columns
 from miglink.stages.linkage.levels import both_sides_sql, label_sql
+from miglink.stages.linkage.travel import TRAVEL_COLUMNS
 from miglink.tables import TABLES
 
 FURTHER = ("address", "postcode", "mother_name")
@@ -146,7 +147,7 @@ def test_the_keys_are_the_columns_there_are(engine: Engine) -> None:
     columns = engine.collect("SELECT * FROM p LIMIT 0", p=prepared).columns
     contract = [column.name for column in TABLES["identities"].columns]
     assert set(columns) == {
-        *contract, "unique_id", "x", *STANDARD_KEYS, *("x" + key for key in FURTHER_KEYS),
+        *contract, "unique_id", "x", *STANDARD_KEYS, *TRAVEL_COLUMNS, *("x" + key for key in FURTHER_KEYS),
     }  # fmt: skip
     assert set(block_columns(["x"])) <= set(columns)
 
