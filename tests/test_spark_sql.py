@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from given_examples import for_all
 from miglink.engine import Engine
-from miglink.stages.linkage.kinds import TWINS, similar
+from miglink.stages.linkage.kinds import NAME_COLUMNS, TWINS, similar
 from miglink.tables.numbering import numbered_sql
 
 # Each with what DuckDB makes of it.
@@ -130,9 +130,7 @@ def test_a_name_that_is_not_known_is_neither_similar_nor_other(engine: Engine) -
     )
     found = engine.collect(f"SELECT {similar('x', 0.9)} AS near FROM pairs", pairs=pairs)
     assert found["near"].to_list() == [None, None]
-    names = ("given_names_key", "given_names_icao_key", "surname_key", "surname_icao_key", "surname_core")
-    others = ("surname_first", "name_sound", "name_words", "birth_day_iso")
-    columns = [f"{name}_{side}" for name in (*names, *others) for side in "lr"]
+    columns = [f"{name}_{side}" for name in NAME_COLUMNS for side in "lr"]
     row = {name: ["ANA" if name.endswith("_l") else None] for name in columns}
     unknown = pl.DataFrame(row, schema=dict.fromkeys(columns, pl.String))
     assert engine.collect(f"SELECT {TWINS} AS is_other FROM pairs", pairs=unknown).item() is False

@@ -31,7 +31,7 @@ def test_the_tutorial_runs_as_it_is_written(tmp_path: Path) -> None:
         if kind == "yaml":
             (folder / title.strip().removeprefix("file=")).write_text(body, encoding="utf-8")
         elif kind == "text":
-            assert all(line in said for line in body.splitlines()), body
+            assert all(line in said for line in body.splitlines()), body + said
         else:
             command = ["bash", "-eu", "-c", body] if kind == "sh" else [sys.executable, "-c", body]
             done = subprocess.run(

@@ -17,11 +17,13 @@ class Block:
     """Pairs that agree on every one of these columns of the prepared identities.
 
     split: in over-full blocks, those whose identities carry the column `mark`, pairs must agree on these too; not known
-    agrees with not known (splitting.py).
+    agrees with not known (splitting.py). teaches: whether training may find matches among its pairs; where they agree
+    on no name and no number, strangers who agree on other things (born on 1 January) would look like a kind of match.
     """
 
     columns: tuple[str, ...]
     split: tuple[str, ...] = ()
+    teaches: bool = True
 
     @property
     def name(self) -> str:
@@ -104,7 +106,8 @@ def choose_blocks(comparisons: Sequence[Comparison], settings: LinkageSettings) 
     if {"document", "birth_date"} <= fields:
         blocks += [Block(columns) for columns in _DOCUMENT_AND_DATE]
     if {"travel", "birth_date"} <= fields:
-        blocks.append(Block((*_TRAVEL_AND_DATE, "sex") if "sex" in fields else _TRAVEL_AND_DATE))
+        columns = (*_TRAVEL_AND_DATE, "sex") if "sex" in fields else _TRAVEL_AND_DATE
+        blocks.append(Block(columns, teaches=False))
     routes = dict.fromkeys(route for comparison in comparisons for route in comparison.routes)
     return blocks + [Block(route) for route in routes]
 

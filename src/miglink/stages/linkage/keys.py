@@ -45,7 +45,7 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
     and `x_numbers` (the words that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`,
     `x_year`, `x_month_day`, `x_quantity`.
     """
-    given = _with_further_keys(engine, identities)
+    given, travelled = _with_further_keys(engine, identities), travel or without_travel(engine, identities)
     spoken = {name: _spoken(engine, given, f"{name}_ascii") for name in ("surname", "given_names")}
     return engine.step(
         "linkage_identities",
@@ -76,10 +76,8 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                regexp_replace(given_names_ascii, '^.* ', '', 'g') AS given_names_last,
                regexp_replace(given_names_ascii, '([A-Z])[A-Z]* ?', '\\1', 'g') AS given_names_initials,
                CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
-               substring(birth_iso, 1, 4) AS birth_year,
+               substring(birth_iso, 1, 4) AS birth_year, {_swapped_sql("birth_iso")} AS birth_swapped,
                CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
-               substring(birth_iso, 1, 5) || substring(birth_iso, 9, 2) || '-' || substring(birth_iso, 6, 2)
-                   AS birth_swapped,
                substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start,
                translate(coalesce(document_unchecked, document_number), '{MISREAD[0]}', '{MISREAD[1]}')
                    AS document_core,
@@ -88,10 +86,15 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    AS travel_birth_day
         FROM keyed LEFT JOIN travelled t ON t.identity_id = keyed.identity_id""",
         identities=given,
-        travelled=travel or without_travel(engine, given),
+        travelled=travelled,
         variants=_variants(engine, spoken),
         **spoken,
     )
+
+
+def _swapped_sql(iso: str) -> str:
+    """An ISO date with day and month in each other's place."""
+    return f"substring({iso}, 1, 5) || substring({iso}, 9, 2) || '-' || substring({iso}, 6, 2)"
 
 
 def _sorted_sql(a: str, b: str) -> str:
@@ -229,5 +232,4 @@ def _keys_sql(column: str) -> str:
         list_distinct(string_split(nullif({column}_letters, ''), ' ')) AS {column}_list,
         nullif(trim(array_to_string(list_sort(string_split({sounds}, ' ')), ' ')), '') AS {column}_sound,
         substring({column}_iso, 6) AS {column}_month_day,
-        substring({column}_iso, 1, 5) || substring({column}_iso, 9, 2) || '-' || substring({column}_iso, 6, 2)
-            AS {column}_swapped"""
+        {_swapped_sql(f"{column}_iso")} AS {column}_swapped"""

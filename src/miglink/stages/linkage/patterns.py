@@ -32,7 +32,8 @@ class Sample:
 class Patterns:
     """Agreement patterns: one column of levels for each comparison, and how many pairs of identities and of records.
 
-    Patterns of blocked pairs and of the pairs outside all blocks stand in rows of their own (is_blocked); n_seen is the
+    Patterns of blocked pairs and of the pairs outside all blocks stand in rows of their own (is_blocked; outside are
+    also pairs of blocks that teach nothing of matches); n_seen is the
     number of pairs that were looked at, fewer than those they stand for outside the blocks.
     n_within is the number of pairs of records within one identity, which agree on all they hold; is_of_records marks
     the comparisons that are no part of an identity, of which such pairs say nothing. is_anchored marks the
@@ -69,15 +70,18 @@ def count_patterns(
     """
     pairs_of_blocks, comparisons, blocks = compared
     levels = ", ".join(f"CAST(level_{c.field} AS BIGINT) AS {c.field}" for c in comparisons)
+    teaches = " AND ".join(["true", *(f"rule <> {i}" for i, block in enumerate(blocks) if not block.teaches)])
+    found_levels = ", ".join(f"level_{comparison.field}" for comparison in comparisons)
     in_blocks = engine.collect(
-        f"""SELECT {levels}, CAST(count(*) AS DOUBLE) AS n_pairs, CAST(sum(n_record_pairs) AS DOUBLE) AS n_record_pairs,
-               CAST(count(*) AS DOUBLE) AS n_seen
-        FROM compared GROUP BY {", ".join(f"level_{c.field}" for c in comparisons)}""",
+        f"""SELECT {levels}, {teaches} AS is_blocked, CAST(count(*) AS DOUBLE) AS n_pairs,
+               CAST(sum(n_record_pairs) AS DOUBLE) AS n_record_pairs, CAST(count(*) AS DOUBLE) AS n_seen
+        FROM compared GROUP BY {found_levels}, {teaches}""",
         compared=pairs_of_blocks,
     )
     outside = _outside(engine, identities, (comparisons, blocks), sample, engine.count(pairs_of_blocks))
     names = [comparison.field for comparison in comparisons]
-    both = pl.concat([in_blocks.with_columns(is_blocked=True), outside.with_columns(is_blocked=False)])
+    counted = [*names, "is_blocked", *_COUNTS]
+    both = pl.concat([in_blocks.select(counted), outside.with_columns(is_blocked=False).select(counted)])
     # A pair of which only one field is known cannot tell agreement by chance from a match: it would teach nothing but
     # what it is told.
     telling = both.filter(pl.sum_horizontal(pl.col(names) >= 0) > 1)
