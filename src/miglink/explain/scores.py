@@ -233,7 +233,13 @@ def _frequencies(
         side: "".join(f" AND coalesce({side}.{name}, '') = coalesce(p.{name}_{side}, '')" for name in given)
         for side in ("l", "r")
     }
-    share, left, right = identifier(f"tf_{column}"), identifier(f"{column}_l"), identifier(f"{column}_r")
+    left, right = identifier(f"{column}_l"), identifier(f"{column}_r")
+    shares = [
+        f"greatest(coalesce(l.{share}, r.{share}), coalesce(r.{share}, l.{share}))"
+        for share in (identifier(f"{kind}_{column}") for kind in ("tf", "all"))
+    ]
+    same = " AND ".join(f"p.{name}_l = p.{name}_r" for name in given)
+    frequency = f"CASE WHEN {same} THEN {shares[0]} ELSE {shares[1]} END" if given else shares[0]
     return engine.collect(
         f"""WITH held AS (
             SELECT DISTINCT {left} AS value FROM paired UNION SELECT DISTINCT {right} FROM paired),
@@ -241,7 +247,7 @@ def _frequencies(
             SELECT held.value, count(*) AS n FROM held JOIN prepared ON prepared.{identifier(column)} = held.value
             GROUP BY held.value)
         SELECT p.pair_number,
-               greatest(coalesce(l.{share}, r.{share}), coalesce(r.{share}, l.{share})) AS frequency,
+               {frequency} AS frequency,
                greatest(coalesce(x.n, y.n), coalesce(y.n, x.n)) AS n_identities,
                {text_literal(column)} AS frequency_column
         FROM paired p LEFT JOIN frequencies l ON l.{identifier(column)} = p.{left}{groups["l"]}

@@ -82,6 +82,11 @@ _NAME_AND_DATE = (
     ("name_variants", "birth_month_day"),
     ("surname_variant", "birth_day_iso"),
     ("given_names_variant", "birth_day_iso"),
+    # A date of birth that is not known or quite another, where the name alone leads to few.
+    ("name_of_few",),
+    # Two systems of romanisation.
+    ("surname_rough", "birth_day_iso"),
+    ("given_names_rough", "birth_day_iso"),
 )
 _DOCUMENT_AND_DATE = (("document_folded", "birth_year"), ("document_core", "birth_year"))
 # Who crossed the border, whatever the spelling of the name: travel says more of such pairs than names do.

@@ -83,14 +83,13 @@ def _in_groups(
             groups = "".join(f" || '|' || coalesce({name}, '')" for name in given)
             name = column + _IN_GROUP
             columns.append(f"{column}{groups} AS {name}")
-            found = engine.step(
+            frequencies[name] = engine.step(
                 f"linkage_frequency_{name}",
                 f"SELECT {column}{groups} AS {name}, tf_{column} AS tf_{name} FROM found",
                 found=found,
             )
-            frequencies[name] = found
-        else:
-            frequencies[column] = found
+            found = count_frequencies(engine, prepared, column)
+        frequencies[column] = found
     if not columns:
         return prepared, frequencies
     grouped = engine.step(
@@ -100,24 +99,28 @@ def _in_groups(
 
 
 def _with_given(model: Model, comparisons: Sequence[Comparison]) -> dict[str, Any]:
-    """The settings in which each level whose u depends on other fields stands twice: first where these agree."""
+    """The settings in which each level whose u depends on other fields stands twice: first where these agree.
+
+    Where a frequency takes the place of u, that of the group stands first, then that among all.
+    """
     settings: dict[str, Any] = json.loads(json.dumps(model.settings))
     by_field = {comparison.field: comparison for comparison in comparisons}
+    counted = frequency_columns(comparisons)
     for entry in settings["comparisons"]:
-        field = entry["output_column_name"]
-        for level in entry["comparison_levels"]:
-            if by_field[field].given and "tf_adjustment_column" in level:
-                level["tf_adjustment_column"] += _IN_GROUP
-        given = (model.given or {}).get(field)
-        if given is None:
-            continue
-        agree = " AND ".join(f"({by_field[other].levels[0].condition})" for other in given.fields)
+        given = (model.given or {}).get(entry["output_column_name"])
         nothing, *levels = entry["comparison_levels"]
         twice = []
-        for level, u in zip(levels, given.u[::-1], strict=True):
-            if "tf_adjustment_column" not in level:
+        for place, level in enumerate(levels):
+            column = level.get("tf_adjustment_column")
+            fields = counted[column] if column else given.fields if given else ()
+            if fields:
+                agree = " AND ".join(f"({by_field[field].levels[0].condition})" for field in fields)
                 condition = "" if level["sql_condition"] == "ELSE" else f"({level['sql_condition']}) AND "
-                twice.append({**level, "sql_condition": condition + agree, "u_probability": u})
+                own = {**level, "sql_condition": condition + agree}
+                if column:
+                    twice.append({**own, "tf_adjustment_column": column + _IN_GROUP})
+                elif given:
+                    twice.append({**own, "u_probability": given.u[::-1][place]})
             twice.append(level)
         entry["comparison_levels"] = [nothing, *twice]
     return settings

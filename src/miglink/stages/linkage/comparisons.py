@@ -118,7 +118,20 @@ def _within_groups(chosen: Sequence[Comparison]) -> list[Comparison]:
     together with it (mixture.Family).
     """
     fields = set() if any(c.is_shared for c in chosen) else {c.field for c in chosen}
-    return [replace(c, given=tuple(field for field in c.given if field in fields)) for c in chosen]
+
+    def held(given: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(field for field in given if field in fields)
+
+    return [
+        replace(
+            c,
+            given=held(c.given),
+            levels=tuple(
+                level if level.given is None else replace(level, given=held(level.given)) for level in c.levels
+            ),
+        )
+        for c in chosen
+    ]
 
 
 def _named(asked: ComparisonSettings, further_columns: Sequence[str]) -> Comparison:

@@ -22,6 +22,8 @@ def count_frequencies(engine: Engine, identities: Table, column: str, given: tup
     where it is common. Shares of small groups lean on the share among all: with weight k as if k persons more were
     known, the k that foretells best what the others of a group carry. A combination of which something is not known has
     the share among all.
+    `all_<column>` is then the share among all: it is what counts between two who are not of one group, or of whom it is
+    not known.
     Source: Good 1953 (frequencies of species seen once); Dirichlet–multinomial with the shares among all as its mean.
     """
     shares = engine.step(
@@ -64,7 +66,7 @@ def _within_groups(
         f"linkage_frequency_{column}_given",
         f"""SELECT {column}, {names},
             CASE WHEN n_group IS NULL THEN share ELSE (n - 1 + {prior!r} * share) / (n_group - 1 + {prior!r}) END
-                AS tf_{column}
+                AS tf_{column}, share AS all_{column}
         FROM counts""",
         counts=counts,
     )

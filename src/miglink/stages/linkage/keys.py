@@ -7,7 +7,7 @@ from miglink.codes import ascii_characters, particles
 from miglink.engine import Engine, Table
 from miglink.letters import find_letters, spell
 from miglink.stages.linkage.documents import MISREAD, unchecked_sql
-from miglink.stages.linkage.sounds import sound_sql
+from miglink.stages.linkage.sounds import rough_sound_sql, sound_sql
 from miglink.stages.linkage.travel import TRAVEL_COLUMNS, without_travel
 from miglink.stages.linkage.variants import find_variants
 from miglink.tables import IDENTIFYING, TABLES
@@ -20,6 +20,7 @@ STANDARD_KEYS = (
     "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start", "surname_last",
     "given_names_last", "given_names_initials", "surname_sound", "given_names_sound", "surname_variant",
     "given_names_variant", "name_variants", "document_unchecked", "document_core", "travel_birth_day",
+    "surname_rough", "given_names_rough", "name_rough", "name_of_few",
 )  # fmt: skip
 # What each further column gets, after its name; `_list` is a list of words, `_quantity` a number, the others text.
 FURTHER_KEYS = (
@@ -27,6 +28,9 @@ FURTHER_KEYS = (
     "_swapped", "_quantity",
 )  # fmt: skip
 _NOT_BLOCKED_ON = ("_list", "_quantity")
+_MOSTLY = 0.9
+# A name with which no more dates of birth than these are seen may be that of one person, errors and all.
+_FEW = 3
 _NOT_ASCII = r"[^\x00-\x7F]"
 
 
@@ -37,8 +41,8 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
     initials, all words of the name in alphabetical order (`name_words`), dates as ISO text (`birth_iso`), documents
     with letters and digits that are misread for one another made equal (`document_folded`), numbers without the check
     digit that ends them (`document_unchecked`, null where none does; `document_core`, folded, with none in any case),
-    the consonants of surname and given names (`_sound`; of both in alphabetical order: `name_sound`), the frequent
-    spelling that a rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), the date of birth
+    the consonants of surname and given names (`_sound`; of both in alphabetical order: `name_sound`; in fewer classes:
+    `_rough`, `name_rough`), whether a woman, by her given names where the sex is not known (`is_likely_woman`), the frequent spelling that a rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), the date of birth
     of who crossed the border (`travel_birth_day`).
     A further column `x` keeps its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces),
     `x_key` (the same without spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters`
@@ -55,8 +59,10 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    replace(given_names_ascii, ' ', '') AS given_names_key,
                    replace(surname_icao, ' ', '') AS surname_icao_key,
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
-                   surname.spaced AS surname_spaced, surname.sound AS surname_sound,
-                   given_names.sound AS given_names_sound, surname.core AS surname_core,
+                   surname.spaced AS surname_spaced, surname.core AS surname_core,
+                   surname.sound AS surname_sound, given_names.sound AS given_names_sound,
+                   surname.rough AS surname_rough, given_names.rough AS given_names_rough,
+                   coalesce(numbered.sex, given_names.likely_sex) = 'female' AS is_likely_woman,
                    coalesce(surname_variants.variant, surname.core) AS surname_variant,
                    coalesce(given_names_variants.variant, given_names.core) AS given_names_variant,
                    nullif(array_to_string(list_sort(string_split(
@@ -67,9 +73,13 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
             FROM numbered LEFT JOIN surname ON surname.value = numbered.surname_ascii
             LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii
             LEFT JOIN variants AS surname_variants ON surname_variants.name = surname.core
-            LEFT JOIN variants AS given_names_variants ON given_names_variants.name = given_names.core)
+            LEFT JOIN variants AS given_names_variants ON given_names_variants.name = given_names.core),
+        few AS (
+            SELECT name_words AS name_of_few FROM keyed WHERE name_words IS NOT NULL
+            GROUP BY name_words HAVING count(DISTINCT birth_iso) <= {_FEW})
         SELECT keyed.*, concat(surname_key, given_names_key) AS name_key,
                nullif({_sorted_sql("surname_sound", "given_names_sound")}, ' ') AS name_sound,
+               {_rough_name_sql()} AS name_rough, few.name_of_few,
                {_sorted_sql("surname_variant", "given_names_variant")} AS name_variants,
                split_part(surname_spaced, ' ', 1) AS surname_first,
                regexp_replace(surname_spaced, '^.* ', '', 'g') AS surname_last,
@@ -84,7 +94,8 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                {", ".join(f"t.{column}" for column in TRAVEL_COLUMNS)},
                CASE WHEN t.travel_ways IS NOT NULL AND birth_date_precision = 'day' THEN birth_iso END
                    AS travel_birth_day
-        FROM keyed LEFT JOIN travelled t ON t.identity_id = keyed.identity_id""",
+        FROM keyed LEFT JOIN travelled t ON t.identity_id = keyed.identity_id
+        LEFT JOIN few ON few.name_of_few = keyed.name_words""",
         identities=given,
         travelled=travelled,
         variants=_variants(engine, spoken),
@@ -102,10 +113,17 @@ def _sorted_sql(a: str, b: str) -> str:
     return f"CASE WHEN {a} IS NOT NULL AND {b} IS NOT NULL THEN concat_ws(' ', least({a}, {b}), greatest({a}, {b})) END"
 
 
-def _spoken(engine: Engine, identities: Table, column: str) -> Table:
-    """Each name of a column once (value), without particles if a surname (spaced), and its sound.
+def _rough_name_sql() -> str:
+    """The rough sounds of both parts of a name in alphabetical order; null where one letter or none is left."""
+    surname, given = "coalesce(surname_rough, '')", "coalesce(given_names_rough, '')"
+    both = f"surname_key IS NOT NULL AND given_names_key IS NOT NULL AND length({surname} || {given}) > 1"
+    return f"CASE WHEN {both} THEN concat_ws(' ', least({surname}, {given}), greatest({surname}, {given})) END"
 
-    Also n_identities, and core: spaced without spaces. There are ten to thirty identities a name, and a sound takes
+
+def _spoken(engine: Engine, identities: Table, column: str) -> Table:
+    """Each name of a column once (value), without particles if a surname (spaced), and its sound (sound, rough).
+
+    Also n_identities, core: spaced without spaces, and likely_sex: female where nine in ten who bear it are women. There are ten to thirty identities a name, and a sound takes
     longer to find than all other keys together.
     """
     words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
@@ -113,10 +131,15 @@ def _spoken(engine: Engine, identities: Table, column: str) -> Table:
     return engine.step(
         f"linkage_spoken_{column}",
         f"""WITH names AS (
-            SELECT {column} AS value, count(*) AS n_identities FROM identities WHERE {column} IS NOT NULL
-            GROUP BY {column}),
-        spread AS (SELECT value, n_identities, {spaced} AS spaced FROM names)
-        SELECT value, n_identities, spaced, replace(spaced, ' ', '') AS core, {sound_sql("spaced")} AS sound
+            SELECT {column} AS value, count(*) AS n_identities, count(sex) AS n_of_sex,
+                   count(*) FILTER (WHERE sex = 'female') AS n_women
+            FROM identities WHERE {column} IS NOT NULL GROUP BY {column}),
+        spread AS (
+            SELECT value, n_identities, {spaced} AS spaced,
+                   CASE WHEN n_women > {_MOSTLY} * n_of_sex THEN 'female' END AS likely_sex
+            FROM names)
+        SELECT value, n_identities, spaced, replace(spaced, ' ', '') AS core, likely_sex,
+               {sound_sql("spaced")} AS sound, {rough_sound_sql("spaced")} AS rough
         FROM spread""",
         identities=identities,
     )

@@ -37,7 +37,9 @@ _NEAR_GIVEN = (
     f"OR {similar('given_names_key', 0.9)})"
 )
 _NO_GIVEN = "(given_names_key_l IS NULL OR given_names_key_r IS NULL)"
+_WOMEN = "is_likely_woman_l AND is_likely_woman_r"
 _SAME_SOUND = "name_sound_l = name_sound_r"
+_SAME_ROUGHLY = "name_rough_l = name_rough_r"
 # As systems of transliteration and forms of one name differ, further than misspellings do.
 _ALIKE_SURNAME = (
     "(surname_variant_l = surname_variant_r OR surname_sound_l = surname_sound_r "
@@ -53,13 +55,14 @@ _ALIKE_GIVEN = (
 TWINS = (
     f"CASE WHEN birth_day_iso_l = birth_day_iso_r AND {_NEAR_SURNAME} "
     f"THEN coalesce(NOT {_ALIKE_GIVEN} AND NOT coalesce({_SAME_SOUND}, false) "
+    f"AND NOT coalesce({_SAME_ROUGHLY}, false) "
     "AND NOT coalesce(name_variants_l = name_variants_r, false), false) ELSE false END"
 )
 NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
     "name_words", "name_key", "name_sound", "birth_day_iso", "surname_last", "given_names_last",
     "given_names_initials", "surname_sound", "given_names_sound", "surname_variant", "given_names_variant",
-    "name_variants",
+    "name_variants", "name_rough", "is_likely_woman",
 )  # fmt: skip
 
 
@@ -85,8 +88,23 @@ def _name(field: str) -> Comparison:
                 has_surname=True,
             ),
             Level("names that sound alike", _SAME_SOUND, "name_sound", has_surname=True),
+            Level("names of one rough sound", _SAME_ROUGHLY, "name_rough", has_surname=True),
             Level("names somewhat alike", f"{_ALIKE_SURNAME} AND {_ALIKE_GIVEN}", has_surname=True),
-            Level("same given names, other surname", _SAME_GIVEN, "given_names_key"),
+            # Who changes a surname by marriage is mostly a woman; data say how much more often. Frequencies are of men
+            # and women together here, for the level says the sex too.
+            Level(
+                "same given names, other surname, women",
+                f"{_SAME_GIVEN} AND {_WOMEN}",
+                "given_names_key",
+                given=("citizenship",),
+            ),
+            Level("same given names, other surname", _SAME_GIVEN, "given_names_key", given=("citizenship",)),
+            Level(
+                "similar given names, other surname, women",
+                f"given_names_variant_l = given_names_variant_r AND {_WOMEN}",
+                "given_names_variant",
+                given=("citizenship",),
+            ),
             Level(
                 "same surname, given names not known",
                 f"{_SAME_SURNAME} AND {_NO_GIVEN}",

@@ -14,7 +14,8 @@ class Level:
 
     frequency: the column whose frequency takes the place of u. is_family: relatives agree so as often as a person with
     herself; whether it speaks for a match can only be learnt where an identifier says who is who. is_twins: it is there
-    for twins, who need none where what families share is compared. has_surname: surnames agree, or nearly.
+    for twins, who need none where what families share is compared. has_surname: surnames agree, or nearly. given: the
+    fields within whose groups its frequency is counted, where these are others than those of the comparison.
     """
 
     label: str
@@ -23,6 +24,7 @@ class Level:
     is_family: bool = False
     is_twins: bool = False
     has_surname: bool = False
+    given: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def both_sides_sql(columns: Sequence[str]) -> str:
 def frequency_columns(comparisons: Sequence[Comparison]) -> dict[str, tuple[str, ...]]:
     """The columns whose frequency some level uses, and the fields within whose groups it is counted."""
     found = {
-        level.frequency: comparison.given
+        level.frequency: comparison.given if level.given is None else level.given
         for comparison in comparisons
         for level in comparison.levels
         if level.frequency

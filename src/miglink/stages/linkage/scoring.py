@@ -38,9 +38,10 @@ def compare_pairs(
     levels = ", ".join(
         f"CAST({level_sql(comparison)} AS TINYINT) AS level_{comparison.field}" for comparison in comparisons
     )
-    carried = [column for column in columns if column.startswith("tf_")]
+    given = frequency_columns(comparisons)
+    carried = [*(c for c in columns if c.startswith(("tf_", "all_"))), *dict.fromkeys(sum(given.values(), ()))]
     kept = "".join(f", {column}_{side}" for column in carried for side in ("l", "r"))
-    frequencies = "".join(f", {_frequency_sql(c)}" for c in comparisons if _by_level(c))
+    frequencies = "".join(f", {_frequency_sql(c, given)}" for c in comparisons if _by_level(c))
     fields = ", ".join(f"level_{comparison.field}" for comparison in comparisons)
     weights = f"least(n_records_l, {MOST_REPEATS}) * least(n_records_r, {MOST_REPEATS})"
     return engine.step(
@@ -78,8 +79,8 @@ def proposed_pairs_sql(blocks: Sequence[Block], *, has_previous: bool = False) -
 
 def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -> tuple[Table, list[str]]:
     """What comparisons read of an identity, and how common its values are (tf_<column>); and these columns."""
-    read = sorted({"n_records", *(column for comparison in comparisons for column in comparison.columns)})
     counted = frequency_columns(comparisons)
+    read = sorted({"n_records", *sum(counted.values(), ()), *(column for c in comparisons for column in c.columns)})
     if not counted:
         return prepared, read
     tables = {
@@ -90,13 +91,16 @@ def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -
         f"LEFT JOIN frequency_{column} f_{column} ON {_same_group(column, given)}"
         for column, given in counted.items()
     )
-    columns = ", ".join(
-        [*(f"p.{column}" for column in read), *(f"f_{column}.tf_{column}" for column in counted)]
-    )
+    shares = {
+        f"{kind}_{column}": f"f_{column}.{kind}_{column}"
+        for column, given in counted.items()
+        for kind in (("tf", "all") if given else ("tf",))
+    }
+    columns = ", ".join([*(f"p.{column}" for column in read), *shares.values()])
     sides = engine.step(
         "linkage_sides", f"SELECT p.unique_id, {columns} FROM prepared p {joins}", prepared=prepared, **tables
     )
-    return sides, [*read, *(f"tf_{column}" for column in counted)]
+    return sides, [*read, *shares]
 
 
 def _same_group(column: str, given: Sequence[str]) -> str:
@@ -113,13 +117,19 @@ def _by_level(comparison: Comparison) -> dict[int, str]:
     }
 
 
-def _frequency_sql(comparison: Comparison) -> str:
-    """Where two sides of a level carry different values (a particle more), the more common one counts, as in Splink."""
-    cases = " ".join(
-        f"WHEN {number} THEN greatest(tf_{column}_l, tf_{column}_r)"
-        for number, column in _by_level(comparison).items()
-    )
-    return f"CASE level_{comparison.field} {cases} END AS frequency_{comparison.field}"
+def _frequency_sql(comparison: Comparison, given: Mapping[str, Sequence[str]]) -> str:
+    """How common what both sides carry is: in their group where both are of one, among all where they are not.
+
+    Where two sides of a level carry different values (a particle more), the more common one counts, as in Splink.
+    """
+    cases = ""
+    for number, column in _by_level(comparison).items():
+        share = f"greatest(tf_{column}_l, tf_{column}_r)"
+        if given[column]:
+            same = " AND ".join(f"{name}_l = {name}_r" for name in given[column])
+            share = f"CASE WHEN {same} THEN {share} ELSE greatest(all_{column}_l, all_{column}_r) END"
+        cases += f" WHEN {number} THEN {share}"
+    return f"CASE level_{comparison.field}{cases} END AS frequency_{comparison.field}"
 
 
 def score_pairs(
