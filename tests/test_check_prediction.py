@@ -85,17 +85,25 @@ def true_pairs(country: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
     return joined
 
 
-def test_pairs_are_exact_when_everything_is_read(country: Path, true_pairs: dict[str, int]) -> None:
-    findings = check_config(read_config(country))
-    assert findings.is_exact and findings.problems == ()
-    assert {rule.rule: rule.n_pairs for rule in findings.pairs} == true_pairs
+@pytest.fixture(scope="module")
+def exact(country: Path) -> Findings:
+    """What is found when everything is read."""
+    return check_config(read_config(country))
+
+
+def test_pairs_are_exact_when_everything_is_read(exact: Findings, true_pairs: dict[str, int]) -> None:
+    assert exact.is_exact and exact.problems == ()
+    assert {rule.rule: rule.n_pairs for rule in exact.pairs} == true_pairs
 
 
 @pytest.mark.parametrize("most_whole", [0, 10**9], ids=["files sampled on reading", "files read whole"])
 def test_pairs_are_near_when_identities_are_sampled(
-    country: Path, true_pairs: dict[str, int], most_whole: int, monkeypatch: pytest.MonkeyPatch
+    country: Path,
+    exact: Findings,
+    true_pairs: dict[str, int],
+    most_whole: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    exact = check_config(read_config(country))
     monkeypatch.setattr(miglink.check.reading, "WHOLE_ROWS", most_whole)
     findings = check_config(read_config(country), n_sampled=exact.n_rows // 5)
     assert 0.15 < findings.identity_share < 0.25

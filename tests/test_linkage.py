@@ -108,11 +108,15 @@ def records_of(rows: list[dict[str, Any]], engine: Engine) -> Table:
     return engine.query("records", f"SELECT {', '.join(columns)} FROM given", given=frame)
 
 
+# Random pairs enough for a few thousand identities; a large country has ten times as many.
+DEFAULTS = LinkageSettings(training_pairs=200_000)
+
+
 def linked(
     engine: Engine,
     rows: list[dict[str, Any]],
     folder: Path,
-    settings: LinkageSettings | None = None,
+    settings: LinkageSettings = DEFAULTS,
     make_links: Callable[..., Table] = link_identities,
 ) -> tuple[pl.DataFrame, dict[str, Any]]:
     """The links of these rows by row number, and the model."""
@@ -125,7 +129,7 @@ def linked(
     )
     is_travel = "crossed_date" in rows[0]
     identified = Identified(identities, record_identities, judgements, records if is_travel else None)
-    links = make_links(engine, identified, settings or LinkageSettings(), (), folder)
+    links = make_links(engine, identified, settings, (), folder)
     pairs = engine.collect(
         """SELECT CAST(a.record_id AS INTEGER) AS l, CAST(b.record_id AS INTEGER) AS r, k.* FROM links k
         JOIN ids a ON a.identity_id = k.identity_id_l JOIN ids b ON b.identity_id = k.identity_id_r""",
@@ -228,6 +232,7 @@ def test_every_parameter_is_a_probability_and_the_history_is_kept(
 def test_named_comparisons_and_blocking(engine: Engine, tmp_path: Path) -> None:
     rows, _ = population(300, 7)
     settings = LinkageSettings(
+        training_pairs=DEFAULTS.training_pairs,
         comparisons=(ComparisonSettings(field="name"), ComparisonSettings(field="birth_date")),
         blocking=(("birth_iso",), ("name_words",)),
     )
@@ -296,7 +301,7 @@ def test_a_further_column_is_compared_and_opens_routes(engine: Engine, tmp_path:
         "SELECT '' AS source_l, '' AS record_id_l, '' AS source_r, '' AS record_id_r, '' AS verdict WHERE false",
     )
     identified = Identified(identities, record_identities, judgements)
-    links = link_identities(engine, identified, LinkageSettings(), ("street",), tmp_path)
+    links = link_identities(engine, identified, DEFAULTS, ("street",), tmp_path)
     found = engine.collect(
         """SELECT CAST(a.record_id AS INTEGER) AS l, CAST(b.record_id AS INTEGER) AS r, level_street, p_match
         FROM links k

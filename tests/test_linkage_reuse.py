@@ -20,14 +20,15 @@ from miglink.stages.linkage.comparisons import choose_comparisons
 from miglink.stages.linkage.keys import prepare_identities
 from miglink.stages.linkage.patterns import Sample, count_patterns
 from miglink.stages.linkage.scoring import compare_pairs, proposed_pairs_sql
-from test_linkage import SURNAMES, linked, population, records_of
+from test_linkage import DEFAULTS, SURNAMES, linked, population, records_of
 
 NAMED = LinkageSettings(
+    training_pairs=DEFAULTS.training_pairs,
     comparisons=(
         ComparisonSettings(field="name"),
         ComparisonSettings(field="birth_date"),
         ComparisonSettings(field="document"),
-    )
+    ),
 )
 
 
@@ -37,7 +38,7 @@ def sorted_links(pairs: pl.DataFrame) -> pl.DataFrame:
 
 def test_a_model_scores_its_own_data_as_before(engine: Engine, tmp_path: Path) -> None:
     rows, _ = population(sized(engine, 500), 21)
-    given = {"chosen": LinkageSettings(), "named": NAMED} if is_quick(engine) else {"named": NAMED}
+    given = {"chosen": DEFAULTS, "named": NAMED} if is_quick(engine) else {"named": NAMED}
     for name, settings in given.items():
         folder, folder_again = tmp_path / name, tmp_path / f"{name} again"
         folder.mkdir()

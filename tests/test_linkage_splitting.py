@@ -4,7 +4,7 @@ import itertools
 import random
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -124,3 +124,36 @@ def test_links_of_the_previous_run_are_compared_again(engine: Engine, tmp_path: 
     assert gone["identity_id_l"][0] not in {left for left, _ in found}
     besides = second.filter(pl.col("blocking_rule") == "previous").select("identity_id_l", "identity_id_r")
     assert 0 < besides.unique().height <= kept.height
+
+
+@pytest.mark.parametrize("scored_by", ["miglink", "splink"])
+def test_links_of_the_previous_run_are_besides(
+    duckdb_engine: Engine, tmp_path: Path, scored_by: Literal["miglink", "splink"]
+) -> None:
+    """The model, and the links that the rules propose, are those of a run of its own."""
+    rows, _ = population(300, 10)
+    asked = LinkageSettings(training_pairs=50_000)
+    narrow = asked.model_copy(
+        update={"blocking": (("document_number",), ("given_names_key", "birth_year")), "scored_by": scored_by}
+    )
+    for name in ("first", "alone", "again"):
+        (tmp_path / name).mkdir()
+    first, _ = linked(duckdb_engine, rows, tmp_path / "first", asked)
+    alone, model_alone = linked(duckdb_engine, rows, tmp_path / "alone", narrow)
+    previous = tmp_path / "links.parquet"
+    first.unique(["identity_id_l", "identity_id_r"]).write_parquet(previous)
+
+    def with_previous(engine: Engine, identified: Identified, *others: Any) -> Table:
+        return link_identities(engine, replace(identified, previous=Table("links", previous)), *others)
+
+    again, model_again = linked(duckdb_engine, rows, tmp_path / "again", narrow, with_previous)
+    besides = sorted_links(again.filter(blocking_rule="previous"))
+    assert model_again == model_alone
+    assert sorted_links(again.filter(pl.col("blocking_rule") != "previous")).equals(sorted_links(alone))
+    key = ["identity_id_l", "identity_id_r"]
+    only_first = sorted_links(first).join(sorted_links(alone), on=key, how="anti")
+    # What both models take for a match is found again, with levels that are the same whoever scores.
+    certain = only_first.filter(pl.col("p_match") > 0.99)
+    assert certain.height > 0
+    levels = [name for name in first.columns if name.startswith("level_")]
+    assert certain.select(*key, *levels).join(besides, on=[*key, *levels], how="anti").is_empty()

@@ -63,7 +63,8 @@ def link(
     """Score the pairs that the blocking rules propose, with a Fellegi–Sunter model trained on them or an earlier one.
 
     Reads: identities, record_identities, judgements, the crossings among records; with `linkage.model` an earlier
-    model.json; with `persons.previous` the links of that run, which are proposed whatever the blocking rules say.
+    model.json; with `persons.previous` the links of that run, which are proposed whatever the blocking rules say and
+    teach the model nothing.
     Gives: links (key identity_id_l, identity_id_r): level of agreement by field, match_weight, p_match, p_calibrated,
     p_without_number; also the pairs that a judgement or a source already linked binds. Writes model.json.
     Units: match_weight is log2 of the posterior odds; those named p_… are probabilities; all rounded to six decimals.
@@ -96,13 +97,14 @@ def link(
     if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
     compared = compare_pairs(engine, prepared, comparisons, blocks, identified.previous)
+    proposed = compared if identified.previous is None else _proposed(engine, compared, blocks)
     model = (
-        train(engine, prepared, (compared, comparisons, blocks), settings)
+        train(engine, prepared, (proposed, comparisons, blocks), settings)
         if earlier is None
         else _reuse(earlier, blocks, engine.count(prepared))
     )
     rules = (comparisons, blocks)
-    scored, model, held = _score(engine, (prepared, compared), rules, model, identified, settings)
+    scored, model, held = _score(engine, (prepared, compared, proposed), rules, model, identified, settings)
     save_model(model_path, model, comparisons, settings.seed)
     return _collect_links(
         engine, prepared, comparisons, _with_probabilities(engine, scored, model, held), bound
@@ -111,25 +113,62 @@ def link(
 
 def _score(
     engine: Engine,
-    pairs: tuple[Table, Table],
+    pairs: tuple[Table, Table, Table],
     rules: tuple[Sequence[Comparison], Sequence[Block]],
     model: Model,
     identified: Identified,
     settings: LinkageSettings,
 ) -> tuple[Table, Model, HeldOut | None]:
-    """The scored pairs, the model with its calibration, and the pairs that hold a number as scored without it."""
-    prepared, compared = pairs
-    held = withhold_number(engine, pairs, rules, model)
-    scored = (
-        score_with_splink(engine, prepared, rules, model, settings.keep_p_match)
-        if settings.scored_by == "splink"
-        else score_pairs(engine, compared, rules, model, settings.keep_p_match)
-    )
+    """The scored pairs, the model with its calibration, and the pairs that hold a number as scored without it.
+
+    pairs: the prepared identities, the compared pairs, and those of them that the blocking rules propose.
+    """
+    prepared, compared, proposed = pairs
+    held = withhold_number(engine, (prepared, proposed), rules, model)
+    if settings.scored_by == "splink":
+        scored = score_with_splink(engine, prepared, rules, model, settings.keep_p_match)
+        if identified.previous is not None:
+            scored = _with_previous(engine, scored, compared, rules, (model, settings.keep_p_match))
+    else:
+        scored = score_pairs(engine, compared, rules, model, settings.keep_p_match)
     reviewed = (identified.judgements, identified.record_identities)
     earlier = model.calibration if settings.model is not None else None
     calibration = calibrate(engine, prepared, scored, reviewed, earlier)
     described = describe_held_out(engine, held, calibration)
     return scored, replace(model, calibration=calibration, held_out=described), held
+
+
+def _proposed(engine: Engine, compared: Table, blocks: Sequence[Block]) -> Table:
+    """The pairs that the blocking rules propose, with an earlier run as without one.
+
+    A model taught by what an earlier one has linked would confirm it, and differ from that of the full run.
+    """
+    return engine.view(
+        "linkage_proposed", f"SELECT * FROM compared WHERE rule < {len(blocks)}", compared=compared
+    )
+
+
+def _with_previous(
+    engine: Engine,
+    scored: Table,
+    compared: Table,
+    rules: tuple[Sequence[Comparison], Sequence[Block]],
+    kept: tuple[Model, float],
+) -> Table:
+    """What Splink scored, and the pairs that only the earlier run links: Splink sees those of its rules alone."""
+    _, blocks = rules
+    # Written first: scoring the others takes the name of what Splink scored.
+    by_rules = engine.step("linkage_scored_by_rules", "SELECT * FROM scored", scored=scored)
+    besides = engine.step(
+        "linkage_besides", f"SELECT * FROM compared WHERE rule = {len(blocks)}", compared=compared
+    )
+    again = score_pairs(engine, besides, rules, *kept)
+    return engine.step(
+        "linkage_scored_again",
+        "SELECT * FROM by_rules UNION ALL SELECT * FROM again",
+        by_rules=by_rules,
+        again=again,
+    )
 
 
 def _with_probabilities(engine: Engine, scored: Table, model: Model, held: HeldOut | None) -> Table:

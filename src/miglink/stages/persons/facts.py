@@ -191,8 +191,7 @@ def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:
                CASE WHEN a = b THEN 'joined by a judgement or a source' ELSE 'kept apart' END FROM judged
         UNION ALL SELECT person_id, concat('within_', split_part(kind, ' ', 1)), sha256(smallest), sha256(largest),
                'joined by a judgement or within one identity' FROM within
-        UNION ALL SELECT person_id, kind, detail_l, detail_r,
-               CASE kind WHEN 'id_merged' THEN 'the id of most shared records' ELSE 'a new id' END FROM id_changes
+        UNION ALL SELECT person_id, kind, detail_l, detail_r, 'the id of most shared records' FROM id_changes
         UNION ALL SELECT person_id, 'dead_twice', CAST(earliest AS VARCHAR), CAST(latest AS VARCHAR),
                'the earlier date' FROM deaths
         UNION ALL SELECT person_id, 'crossing_after_death', CAST(death_date AS VARCHAR), CAST(last_date AS VARCHAR),
