@@ -24,20 +24,18 @@ program is run so often, and the run of median seconds counts.
 
 import argparse
 import json
-import math
 import sys
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table as Grid
 
-from benchmarks.linkage_accuracy import ALL, measure
+from benchmarks.linkage_accuracy import measure
+from benchmarks.linkage_figures import exponents, lost, measurements, ratios, sayings, tables
 from benchmarks.linkage_population import (
     Population,
     keep,
@@ -168,110 +166,18 @@ def run(program: str, folder: Path, asked: argparse.Namespace) -> dict[str, Any]
     return results[(len(results) - 1) // 2]
 
 
-def ratios(programs: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Ours over Splink's: seconds, CPU seconds (start and reading included) and peak memory; empty without both."""
-    ours, theirs = (programs.get(name, {}) for name in ("ours", "splink"))
-    if "seconds" not in ours or "seconds" not in theirs:
-        return {}
-    pairs = {
-        name: (ours["process"][name], theirs["process"][name])
-        for name in ("cpu_seconds", "peak_memory_bytes")
-    }
-    pairs["seconds"] = (ours["total_seconds"], theirs["total_seconds"])
-    return {name: round(a / b, 4) for name, (a, b) in sorted(pairs.items())}
-
-
-def lost(programs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Recall of whole blocks less that of split ones, part by part, and precision likewise; empty without both.
-
-    Units: points, hundredths.
-    """
-    split, whole = (programs.get(name, {}) for name in ("ours", "whole"))
-    if "links" not in split or "links" not in whole:
-        return {}
-    return {
-        kind: {
-            "precision": _points(whole[kind]["precision"], split[kind]["precision"]),
-            "recall": {
-                part: _points(recall, split[kind]["recall"][part])
-                for part, recall in whole[kind]["recall"].items()
-            },
-        }
-        for kind in ("links", "clusters")
-    }
-
-
-def _points(before: float | None, after: float | None) -> float | None:
-    return None if before is None or after is None else round(100 * (before - after), 4)
-
-
-def exponents(sizes: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """By program: how seconds and memory grow with identities; left out where fewer than two sizes were measured."""
-    found = {}
-    for program in PROGRAMS:
-        done = [
-            (size["identities"], size["programs"][program])
-            for size in sizes
-            if "seconds" in size["programs"].get(program, {})
-        ]
-        if len({n for n, _ in done}) > 1:
-            n = [math.log(identities) for identities, _ in done]
-            taken = {
-                "seconds": [result["total_seconds"] for _, result in done],
-                "peak_memory_bytes": [result["process"]["peak_memory_bytes"] for _, result in done],
-            }
-            found[program] = {
-                name: round(float(np.polyfit(n, np.log(values), 1)[0]), 3) for name, values in taken.items()
-            }
-    return found
-
-
 def show(result: dict[str, Any], console: Console) -> None:
     """Print what was measured."""
-    for found in [*result["sizes"], *([result["repeats"]] if result["repeats"] else [])]:
-        grid = Grid(title=title(found), box=SIMPLE)
-        for heading in ("", *COLUMNS):
-            grid.add_column(heading, justify="right" if heading else "left")
-        for row in rows(found):
-            grid.add_row(*row)
-        console.print(grid)
-        console.print(f"ours to Splink: {found['ratios'] or 'not known'}")
-        for kind, of_kind in found["lost_by_splitting"].items():
-            console.print(f"points lost by splitting, {kind}: {of_kind}")
-    console.print(f"exponents: {result['exponents'] or 'not known'}")
-
-
-COLUMNS = ("seconds", "of these", "peak GB", "links: precision", "recall", "clusters: precision", "recall")
-
-
-def title(found: dict[str, Any]) -> str:
-    """What one measurement is of."""
-    proposed = found["pairs_proposed"]
-    of_rows = "" if found["rows"] == found["identities"] else f"{found['rows']:,} records of "
-    return (
-        f"{of_rows}{found['identities']:,} identities, {found['persons']:,} persons; pairs proposed by all rules: "
-        f"{proposed['ours']:,} with large blocks split, {proposed['splink']:,} for Splink"
-    )
-
-
-def rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
-    """A row for each program of a measurement: its name, and COLUMNS."""
-    lines = []
-    for name, result in found["programs"].items():
-        if "too_large" in result:
-            lines.append((name, result["too_large"], *[""] * (len(COLUMNS) - 1)))
-            continue
-        rates = [
-            f"{result[kind][rate] if rate == 'precision' else result[kind][rate][ALL]:.5f}"
-            if kind in result
-            else ""
-            for kind in ("links", "clusters")
-            for rate in ("precision", "recall")
-        ]
-        parts = ", ".join(f"{part} {seconds:g}" for part, seconds in result["seconds"].items())
-        memory = f"{result['process']['peak_memory_bytes'] / 1e9:.2f}"
-        lines.append((name, f"{result['total_seconds']:.1f}", parts, memory, *rates))
-    return lines
+    for found in measurements(result):
+        for name, headings, lines in tables(found):
+            grid = Grid(title=name, box=SIMPLE)
+            for place, heading in enumerate(headings):
+                grid.add_column(heading, justify="right" if place else "left")
+            for line in lines:
+                grid.add_row(*line)
+            console.print(grid)
+    for said in sayings(result):
+        console.print(said)
 
 
 if __name__ == "__main__":
