@@ -42,7 +42,7 @@ bench-check: $(STAMP) ## the small country against the committed baseline: fails
 	$(BIN)/python -m benchmarks.country small --repeat 2 --json runs/bench-check-$(NOW).json
 	$(BIN)/python -m benchmarks.compare benchmarks/results/baseline-small.json runs/bench-check-$(NOW).json
 
-bench-all: $(STAMP) ## every number of benchmarks/README.md anew, three hours; BENCH_KEEP=DIR for the countries
+bench-all: $(STAMP) ## every number of benchmarks/README.md anew, many hours; BENCH_KEEP=DIR for the countries
 	$(BIN)/python -m benchmarks.country small --repeat 3 --json $(RESULTS)/baseline-small.json
 	$(BIN)/python -m benchmarks.country small --slow residence --json $(RESULTS)/slowed-residence.json
 	$(BIN)/python -m benchmarks.country medium --seeds 1 2 3 --keep $(BENCH_KEEP) --json $(RESULTS)/country-medium.json
@@ -54,6 +54,13 @@ bench-all: $(STAMP) ## every number of benchmarks/README.md anew, three hours; B
 	$(BIN)/python -m benchmarks.growth --keep $(BENCH_KEEP)/growth --json $(RESULTS)/growth.json
 	$(BIN)/python -m benchmarks.peers $(BENCH_KEEP)/growth/run $(BENCH_KEEP)/growth/country/truth \
 		--crossings 10000000 --json $(RESULTS)/peers-large.json
+	for seed in 1 2; do \
+		$(BIN)/python -m synthetic 11000000 --seed $$seed --out $(BENCH_KEEP)/scale-$$seed/country && \
+		$(BIN)/miglink run $(BENCH_KEEP)/scale-$$seed/country/country.yml --to identities \
+			--out $(BENCH_KEEP)/scale-$$seed/run || exit 1; done
+	$(BIN)/python -m benchmarks.linkage_scale $(BENCH_KEEP)/scale-1/run $(BENCH_KEEP)/scale-1/country/truth \
+		$(BENCH_KEEP)/scale-2/run $(BENCH_KEEP)/scale-2/country/truth \
+		--identities 1000000 5000000 10000000 --repeats 200000 --json $(RESULTS)/linkage-scale.json
 	$(BIN)/python -m benchmarks.accuracy small --json $(RESULTS)/accuracy.json
 	$(BIN)/python -m benchmarks.calibration small --json $(RESULTS)/calibration.json
 	$(BIN)/python -m pytest benchmarks/hot.py

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.compare import as_markdown, compare
+from benchmarks.linkage_figures import measurements, sayings, tables
 from benchmarks.sizing import sizes
 
 FOLDER = Path(__file__).parent
@@ -153,6 +154,16 @@ def _residence_peers(found: dict[str, Any]) -> str:
     return grid((title, *columns), rows)
 
 
+def linkage_scale(results: Path) -> str:
+    """Linkage and clusters beside bare Splink, by size; what splitting costs; ratios and exponents."""
+    if not (results / "linkage-scale.json").exists():
+        return "Not measured yet."
+    found = read(results, "linkage-scale")
+    made = [table for size in measurements(found) for table in tables(size)]
+    grids = [grid((title, *headings[1:]), rows) for title, headings, rows in made]
+    return "\n\n".join([*grids, "\n".join(f"- {said}" for said in sayings(found))])
+
+
 def growth(results: Path) -> str:
     """Seconds, CPU and memory by size, and the exponents."""
     found = read(results, "growth")
@@ -287,8 +298,10 @@ def plot(found: dict[str, Any], target: Path) -> None:
 
 PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
-    for part in (machine, stages, truth, peers, growth, febrl, accuracy, calibration, pairs, slowed, sizes)
-}
+    for part in (
+        machine, stages, truth, peers, linkage_scale, growth, febrl, accuracy, calibration, pairs, slowed, sizes,
+    )
+}  # fmt: skip
 
 if __name__ == "__main__":
     sys.exit(main())
