@@ -101,7 +101,7 @@ def date(field: str) -> Comparison:
     """A date: ISO text (2001-02-03, 2001-02, 2001), or what `formats` of the column makes of it.
 
     Levels: same day (rare ones say more); same year, with a day that one side does not know or 1 January; day and month
-    swapped; one digit; same year, or same day and month; other. What is no date counts as not known.
+    swapped; one digit; same day and month; same year; other. What is no date counts as not known.
     """
     return Comparison(
         field,

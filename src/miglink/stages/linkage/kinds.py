@@ -153,10 +153,9 @@ def date_levels(stem: str, known: str) -> tuple[Level, ...]:
         ),
         Level("day and month swapped", f"{stem}_iso_l = {stem}_swapped_r"),
         Level("one digit", f"hamming({stem}_iso_l, {stem}_iso_r) <= 1"),
-        Level(
-            "same year, or same day and month",
-            f"{stem}_year_l = {stem}_year_r OR {stem}_month_day_l = {stem}_month_day_r",
-        ),
+        # Who mistakes a year keeps the day; of a name and a year alone there are many.
+        Level("same day and month", f"{stem}_month_day_l = {stem}_month_day_r"),
+        Level("same year", f"{stem}_year_l = {stem}_year_r"),
     )
 
 
