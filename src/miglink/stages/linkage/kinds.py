@@ -38,6 +38,11 @@ _NEAR_GIVEN = (
 )
 _NO_GIVEN = "(given_names_key_l IS NULL OR given_names_key_r IS NULL)"
 _WOMEN = "is_likely_woman_l AND is_likely_woman_r"
+# Several records of each, over times that overlap: nobody bears two surnames by turns.
+_AT_ONE_TIME = (
+    "(first_date_l < last_date_l AND first_date_r < last_date_r "
+    "AND first_date_l <= last_date_r AND first_date_r <= last_date_l)"
+)
 _SAME_SOUND = "name_sound_l = name_sound_r"
 _SAME_ROUGHLY = "name_rough_l = name_rough_r"
 # As systems of transliteration and forms of one name differ, further than misspellings do.
@@ -62,7 +67,8 @@ NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
     "name_words", "name_key", "name_sound", "birth_day_iso", "surname_last", "given_names_last",
     "given_names_initials", "surname_sound", "given_names_sound", "surname_variant", "given_names_variant",
-    "name_variants", "name_rough", "is_likely_woman",
+    "name_variants", "name_rough", "is_likely_woman", "first_date",
+    "last_date",
 )  # fmt: skip
 
 
@@ -94,7 +100,7 @@ def _name(field: str) -> Comparison:
             # and women together here, for the level says the sex too.
             Level(
                 "same given names, other surname, women",
-                f"{_SAME_GIVEN} AND {_WOMEN}",
+                f"{_SAME_GIVEN} AND {_WOMEN} AND NOT coalesce({_AT_ONE_TIME}, false)",
                 "given_names_key",
                 given=("citizenship",),
             ),
