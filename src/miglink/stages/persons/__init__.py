@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from miglink.components import connected_components
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table, identifier
-from miglink.stages.persons.clusters import constrained_clusters, exclusive_values
+from miglink.stages.persons.clusters import accept_links, constrained_clusters, exclusive_values
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 from miglink.tables.numbering import numbered_sql
@@ -61,10 +61,12 @@ def find_persons(
     nodes = engine.step(
         "persons_nodes",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")})
-        SELECT unique_id, identity_id, given_person FROM numbered""",
+        SELECT unique_id, identity_id, given_person,
+               birth_date IS NOT NULL AND surname_ascii IS NOT NULL AND given_names_ascii IS NOT NULL AS tells
+        FROM numbered""",
         identities=linked.identities,
     )
-    edges = _edges(engine, nodes, linked.links, settings.accept_p_match)
+    edges = accept_links(engine, nodes, linked.links, settings.accept_p_match)
     apart = _apart(engine, nodes, linked)
     inputs = {"records": linked.records, "record_identities": linked.record_identities, "nodes": nodes}
     exclusive = exclusive_values(engine, inputs, country.current_sources)
@@ -127,19 +129,6 @@ def _describe(
         identity_persons=identity_persons,
     )
     return Persons(persons, traits, identity_persons, record_persons, draws, conflicts)
-
-
-def _edges(engine: Engine, nodes: Table, links: Table, accept_p_match: float) -> Table:
-    """Accepted links by integer ids; bound pairs are marked. What counts is the calibrated probability."""
-    return engine.step(
-        "persons_edges",
-        f"""SELECT l.unique_id AS a, r.unique_id AS b, k.match_weight AS weight, k.p_calibrated,
-               k.blocking_rule IN ('judgement', 'given_person') AS is_bound
-        FROM links k JOIN nodes l ON l.identity_id = k.identity_id_l JOIN nodes r ON r.identity_id = k.identity_id_r
-        WHERE k.p_calibrated >= {accept_p_match}""",
-        nodes=nodes,
-        links=links,
-    )
 
 
 def _apart(engine: Engine, nodes: Table, linked: Linked) -> Table:

@@ -4,6 +4,55 @@ from miglink.components import connected_components
 from miglink.engine import Engine, Table, text_literal
 
 
+# Links of this probability make the groups of identities between which less certain links are weighed together.
+_NEARLY_CERTAIN = 0.95
+# Between two groups pairs must be matches more likely than not, on average.
+_LEAST_AVERAGE = 0.5
+
+
+def accept_links(engine: Engine, nodes: Table, links: Table, accept_p_match: float) -> Table:
+    """Give the links that may join identities: a < b, weight, p_calibrated, is_bound.
+
+    Reads: nodes (unique_id, identity_id; tells: whether its name and date of birth are known), links.
+    A link must reach accept_p_match. One that would join two groups of identities, each held together by links of at
+    least 0.95, is weighed with all others between them: over the pairs of identities that hold a name and a date of
+    birth the probabilities must be 0.5 on average, a pair that is not among the links counting 0. One pair of two
+    persons may look like a match by chance; hardly all pairs of theirs. Bound links are accepted as they are.
+    Source: average linkage (Sokal and Michener 1958) between groups that single linkage has made.
+    """
+    pairs = engine.step(
+        "persons_pairs",
+        """SELECT l.unique_id AS a, r.unique_id AS b, l.tells AND r.tells AS tells, k.match_weight AS weight,
+               k.p_calibrated, k.blocking_rule IN ('judgement', 'given_person') AS is_bound
+        FROM links k JOIN nodes l ON l.identity_id = k.identity_id_l JOIN nodes r ON r.identity_id = k.identity_id_r""",
+        nodes=nodes,
+        links=links,
+    )
+    joined = f"SELECT a, b FROM edges WHERE is_bound OR p_calibrated >= {max(_NEARLY_CERTAIN, accept_p_match)}"
+    groups = connected_components(engine, nodes, joined, pairs, "persons_groups")
+    return engine.step(
+        "persons_edges",
+        f"""WITH sizes AS (
+            SELECT g.cluster, CAST(count(*) FILTER (WHERE n.tells) AS DOUBLE) AS n
+            FROM groups g JOIN nodes n USING (unique_id) GROUP BY g.cluster),
+        grouped AS (
+            SELECT p.*, least(l.cluster, r.cluster) AS x, greatest(l.cluster, r.cluster) AS y
+            FROM pairs p JOIN groups l ON l.unique_id = p.a JOIN groups r ON r.unique_id = p.b),
+        across AS (
+            SELECT x, y, coalesce(sum(p_calibrated) FILTER (WHERE tells), 0) AS total
+            FROM grouped WHERE x <> y GROUP BY x, y),
+        refused AS (
+            SELECT b.x, b.y FROM across b JOIN sizes s ON s.cluster = b.x JOIN sizes t ON t.cluster = b.y
+            WHERE b.total < {_LEAST_AVERAGE} * s.n * t.n)
+        SELECT g.a, g.b, g.weight, g.p_calibrated, g.is_bound
+        FROM grouped g LEFT JOIN refused r ON r.x = g.x AND r.y = g.y
+        WHERE g.p_calibrated >= {accept_p_match} AND (r.x IS NULL OR g.is_bound)""",
+        pairs=pairs,
+        groups=groups,
+        nodes=nodes,
+    )
+
+
 def constrained_clusters(engine: Engine, nodes: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
     """Give the cluster of every node: unique_id, cluster (the smallest unique_id in it).
 
