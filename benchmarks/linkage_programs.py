@@ -23,11 +23,19 @@ from miglink.engine import Engine, Table
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.stages.identities import find_identities
 from miglink.stages.linkage import Identified, link
-from miglink.stages.persons.clusters import constrained_clusters, exclusive_values
+from miglink.stages.persons.clusters import (
+    TELLS_SQL,
+    accepted_links,
+    constrained_clusters,
+    exclusive_values,
+    weigh_links,
+)
 from miglink.tables import TABLES
 from miglink.tables.numbering import numbered_sql
 
 _KEPT, _LINKED = LinkageSettings().keep_p_match, PersonsSettings().accept_p_match
+# Splink's probabilities are not calibrated: what its users take instead.
+_SPLINK_LINKED = 0.9
 # What an analyst would name to Splink: who agrees on these is one person, and they find so large a share of matches.
 _CERTAIN = (("person_number",), ("document_number",), ("surname_key", "given_names_key", "birth_day_iso"))
 _CERTAIN_RECALL = 0.7
@@ -80,18 +88,10 @@ def _cluster(engine: Engine, identities: Table, record_identities: Table, links:
     nodes = engine.step(
         "nodes",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")})
-        SELECT unique_id, identity_id, given_person FROM numbered""",
+        SELECT unique_id, identity_id, given_person, {TELLS_SQL} AS tells FROM numbered""",
         identities=identities,
     )
-    edges = engine.step(
-        "edges",
-        f"""SELECT l.unique_id AS a, r.unique_id AS b, k.match_weight AS weight,
-               k.blocking_rule = 'given_person' AS is_bound
-        FROM links k JOIN nodes l ON l.identity_id = k.identity_id_l JOIN nodes r ON r.identity_id = k.identity_id_r
-        WHERE k.p_calibrated >= {_LINKED}""",
-        nodes=nodes,
-        links=links,
-    )
+    edges = accepted_links(engine, weigh_links(engine, nodes, links, _LINKED))
     # No source says that it holds one current record a person, so that no record is looked at.
     inputs = {"records": _empty(engine, "records"), "record_identities": record_identities, "nodes": nodes}
     apart = engine.frame("apart", pl.DataFrame(schema={"a": pl.Int64, "b": pl.Int64}))
@@ -114,7 +114,10 @@ def with_splink(folder: Path, out: Path) -> Seconds:
     """Train, predict and cluster as Splink's tutorial does, on keys made beforehand; what it compared is not kept."""
     logging.getLogger("splink").setLevel(logging.CRITICAL)
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    spilled = {"memory_limit": MEMORY, "temp_directory": str(out / "spilled")}
+    spilled: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY,
+        "temp_directory": str(out / "spilled"),
+    }
     with duckdb.connect(config=spilled) as connection:
         connection.execute(f"CREATE TABLE given AS FROM '{folder / 'prepared.parquet'}'")
         fields = {entry["output_column_name"] for entry in settings["comparisons"]}
@@ -134,11 +137,11 @@ def with_splink(folder: Path, out: Path) -> Seconds:
         pairs = linker.inference.predict(threshold_match_probability=_KEPT)
         times["predict"] = time.perf_counter()
         clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
-            pairs, threshold_match_probability=_LINKED
+            pairs, threshold_match_probability=_SPLINK_LINKED
         )
         times["cluster"] = time.perf_counter()
         accepted = f"""SELECT unique_id_l AS l, unique_id_r AS r FROM {pairs.physical_name}
-            WHERE match_probability >= {_LINKED}"""
+            WHERE match_probability >= {_SPLINK_LINKED}"""
         found = f"SELECT unique_id AS id, cluster_id AS cluster FROM {clusters.physical_name}"
         for name, select in (("links", accepted), ("clusters", found)):
             connection.execute(f"COPY ({select}) TO '{out / name}.parquet' (FORMAT parquet)")

@@ -145,7 +145,7 @@ class LinkageSettings(Section):
     further fields (sex, country of birth, year of birth …); null: never."""
     max_pairs: int = Field(default=1_000_000_000, gt=0)
     """Most pairs that the blocking rules may propose, all rules together; beyond, the run stops before it makes one."""
-    training_pairs: int = Field(default=2_000_000, gt=0)
+    training_pairs: int = Field(default=1_000_000, gt=0)
     """Random pairs from which the frequencies among non-matches (u) are estimated."""
     scored_by: Literal["miglink", "splink"] = "miglink"
     """miglink: pairs are compared once, for training and scores. splink: Splink's own `predict`, which gives the same

@@ -11,6 +11,7 @@ _MEANING = {
     "given_person": "a source that is already linked holds the two as different persons",
     "one_current_record": "each has a current record of its own in a source that gives a person at most one",
     "non_match": "a clerk decided that records of the two are not of one person",
+    "other_pairs": "most other pairs of identities between the two are no match, or not a likely one",
     "chain": "each may be joined to others, but not all of them to one person",
 }
 

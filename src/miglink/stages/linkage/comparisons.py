@@ -127,7 +127,8 @@ def _within_groups(chosen: Sequence[Comparison]) -> list[Comparison]:
             c,
             given=held(c.given),
             levels=tuple(
-                level if level.given is None else replace(level, given=held(level.given)) for level in c.levels
+                level if level.given is None else replace(level, given=held(level.given))
+                for level in c.levels
             ),
         )
         for c in chosen

@@ -42,8 +42,10 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
     with letters and digits that are misread for one another made equal (`document_folded`), numbers without the check
     digit that ends them (`document_unchecked`, null where none does; `document_core`, folded, with none in any case),
     the consonants of surname and given names (`_sound`; of both in alphabetical order: `name_sound`; in fewer classes:
-    `_rough`, `name_rough`), whether a woman, by her given names where the sex is not known (`is_likely_woman`), the frequent spelling that a rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), the date of birth
-    of who crossed the border (`travel_birth_day`).
+    `_rough`, `name_rough`), all words of a name with which at most three dates of birth are seen (`name_of_few`),
+    whether a woman, by her given names where the sex is not known (`is_likely_woman`), the frequent spelling that a
+    rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), the date of birth of who crossed
+    the border (`travel_birth_day`).
     A further column `x` keeps its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces),
     `x_key` (the same without spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters`
     and `x_numbers` (the words that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`,
@@ -117,14 +119,16 @@ def _rough_name_sql() -> str:
     """The rough sounds of both parts of a name in alphabetical order; null where one letter or none is left."""
     surname, given = "coalesce(surname_rough, '')", "coalesce(given_names_rough, '')"
     both = f"surname_key IS NOT NULL AND given_names_key IS NOT NULL AND length({surname} || {given}) > 1"
-    return f"CASE WHEN {both} THEN concat_ws(' ', least({surname}, {given}), greatest({surname}, {given})) END"
+    return (
+        f"CASE WHEN {both} THEN concat_ws(' ', least({surname}, {given}), greatest({surname}, {given})) END"
+    )
 
 
 def _spoken(engine: Engine, identities: Table, column: str) -> Table:
     """Each name of a column once (value), without particles if a surname (spaced), and its sound (sound, rough).
 
-    Also n_identities, core: spaced without spaces, and likely_sex: female where nine in ten who bear it are women. There are ten to thirty identities a name, and a sound takes
-    longer to find than all other keys together.
+    Also n_identities, core: spaced without spaces, and likely_sex: female where nine in ten who bear it are women.
+    There are ten to thirty identities a name, and a sound takes longer to find than all other keys together.
     """
     words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
     spaced = _without("value", words) if column == "surname_ascii" else "value"

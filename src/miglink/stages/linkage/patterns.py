@@ -17,6 +17,9 @@ from miglink.stages.linkage.scoring import MOST_REPEATS
 # where no families are seen, what people of one origin share (name, citizenship …).
 Role = Literal["shared", "name", "birth", "person", "group"]
 
+# Of random pairs what was recorded (travel) is compared in one of so many: it is costly, its levels are few, and random
+# pairs show them all.
+_ONE_IN = 8
 _COUNTS = ("n_pairs", "n_record_pairs", "n_seen")
 
 
@@ -132,7 +135,7 @@ def _outside(
         seen.append(f"NOT coalesce({key}_l = {key}_r, false)")
     drawn = _random_pairs_sql(n, sample.n_pairs, sample.seed)
     sampled = engine.step("linkage_random_pairs", drawn, identities=identities)
-    rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)))
+    rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)), _ONE_IN)
     n_known = n_blocked + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
     share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
     rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
@@ -196,14 +199,23 @@ def _count(
     pairs: Table,
     comparisons: Sequence[Comparison],
     counting: tuple[str, str, str],
+    one_in: int = 1,
 ) -> pl.DataFrame:
-    """Patterns of these pairs; `counting` is the weight of a pair, of its pairs of records, and which pairs count."""
+    """Patterns of these pairs; `counting` is the weight of a pair, of its pairs of records, and which pairs count.
+
+    What was recorded is compared in one pair of `one_in`, and not known in the others.
+    """
     weight, record_weight, condition = counting
     # All prepared columns stand on both sides, for any of them may be part of a blocking rule.
     described = engine.collect("SELECT * FROM identities LIMIT 0", identities=identities)
     both = both_sides_sql(described.columns)
+    # By both ids: pairs are drawn at certain distances, so that the sum of their ids says little of chance.
+    is_left_out = f"(unique_id_l * 7919 + unique_id_r * 104729) % {one_in} <> 0"
     gammas = ", ".join(
-        f"CAST({level_sql(comparison)} AS BIGINT) AS {comparison.field}" for comparison in comparisons
+        f"CAST(CASE WHEN {is_left_out} THEN -1 ELSE {level_sql(c)} END AS BIGINT) AS {c.field}"
+        if c.is_of_records and one_in > 1
+        else f"CAST({level_sql(c)} AS BIGINT) AS {c.field}"
+        for c in comparisons
     )
     names = ", ".join(comparison.field for comparison in comparisons)
     return engine.collect(

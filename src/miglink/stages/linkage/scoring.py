@@ -39,7 +39,10 @@ def compare_pairs(
         f"CAST({level_sql(comparison)} AS TINYINT) AS level_{comparison.field}" for comparison in comparisons
     )
     given = frequency_columns(comparisons)
-    carried = [*(c for c in columns if c.startswith(("tf_", "all_"))), *dict.fromkeys(sum(given.values(), ()))]
+    carried = [
+        *(c for c in columns if c.startswith(("tf_", "all_"))),
+        *dict.fromkeys(sum(given.values(), ())),
+    ]
     kept = "".join(f", {column}_{side}" for column in carried for side in ("l", "r"))
     frequencies = "".join(f", {_frequency_sql(c, given)}" for c in comparisons if _by_level(c))
     fields = ", ".join(f"level_{comparison.field}" for comparison in comparisons)
@@ -80,7 +83,9 @@ def proposed_pairs_sql(blocks: Sequence[Block], *, has_previous: bool = False) -
 def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -> tuple[Table, list[str]]:
     """What comparisons read of an identity, and how common its values are (tf_<column>); and these columns."""
     counted = frequency_columns(comparisons)
-    read = sorted({"n_records", *sum(counted.values(), ()), *(column for c in comparisons for column in c.columns)})
+    read = sorted(
+        {"n_records", *sum(counted.values(), ()), *(column for c in comparisons for column in c.columns)}
+    )
     if not counted:
         return prepared, read
     tables = {

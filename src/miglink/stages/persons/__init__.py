@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from miglink.components import connected_components
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table, identifier
-from miglink.stages.persons.clusters import accept_links, constrained_clusters, exclusive_values
+from miglink.stages.persons.clusters import (
+    TELLS_SQL,
+    accepted_links,
+    constrained_clusters,
+    exclusive_values,
+    weigh_links,
+)
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 from miglink.tables.numbering import numbered_sql
@@ -61,12 +67,11 @@ def find_persons(
     nodes = engine.step(
         "persons_nodes",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")})
-        SELECT unique_id, identity_id, given_person,
-               birth_date IS NOT NULL AND surname_ascii IS NOT NULL AND given_names_ascii IS NOT NULL AS tells
-        FROM numbered""",
+        SELECT unique_id, identity_id, given_person, {TELLS_SQL} AS tells FROM numbered""",
         identities=linked.identities,
     )
-    edges = accept_links(engine, nodes, linked.links, settings.accept_p_match)
+    weighed = weigh_links(engine, nodes, linked.links, settings.accept_p_match)
+    edges = accepted_links(engine, weighed)
     apart = _apart(engine, nodes, linked)
     inputs = {"records": linked.records, "record_identities": linked.record_identities, "nodes": nodes}
     exclusive = exclusive_values(engine, inputs, country.current_sources)
@@ -85,7 +90,7 @@ def find_persons(
         clusters=clusters,
         ids=ids,
     )
-    constraints = {"edges": edges, "clustered": clustered, "exclusive": exclusive, "apart": apart}
+    constraints = {"edges": weighed, "clustered": clustered, "exclusive": exclusive, "apart": apart}
     constraints["id_changes"] = find_id_changes(
         engine, clustered, linked.record_identities, settings.previous
     )

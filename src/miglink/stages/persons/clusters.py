@@ -3,21 +3,24 @@
 from miglink.components import connected_components
 from miglink.engine import Engine, Table, text_literal
 
-
+# An identity that a pair can be told by.
+TELLS_SQL = "birth_date IS NOT NULL AND surname_ascii IS NOT NULL AND given_names_ascii IS NOT NULL"
 # Links of this probability make the groups of identities between which less certain links are weighed together.
 _NEARLY_CERTAIN = 0.95
 # Between two groups pairs must be matches more likely than not, on average.
 _LEAST_AVERAGE = 0.5
+# Probabilities are added in millionths, so that the order of rows never matters.
+_PARTS = 1_000_000
 
 
-def accept_links(engine: Engine, nodes: Table, links: Table, accept_p_match: float) -> Table:
-    """Give the links that may join identities: a < b, weight, p_calibrated, is_bound.
+def weigh_links(engine: Engine, nodes: Table, links: Table, accept_p_match: float) -> Table:
+    """Give the links that reach accept_p_match: a < b, weight, p_calibrated, is_bound, is_refused.
 
     Reads: nodes (unique_id, identity_id; tells: whether its name and date of birth are known), links.
-    A link must reach accept_p_match. One that would join two groups of identities, each held together by links of at
+    One that would join two groups of identities, each held together by links of at
     least 0.95, is weighed with all others between them: over the pairs of identities that hold a name and a date of
-    birth the probabilities must be 0.5 on average, a pair that is not among the links counting 0. One pair of two
-    persons may look like a match by chance; hardly all pairs of theirs. Bound links are accepted as they are.
+    birth the probabilities must be 0.5 on average, a pair that is not among the links counting 0; else it is refused.
+    One pair of two persons may look like a match by chance; hardly all pairs of theirs. Bound links are never refused.
     Source: average linkage (Sokal and Michener 1958) between groups that single linkage has made.
     """
     pairs = engine.step(
@@ -28,10 +31,12 @@ def accept_links(engine: Engine, nodes: Table, links: Table, accept_p_match: flo
         nodes=nodes,
         links=links,
     )
-    joined = f"SELECT a, b FROM edges WHERE is_bound OR p_calibrated >= {max(_NEARLY_CERTAIN, accept_p_match)}"
+    joined = (
+        f"SELECT a, b FROM edges WHERE is_bound OR p_calibrated >= {max(_NEARLY_CERTAIN, accept_p_match)}"
+    )
     groups = connected_components(engine, nodes, joined, pairs, "persons_groups")
     return engine.step(
-        "persons_edges",
+        "persons_weighed",
         f"""WITH sizes AS (
             SELECT g.cluster, CAST(count(*) FILTER (WHERE n.tells) AS DOUBLE) AS n
             FROM groups g JOIN nodes n USING (unique_id) GROUP BY g.cluster),
@@ -39,18 +44,22 @@ def accept_links(engine: Engine, nodes: Table, links: Table, accept_p_match: flo
             SELECT p.*, least(l.cluster, r.cluster) AS x, greatest(l.cluster, r.cluster) AS y
             FROM pairs p JOIN groups l ON l.unique_id = p.a JOIN groups r ON r.unique_id = p.b),
         across AS (
-            SELECT x, y, coalesce(sum(p_calibrated) FILTER (WHERE tells), 0) AS total
+            SELECT x, y, coalesce(sum(CAST(ROUND(p_calibrated * {_PARTS}) AS BIGINT)) FILTER (WHERE tells), 0) AS total
             FROM grouped WHERE x <> y GROUP BY x, y),
         refused AS (
             SELECT b.x, b.y FROM across b JOIN sizes s ON s.cluster = b.x JOIN sizes t ON t.cluster = b.y
-            WHERE b.total < {_LEAST_AVERAGE} * s.n * t.n)
-        SELECT g.a, g.b, g.weight, g.p_calibrated, g.is_bound
-        FROM grouped g LEFT JOIN refused r ON r.x = g.x AND r.y = g.y
-        WHERE g.p_calibrated >= {accept_p_match} AND (r.x IS NULL OR g.is_bound)""",
+            WHERE b.total < {_LEAST_AVERAGE * _PARTS} * s.n * t.n)
+        SELECT g.a, g.b, g.weight, g.p_calibrated, g.is_bound, r.x IS NOT NULL AND NOT g.is_bound AS is_refused
+        FROM grouped g LEFT JOIN refused r ON r.x = g.x AND r.y = g.y WHERE g.p_calibrated >= {accept_p_match}""",
         pairs=pairs,
         groups=groups,
         nodes=nodes,
     )
+
+
+def accepted_links(engine: Engine, weighed: Table) -> Table:
+    """The links that are not refused: the edges along which identities join."""
+    return engine.step("persons_edges", "SELECT * FROM weighed WHERE NOT is_refused", weighed=weighed)
 
 
 def constrained_clusters(engine: Engine, nodes: Table, edges: Table, exclusive: Table, apart: Table) -> Table:

@@ -153,9 +153,11 @@ def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:
     # A step of its own: few links are cut, and joining values to values before that would be a product of persons.
     cut = engine.step(
         "persons_cut",
-        """SELECT DISTINCT least(l.person_id, r.person_id) AS a, greatest(l.person_id, r.person_id) AS b
+        """SELECT least(l.person_id, r.person_id) AS a, greatest(l.person_id, r.person_id) AS b,
+               max(CASE WHEN edges.is_refused THEN 'other_pairs' ELSE 'chain' END) AS why
         FROM edges JOIN clustered l ON l.unique_id = edges.a JOIN clustered r ON r.unique_id = edges.b
-        WHERE l.person_id <> r.person_id""",
+        WHERE l.person_id <> r.person_id
+        GROUP BY least(l.person_id, r.person_id), greatest(l.person_id, r.person_id)""",
         **inputs,
     )
     values = engine.step(
@@ -184,7 +186,7 @@ def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:
             SELECT r.person_id, min(p.death_date) AS death_date, max(r.crossed_date) AS last_date
             FROM person_records r JOIN persons p ON p.person_id = r.person_id
             WHERE r.crossed_date > p.death_date GROUP BY r.person_id)
-        SELECT cut.a AS person_id, coalesce(split_part(kinds.kind, ' ', 1), 'chain') AS kind,
+        SELECT cut.a AS person_id, coalesce(split_part(kinds.kind, ' ', 1), cut.why) AS kind,
                cut.a AS detail_l, cut.b AS detail_r, 'kept apart' AS winner
         FROM cut LEFT JOIN kinds ON kinds.a = cut.a AND kinds.b = cut.b
         UNION ALL SELECT DISTINCT a, 'non_match', detail_l, detail_r,
