@@ -106,6 +106,7 @@ CASES = [
     ("date", "2001-02-03", "2001-03-02", "day and month swapped"),
     ("date", "2001-02-03", "2001-02-08", "one digit"),
     ("date", "2001-02-03", "2001-11-28", "same year"),
+    ("date", "2001-02-03", "1987-02-03", "same day and month"),
     ("date", "2001-02-03", "1987-11-28", "other"),
     ("date", "2001-02-03", "2001-02-31", "not known"),
     ("date", "2001-02-03", "2001-13", "not known"),
@@ -147,7 +148,8 @@ def test_the_keys_are_the_columns_there_are(engine: Engine) -> None:
     columns = engine.collect("SELECT * FROM p LIMIT 0", p=prepared).columns
     contract = [column.name for column in TABLES["identities"].columns]
     assert set(columns) == {
-        *contract, "unique_id", "x", *STANDARD_KEYS, *TRAVEL_COLUMNS, *("x" + key for key in FURTHER_KEYS),
+        *contract, "unique_id", "is_likely_woman", "x", *STANDARD_KEYS, *TRAVEL_COLUMNS,
+        *("x" + key for key in FURTHER_KEYS),
     }  # fmt: skip
     assert set(block_columns(["x"])) <= set(columns)
 

@@ -3,7 +3,7 @@
 from itertools import chain
 
 from miglink.engine import Engine, text_literal
-from miglink.stages.linkage.sounds import sound_sql
+from miglink.stages.linkage.sounds import rough_sound_sql, sound_sql
 
 ALIKE = (
     ("OLEKSANDR", "ALEXANDER"),
@@ -51,3 +51,23 @@ def test_other_names_do_not(engine: Engine) -> None:
 
 def test_a_name_of_vowels_has_no_sound(engine: Engine) -> None:
     assert sounds(engine, "EO", "AAKKKKA") == ["", "K"]
+
+
+ROUGHLY_ALIKE = (
+    ("QINGZHOU", "CHINGCHOU"),
+    ("XIXUAN", "HSIHSUAN"),
+    ("NAJAT", "NAGAT"),
+    ("JANG", "CHANG"),
+    ("ANHELINA", "ANGELINA"),
+    ("JAMAL", "DJAMEL"),
+)
+
+
+def test_systems_of_romanisation_have_one_rough_sound(engine: Engine) -> None:
+    names = [*chain(*ROUGHLY_ALIKE), *chain(*DIFFERENT[:4]), "AU"]
+    select = ", ".join(f"{rough_sound_sql(text_literal(name))} AS s{n}" for n, name in enumerate(names))
+    found = engine.collect(f"SELECT {select}").row(0)
+    alike, different, (vowels,) = found[:12], found[12:20], found[20:]
+    assert [one for one, other in zip(alike[::2], alike[1::2], strict=True) if one != other] == []
+    assert [one for one, other in zip(different[::2], different[1::2], strict=True) if one == other] == []
+    assert None not in alike and vowels is None

@@ -90,10 +90,15 @@ def link(
     if earlier is not None:
         check_model(earlier, comparisons)
     blocks = choose_blocks(comparisons, settings)
+    counted = count_pairs(engine, prepared, blocks)
     if settings.pairs_per_identity is not None:
-        prepared, blocks = split_blocks(engine, prepared, blocks, settings.pairs_per_identity)
+        whole = blocks
+        prepared, blocks = split_blocks(
+            engine, prepared, blocks, settings.pairs_per_identity, counted=counted
+        )
+        counted = counted if blocks == whole else count_pairs(engine, prepared, blocks)
     bound = _bound_pairs(engine, prepared, identified)
-    check_pairs(engine, prepared, blocks, settings.max_pairs)
+    check_pairs(engine, prepared, blocks, settings.max_pairs, counted)
     if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
     compared = compare_pairs(engine, prepared, comparisons, blocks, identified.previous)

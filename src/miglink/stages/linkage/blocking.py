@@ -72,7 +72,8 @@ class Block:
 
 _NAME_AND_DATE = (
     ("surname_key", "birth_day_iso"),
-    ("given_names_key", "birth_day_iso"),
+    # Also the same given names, for these sound the same.
+    ("given_names_rough", "birth_day_iso"),
     ("name_words", "birth_year"),
     ("name_words", "birth_month_day"),
     ("surname_start", "given_names_start", "birth_year"),
@@ -86,7 +87,6 @@ _NAME_AND_DATE = (
     ("name_of_few",),
     # Two systems of romanisation.
     ("surname_rough", "birth_day_iso"),
-    ("given_names_rough", "birth_day_iso"),
 )
 _DOCUMENT_AND_DATE = (("document_folded", "birth_year"), ("document_core", "birth_year"))
 # Who crossed the border, whatever the spelling of the name: travel says more of such pairs than names do.
@@ -141,12 +141,14 @@ def count_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block]) -> pl.
     return found.drop("place")
 
 
-def check_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block], most: int) -> int:
-    """Give the number of pairs that the rules propose, if it is at most `most`.
+def check_pairs(
+    engine: Engine, prepared: Table, blocks: Sequence[Block], most: int, counted: pl.DataFrame | None = None
+) -> int:
+    """Give the number of pairs that the rules propose, if it is at most `most`; `counted`: where that is known.
 
     Errors: ConfigError that names the widest rule, its pairs, the size of its largest block, and what to do.
     """
-    counted = count_pairs(engine, prepared, blocks)
+    counted = count_pairs(engine, prepared, blocks) if counted is None else counted
     n_pairs = int(counted["n_pairs"].sum())
     if n_pairs <= most:
         return n_pairs

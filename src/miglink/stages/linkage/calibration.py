@@ -100,6 +100,8 @@ def _judged_pairs(engine: Engine, prepared: Table, scored: Table, reviewed: tupl
     Where clerks judged several pairs of records of one pair of identities, weights add up and verdicts are averaged.
     """
     judgements, record_identities = reviewed
+    if not engine.count(judgements):
+        return np.empty((0, 3))
     columns = engine.collect("SELECT * FROM judgements LIMIT 0", judgements=judgements).columns
     sampling = "coalesce(j.sampling_weight, 1)" if "sampling_weight" in columns else "1"
     found = engine.collect(

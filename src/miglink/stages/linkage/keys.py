@@ -63,7 +63,11 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
                    surname.spaced AS surname_spaced, surname.core AS surname_core,
                    surname.sound AS surname_sound, given_names.sound AS given_names_sound,
-                   surname.rough AS surname_rough, given_names.rough AS given_names_rough,
+                   coalesce(surname.rough, surname.core) AS surname_rough,
+                   coalesce(given_names.rough, given_names.core) AS given_names_rough,
+                   {_rough_name_sql()} AS name_rough, surname.first_word AS surname_first,
+                   surname.last_word AS surname_last, given_names.last_word AS given_names_last,
+                   given_names.initials AS given_names_initials,
                    coalesce(numbered.sex, given_names.likely_sex) = 'female' AS is_likely_woman,
                    coalesce(surname_variants.variant, surname.core) AS surname_variant,
                    coalesce(given_names_variants.variant, given_names.core) AS given_names_variant,
@@ -81,12 +85,8 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
             GROUP BY name_words HAVING count(DISTINCT birth_iso) <= {_FEW})
         SELECT keyed.*, concat(surname_key, given_names_key) AS name_key,
                nullif({_sorted_sql("surname_sound", "given_names_sound")}, ' ') AS name_sound,
-               {_rough_name_sql()} AS name_rough, few.name_of_few,
+               few.name_of_few,
                {_sorted_sql("surname_variant", "given_names_variant")} AS name_variants,
-               split_part(surname_spaced, ' ', 1) AS surname_first,
-               regexp_replace(surname_spaced, '^.* ', '', 'g') AS surname_last,
-               regexp_replace(given_names_ascii, '^.* ', '', 'g') AS given_names_last,
-               regexp_replace(given_names_ascii, '([A-Z])[A-Z]* ?', '\\1', 'g') AS given_names_initials,
                CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
                substring(birth_iso, 1, 4) AS birth_year, {_swapped_sql("birth_iso")} AS birth_swapped,
                CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
@@ -116,9 +116,9 @@ def _sorted_sql(a: str, b: str) -> str:
 
 
 def _rough_name_sql() -> str:
-    """The rough sounds of both parts of a name in alphabetical order; null where one letter or none is left."""
-    surname, given = "coalesce(surname_rough, '')", "coalesce(given_names_rough, '')"
-    both = f"surname_key IS NOT NULL AND given_names_key IS NOT NULL AND length({surname} || {given}) > 1"
+    """The rough sounds of both parts of a name in alphabetical order; null where none is left."""
+    surname, given = "coalesce(surname.rough, '')", "coalesce(given_names.rough, '')"
+    both = f"surname.core IS NOT NULL AND given_names.core IS NOT NULL AND {surname} || {given} <> ''"
     return (
         f"CASE WHEN {both} THEN concat_ws(' ', least({surname}, {given}), greatest({surname}, {given})) END"
     )
@@ -127,8 +127,9 @@ def _rough_name_sql() -> str:
 def _spoken(engine: Engine, identities: Table, column: str) -> Table:
     """Each name of a column once (value), without particles if a surname (spaced), and its sound (sound, rough).
 
-    Also n_identities, core: spaced without spaces, and likely_sex: female where nine in ten who bear it are women.
-    There are ten to thirty identities a name, and a sound takes longer to find than all other keys together.
+    Also first_word, last_word, initials, n_identities, core: spaced without spaces, and likely_sex: female where nine
+    in ten who bear it are women. There are ten to thirty identities a name, and a sound takes longer to find than all
+    other keys together.
     """
     words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
     spaced = _without("value", words) if column == "surname_ascii" else "value"
@@ -143,7 +144,9 @@ def _spoken(engine: Engine, identities: Table, column: str) -> Table:
                    CASE WHEN n_women > {_MOSTLY} * n_of_sex THEN 'female' END AS likely_sex
             FROM names)
         SELECT value, n_identities, spaced, replace(spaced, ' ', '') AS core, likely_sex,
-               {sound_sql("spaced")} AS sound, {rough_sound_sql("spaced")} AS rough
+               {sound_sql("spaced")} AS sound, {rough_sound_sql("spaced")} AS rough,
+               split_part(spaced, ' ', 1) AS first_word, regexp_replace(spaced, '^.* ', '', 'g') AS last_word,
+               regexp_replace(spaced, '([A-Z])[A-Z]* ?', '\\1', 'g') AS initials
         FROM spread""",
         identities=identities,
     )

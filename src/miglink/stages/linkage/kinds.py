@@ -47,11 +47,12 @@ _SAME_SOUND = "name_sound_l = name_sound_r"
 _SAME_ROUGHLY = "name_rough_l = name_rough_r"
 # As systems of transliteration and forms of one name differ, further than misspellings do.
 _ALIKE_SURNAME = (
-    "(surname_variant_l = surname_variant_r OR surname_sound_l = surname_sound_r "
+    "(surname_variant_l = surname_variant_r OR (surname_sound_l = surname_sound_r AND surname_sound_l <> '') "
     f"OR {_NEAR_SURNAME} OR {similar('surname_key', 0.8)})"
 )
 _ALIKE_GIVEN = (
-    "(given_names_variant_l = given_names_variant_r OR given_names_sound_l = given_names_sound_r "
+    "(given_names_variant_l = given_names_variant_r "
+    "OR (given_names_sound_l = given_names_sound_r AND given_names_sound_l <> '') "
     f"OR {_NEAR_GIVEN} OR {similar('given_names_key', 0.8)})"
 )
 # Cheap conditions stand before costly ones in a CASE of their own: within coalesce and NOT an engine reckons every part

@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import polars as pl
+
 from miglink.engine import Engine, Table
 from miglink.stages.linkage.blocking import Block, count_pairs
 
@@ -24,7 +26,12 @@ _IMPLIED = {
 
 
 def split_blocks(
-    engine: Engine, prepared: Table, blocks: Sequence[Block], most_each: float, share: float = 1.0
+    engine: Engine,
+    prepared: Table,
+    blocks: Sequence[Block],
+    most_each: float,
+    share: float = 1.0,
+    counted: pl.DataFrame | None = None,
 ) -> tuple[Table, list[Block]]:
     """Split the over-full blocks of the rules that propose more than `most_each` pairs an identity.
 
@@ -33,12 +40,13 @@ def split_blocks(
     within its budget. An over-full block is split by the first one or two fields that bring its rule within the budget,
     or that leave the fewest pairs. Identities that do not hold such a field are a part of their own.
     Of a sample of identities (`share` of them) blocks are as much smaller, and pairs an identity as much fewer.
+    counted: the pairs of the rules, where they are known.
     """
     most, large = most_each * share * engine.count(prepared), max(LARGE * share, 1)
-    counted = count_pairs(engine, prepared, blocks)["n_pairs"].to_list()
+    counted = count_pairs(engine, prepared, blocks) if counted is None else counted
     found = [
         _split(engine, prepared, block, (most, large)) if n > most else block
-        for block, n in zip(blocks, counted, strict=True)
+        for block, n in zip(blocks, counted["n_pairs"], strict=True)
     ]
     split = [block for block in found if block.split]
     if not split:
