@@ -171,14 +171,21 @@ def _count_item(engine: Engine, units: Table, item: str) -> pl.DataFrame:
 def _count_between(engine: Engine, units: Table, parts: tuple[str, str, str, str]) -> Table:
     """Pairs of units within a cluster but in different parts of it, by sides; and those of them joined.
 
-    `parts`: the columns of the cluster, of the part, of what joins, and which units count. n_parts: the parts of the
-    cluster. No pair is formed: pairs of c units are c (c − 1) / 2, between sides c_l × c_r.
+    `parts`: the columns of the cluster, of the part, of what joins (the cluster itself: nothing is asked), and which
+    units count. n_parts: the parts of the cluster. No pair is formed: pairs of c units are c (c − 1) / 2, between sides
+    c_l × c_r.
     """
     cluster, part, joins, counts = parts
-    keys = {
-        "n_pairs": [((cluster,), 1), ((cluster, part), -1)],
-        "n_joined": [((cluster, joins), 1), ((cluster, part, joins), -1)],
-    }
+    keys = {"n_pairs": [((cluster,), 1), ((cluster, part), -1)]}
+    if joins != cluster:
+        keys["n_joined"] = [((cluster, joins), 1), ((cluster, part, joins), -1)]
+    # Most clusters are one part, and have no pair to count.
+    units = engine.step(
+        f"quality_several_{part}",
+        f"""SELECT u.* FROM units u WHERE {counts} AND u.{cluster} IN (
+            SELECT {cluster} FROM units WHERE {counts} GROUP BY {cluster} HAVING min({part}) <> max({part}))""",
+        units=units,
+    )
     signed = []
     for measure, terms in keys.items():
         for columns, sign in terms:
@@ -190,10 +197,8 @@ def _count_between(engine: Engine, units: Table, parts: tuple[str, str, str, str
                 f"""SELECT a.{cluster} AS cluster, a.side AS side_l, b.side AS side_r,
                     {f"{sign} * ({of_pair})" if measure == "n_pairs" else "CAST(0 AS DOUBLE)"} AS n_pairs,
                     {f"{sign} * ({of_pair})" if measure == "n_joined" else "CAST(0 AS DOUBLE)"} AS n_joined
-                FROM (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units WHERE {counts}
-                      GROUP BY {listed}, side) AS a
-                JOIN (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units WHERE {counts}
-                      GROUP BY {listed}, side) AS b ON {same} AND a.side <= b.side"""
+                FROM (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units GROUP BY {listed}, side) AS a
+                JOIN (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units GROUP BY {listed}, side) AS b ON {same} AND a.side <= b.side"""
             )
     return engine.step(
         f"quality_between_{part}",
@@ -203,7 +208,7 @@ def _count_between(engine: Engine, units: Table, parts: tuple[str, str, str, str
             FROM signed GROUP BY cluster, side_l, side_r),
         sizes AS (
             SELECT {cluster} AS cluster, count(DISTINCT {part}) AS n_parts, min(citizenship_group) AS citizenship_group
-            FROM units WHERE {counts} GROUP BY {cluster})
+            FROM units GROUP BY {cluster})
         SELECT s.cluster, s.side_l, s.side_r, s.n_pairs, s.n_joined, z.n_parts, z.citizenship_group
         FROM summed s JOIN sizes z ON z.cluster = s.cluster""",
         units=units,
