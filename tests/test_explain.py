@@ -41,7 +41,7 @@ JUDGED = """
     files: judgements.csv
     columns: {source_l: sl, record_id_l: l, source_r: sr, record_id_r: r, verdict: v}
 """
-ACCEPT, CERTAIN, ROUNDING = 0.7, 0.999, 1.01e-6
+ACCEPT, CERTAIN, ROUNDING = 0.65, 0.999, 1.01e-6
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_a_link_is_explained_as_links_states_it(run: Path) -> None:
     row = link.filter(~pl.col("blocking_rule").is_in(BOUND)).row(3, named=True)
     found = explain_pair(run, row["identity_id_l"][:20], row["identity_id_r"])
     assert found.is_one_person and not found.is_one_identity and found.path == ()
-    assert found.reason == "One person: linked directly, for p_calibrated is at least accept_p_match (0.7)."
+    assert found.reason == "One person: linked directly, for p_calibrated is at least accept_p_match (0.65)."
     assert found.link is not None and found.link.match_weight == row["match_weight"]
     assert found.match_weight == pytest.approx(row["match_weight"], abs=ROUNDING)
     assert found.prior_weight is not None

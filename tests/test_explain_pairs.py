@@ -18,7 +18,7 @@ from miglink.stages.linkage.splitting import LARGE
 from synthetic.__main__ import make_country
 from synthetic.chance import Chance
 
-ACCEPT = 0.7
+ACCEPT = 0.65
 
 
 @pytest.fixture(scope="module")

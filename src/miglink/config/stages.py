@@ -173,7 +173,7 @@ class LinkageSettings(Section):
 class PersonsSettings(Section):
     """How links become persons."""
 
-    accept_p_match: float = Field(default=0.7, gt=0, lt=1)
+    accept_p_match: float = Field(default=0.65, gt=0, lt=1)
     """Links of at least this calibrated probability (`p_calibrated`) join identities into a person, where the pairs
     between the two groups that they join are matches more likely than not on average. A missed link makes two persons
     who come and go, the costliest of errors: above 0.5 a link is more likely right than wrong."""
