@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from benchmarks.measured import machine, timed
-from miglink.config.stages import LinkageSettings
+from miglink.config.stages import LinkageSettings, PersonsSettings
 from miglink.engine import Engine, Table
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.stages.linkage import Identified, link
@@ -29,7 +29,7 @@ from miglink.stages.quality.error_rates import measure_error_rates
 from miglink.tables import TABLES
 
 _BINS = 20
-_ACCEPT = 0.9
+_ACCEPT = PersonsSettings().accept_p_match
 # Pairs that a clerk decides in each band of the match weight, and the weights (log2 of the odds) between the bands.
 _N_EACH, _EDGES = 60, (-3.0, 0.0, 3.0, 6.0, 10.0, 15.0)
 _PYTHON = (sys.executable, "-m")
