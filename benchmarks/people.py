@@ -3,7 +3,8 @@
     python -m benchmarks.people [--persons 5000] [--seeds 1 2 3] [--json FILE]
 
 miglink with an address, a postcode and a mother's name beside the fields of a person; miglink without these; and
-Splink 5 by itself with its stock comparisons on all of them. Persons are what miglink joins by default, and Splink at 0.9.
+Splink 5 by itself with its stock comparisons on all of them. Persons are what miglink joins by default, and
+Splink at 0.9.
 """
 
 import argparse

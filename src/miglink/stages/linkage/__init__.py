@@ -90,15 +90,8 @@ def link(
     if earlier is not None:
         check_model(earlier, comparisons)
     blocks = choose_blocks(comparisons, settings)
-    counted = count_pairs(engine, prepared, blocks)
-    if settings.pairs_per_identity is not None:
-        whole = blocks
-        prepared, blocks = split_blocks(
-            engine, prepared, blocks, settings.pairs_per_identity, counted=counted
-        )
-        counted = counted if blocks == whole else count_pairs(engine, prepared, blocks)
+    prepared, blocks = _within_budget(engine, prepared, blocks, settings)
     bound = _bound_pairs(engine, prepared, identified)
-    check_pairs(engine, prepared, blocks, settings.max_pairs, counted)
     if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
     compared = compare_pairs(engine, prepared, comparisons, blocks, identified.previous)
@@ -114,6 +107,18 @@ def link(
     return _collect_links(
         engine, prepared, comparisons, _with_probabilities(engine, scored, model, held), bound
     )
+
+
+def _within_budget(
+    engine: Engine, prepared: Table, blocks: list[Block], settings: LinkageSettings
+) -> tuple[Table, list[Block]]:
+    """The identities and rules with over-full blocks split; the rules propose at most max_pairs then."""
+    counted = count_pairs(engine, prepared, blocks)
+    found = prepared, blocks
+    if settings.pairs_per_identity is not None:
+        found = split_blocks(engine, prepared, blocks, settings.pairs_per_identity, counted=counted)
+    check_pairs(engine, *found, settings.max_pairs, counted if found[1] == blocks else None)
+    return found
 
 
 def _score(

@@ -34,6 +34,15 @@ _FEW = 3
 _NOT_ASCII = r"[^\x00-\x7F]"
 
 
+_DAY = "CASE WHEN birth_date_precision = 'day' THEN birth_iso END"
+# What is made once of each name, and stands with every identity that bears it.
+_OF_NAMES = """surname.spaced AS surname_spaced, surname.core AS surname_core, surname.sound AS surname_sound,
+    given_names.sound AS given_names_sound, coalesce(surname.rough, surname.core) AS surname_rough,
+    coalesce(given_names.rough, given_names.core) AS given_names_rough, surname.first_word AS surname_first,
+    surname.last_word AS surname_last, given_names.last_word AS given_names_last,
+    given_names.initials AS given_names_initials"""
+
+
 def prepare_identities(engine: Engine, identities: Table, travel: Table | None = None) -> Table:
     """Give each identity an integer id and the keys that comparisons and blocking use; its travel, where that is given.
 
@@ -61,13 +70,7 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    replace(given_names_ascii, ' ', '') AS given_names_key,
                    replace(surname_icao, ' ', '') AS surname_icao_key,
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
-                   surname.spaced AS surname_spaced, surname.core AS surname_core,
-                   surname.sound AS surname_sound, given_names.sound AS given_names_sound,
-                   coalesce(surname.rough, surname.core) AS surname_rough,
-                   coalesce(given_names.rough, given_names.core) AS given_names_rough,
-                   {_rough_name_sql()} AS name_rough, surname.first_word AS surname_first,
-                   surname.last_word AS surname_last, given_names.last_word AS given_names_last,
-                   given_names.initials AS given_names_initials,
+                   {_OF_NAMES}, {_rough_name_sql()} AS name_rough,
                    coalesce(numbered.sex, given_names.likely_sex) = 'female' AS is_likely_woman,
                    coalesce(surname_variants.variant, surname.core) AS surname_variant,
                    coalesce(given_names_variants.variant, given_names.core) AS given_names_variant,
@@ -87,15 +90,12 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                nullif({_sorted_sql("surname_sound", "given_names_sound")}, ' ') AS name_sound,
                few.name_of_few,
                {_sorted_sql("surname_variant", "given_names_variant")} AS name_variants,
-               CASE WHEN birth_date_precision = 'day' THEN birth_iso END AS birth_day_iso,
-               substring(birth_iso, 1, 4) AS birth_year, {_swapped_sql("birth_iso")} AS birth_swapped,
-               CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
+               {_of_birth_sql()},
                substring(surname_key, 1, 4) AS surname_start, substring(given_names_key, 1, 4) AS given_names_start,
                translate(coalesce(document_unchecked, document_number), '{MISREAD[0]}', '{MISREAD[1]}')
                    AS document_core,
                {", ".join(f"t.{column}" for column in TRAVEL_COLUMNS)},
-               CASE WHEN t.travel_ways IS NOT NULL AND birth_date_precision = 'day' THEN birth_iso END
-                   AS travel_birth_day
+               CASE WHEN t.travel_ways IS NOT NULL THEN {_DAY} END AS travel_birth_day
         FROM keyed LEFT JOIN travelled t ON t.identity_id = keyed.identity_id
         LEFT JOIN few ON few.name_of_few = keyed.name_words""",
         identities=given,
@@ -103,6 +103,13 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
         variants=_variants(engine, spoken),
         **spoken,
     )
+
+
+def _of_birth_sql() -> str:
+    """The keys of a date of birth."""
+    return f"""{_DAY} AS birth_day_iso,
+        substring(birth_iso, 1, 4) AS birth_year, {_swapped_sql("birth_iso")} AS birth_swapped,
+        CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day"""
 
 
 def _swapped_sql(iso: str) -> str:

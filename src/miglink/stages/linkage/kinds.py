@@ -68,9 +68,27 @@ NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
     "name_words", "name_key", "name_sound", "birth_day_iso", "surname_last", "given_names_last",
     "given_names_initials", "surname_sound", "given_names_sound", "surname_variant", "given_names_variant",
-    "name_variants", "name_rough", "is_likely_woman", "first_date",
-    "last_date",
+    "name_variants", "name_rough", "is_likely_woman", "first_date", "last_date",
 )  # fmt: skip
+
+
+_OTHER_SURNAME = (
+    # Who changes a surname by marriage is mostly a woman; data say how much more often. Frequencies are of men
+    # and women together here, for the level says the sex too.
+    Level(
+        "same given names, other surname, women",
+        f"{_SAME_GIVEN} AND {_WOMEN} AND NOT coalesce({_AT_ONE_TIME}, false)",
+        "given_names_key",
+        given=("citizenship",),
+    ),
+    Level("same given names, other surname", _SAME_GIVEN, "given_names_key", given=("citizenship",)),
+    Level(
+        "similar given names, other surname, women",
+        f"given_names_variant_l = given_names_variant_r AND {_WOMEN}",
+        "given_names_variant",
+        given=("citizenship",),
+    ),
+)
 
 
 def _name(field: str) -> Comparison:
@@ -97,21 +115,7 @@ def _name(field: str) -> Comparison:
             Level("names that sound alike", _SAME_SOUND, "name_sound", has_surname=True),
             Level("names of one rough sound", _SAME_ROUGHLY, "name_rough", has_surname=True),
             Level("names somewhat alike", f"{_ALIKE_SURNAME} AND {_ALIKE_GIVEN}", has_surname=True),
-            # Who changes a surname by marriage is mostly a woman; data say how much more often. Frequencies are of men
-            # and women together here, for the level says the sex too.
-            Level(
-                "same given names, other surname, women",
-                f"{_SAME_GIVEN} AND {_WOMEN} AND NOT coalesce({_AT_ONE_TIME}, false)",
-                "given_names_key",
-                given=("citizenship",),
-            ),
-            Level("same given names, other surname", _SAME_GIVEN, "given_names_key", given=("citizenship",)),
-            Level(
-                "similar given names, other surname, women",
-                f"given_names_variant_l = given_names_variant_r AND {_WOMEN}",
-                "given_names_variant",
-                given=("citizenship",),
-            ),
+            *_OTHER_SURNAME,
             Level(
                 "same surname, given names not known",
                 f"{_SAME_SURNAME} AND {_NO_GIVEN}",

@@ -197,8 +197,10 @@ def _count_between(engine: Engine, units: Table, parts: tuple[str, str, str, str
                 f"""SELECT a.{cluster} AS cluster, a.side AS side_l, b.side AS side_r,
                     {f"{sign} * ({of_pair})" if measure == "n_pairs" else "CAST(0 AS DOUBLE)"} AS n_pairs,
                     {f"{sign} * ({of_pair})" if measure == "n_joined" else "CAST(0 AS DOUBLE)"} AS n_joined
-                FROM (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units GROUP BY {listed}, side) AS a
-                JOIN (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units GROUP BY {listed}, side) AS b ON {same} AND a.side <= b.side"""
+                FROM (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units
+                      GROUP BY {listed}, side) AS a
+                JOIN (SELECT {listed}, side, CAST(count(*) AS DOUBLE) AS n FROM units
+                      GROUP BY {listed}, side) AS b ON {same} AND a.side <= b.side"""
             )
     return engine.step(
         f"quality_between_{part}",
