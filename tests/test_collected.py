@@ -28,8 +28,8 @@ _CHANGED = {
     "given_person": _NUMBERS,
 }  # fmt: skip
 # With more persons a new pattern of agreement turns up now and then, or a cell that nobody was in, once for each month,
-# rule and policy. Patterns are at most as many as there are combinations of levels. What grew with persons would be twice
-# as many.
+# rule and policy. Patterns are at most as many as there are combinations of levels. What grew with persons would be
+# twice as many.
 _FEW, _A_CELL = 30, 0.02
 # Each distinct name once: persons share names, the more of them the more.
 _OF_NAMES = "linkage/_variants"
