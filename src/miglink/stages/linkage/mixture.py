@@ -15,8 +15,8 @@ _FEWEST_ANCHORED = 200
 # pairs are matches or nearly none. So many pairs as they are expected, at least, so that a handful decides nothing.
 _LEAST_WEIGHT, _MOST_WEIGHT, _PRIOR_PAIRS = -3.0, 10.0, 20.0
 # Of relatives, the share born on one day. Of maternities 1 to 2 % are of twins (Human Multiple Births Database), so
-# that 2 to 3 pairs of siblings in a hundred are, and more of those of one sex, as two in three twins are; data cannot tell
-# them from one person with a wrong given name. Put high, for to join twins is worse than to miss such an error.
+# that 2 to 3 pairs of siblings in a hundred are, and more of those of one sex, as two in three twins are; data cannot
+# tell them from one person with a wrong given name. Put high, for to join twins is worse than to miss such an error.
 _TWINS = 0.05
 
 
