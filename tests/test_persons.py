@@ -13,7 +13,7 @@ from miglink.components import connected_components
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.persons import Country, Linked, Persons, find_persons
-from miglink.stages.persons.clusters import constrained_clusters
+from miglink.stages.persons.clusters import accepted_links, constrained_clusters, weigh_links
 from miglink.stages.persons.facts import collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 
@@ -268,3 +268,37 @@ def test_citizenship_has_a_value_at_every_time(engine: Engine) -> None:
         ("p", "QVR", since, None),
         ("u", "QVR", start, None),
     ]
+
+
+def test_a_doubtful_link_counts_with_the_other_pairs_of_its_groups(engine: Engine) -> None:
+    """Two pairs of identities that are certain: one link of .8 between them joins nobody, four of .8 do."""
+    nodes = engine.frame(
+        "nodes",
+        pl.DataFrame(
+            {
+                "unique_id": range(1, 11),
+                "identity_id": list("abcdefghij"),
+                "tells": [True] * 9 + [False],
+            }
+        ),
+    )
+    between = {
+        "ab": 0.99, "cd": 0.99, "ac": 0.8, "ef": 0.99, "gh": 0.99,
+        "eg": 0.8, "eh": 0.8, "fg": 0.8, "fh": 0.8, "ij": 0.7,
+    }  # fmt: skip
+    rows = [
+        {
+            "identity_id_l": left,
+            "identity_id_r": right,
+            "match_weight": 1.0,
+            "p_calibrated": p,
+            "blocking_rule": "judgement" if (left, right) == ("g", "h") else "name_words",
+        }
+        for (left, right), p in between.items()
+    ]
+    weighed = weigh_links(engine, nodes, engine.frame("links", pl.DataFrame(rows)), 0.65)
+    found = engine.collect("SELECT a, b FROM w WHERE is_refused ORDER BY a, b", w=weighed)
+    # An identity that cannot be told by its pairs (j) refuses nothing.
+    assert found.rows() == [(1, 3)]
+    accepted = engine.collect("SELECT count(*) AS n FROM e", e=accepted_links(engine, weighed))
+    assert accepted.item() == len(between) - 1
