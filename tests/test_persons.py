@@ -288,13 +288,13 @@ def test_a_doubtful_link_counts_with_the_other_pairs_of_its_groups(engine: Engin
     }  # fmt: skip
     rows = [
         {
-            "identity_id_l": left,
-            "identity_id_r": right,
+            "identity_id_l": pair[0],
+            "identity_id_r": pair[1],
             "match_weight": 1.0,
             "p_calibrated": p,
-            "blocking_rule": "judgement" if (left, right) == ("g", "h") else "name_words",
+            "blocking_rule": "judgement" if pair == "gh" else "name_words",
         }
-        for (left, right), p in between.items()
+        for pair, p in between.items()
     ]
     weighed = weigh_links(engine, nodes, engine.frame("links", pl.DataFrame(rows)), 0.65)
     found = engine.collect("SELECT a, b FROM w WHERE is_refused ORDER BY a, b", w=weighed)
