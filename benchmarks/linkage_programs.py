@@ -110,10 +110,19 @@ def _empty(engine: Engine, name: str) -> Table:
     return engine.step(f"empty_{name}", f"SELECT * FROM (SELECT {columns}) AS nothing WHERE false")
 
 
-def with_splink(folder: Path, out: Path) -> Seconds:
-    """Train, predict and cluster as Splink's tutorial does, on keys made beforehand; what it compared is not kept."""
+def with_splink(folder: Path, out: Path, *, is_tuned: bool) -> Seconds:
+    """Train, predict and cluster as Splink's tutorial does, on keys made beforehand.
+
+    is_tuned: with integers as ids, and what was compared is not kept; else rows have the ids they came with, and pairs
+    keep what Splink keeps by itself.
+    """
     logging.getLogger("splink").setLevel(logging.CRITICAL)
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    if not is_tuned:
+        given = "record_id" if (folder / "records.parquet").exists() else "identity_id"
+        settings |= {"unique_id_column_name": given}
+        settings = {name: value for name, value in settings.items() if not name.startswith("retain_")}
+    key = settings["unique_id_column_name"]
     spilled: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY,
         "temp_directory": str(out / "spilled"),
@@ -140,9 +149,9 @@ def with_splink(folder: Path, out: Path) -> Seconds:
             pairs, threshold_match_probability=_SPLINK_LINKED
         )
         times["cluster"] = time.perf_counter()
-        accepted = f"""SELECT unique_id_l AS l, unique_id_r AS r FROM {pairs.physical_name}
+        accepted = f"""SELECT {key}_l AS l, {key}_r AS r FROM {pairs.physical_name}
             WHERE match_probability >= {_SPLINK_LINKED}"""
-        found = f"SELECT unique_id AS id, cluster_id AS cluster FROM {clusters.physical_name}"
+        found = f"SELECT {key} AS id, cluster_id AS cluster FROM {clusters.physical_name}"
         for name, select in (("links", accepted), ("clusters", found)):
             connection.execute(f"COPY ({select}) TO '{out / name}.parquet' (FORMAT parquet)")
     return _between(times)
@@ -163,5 +172,6 @@ def _between(times: dict[str, float]) -> Seconds:
 PROGRAMS: dict[str, Callable[[Path, Path], Seconds]] = {
     "ours": lambda folder, out: with_miglink(folder, out, LinkageSettings()),
     "whole": lambda folder, out: with_miglink(folder, out, _WHOLE),
-    "splink": with_splink,
+    "splink": lambda folder, out: with_splink(folder, out, is_tuned=True),
+    "bare": lambda folder, out: with_splink(folder, out, is_tuned=False),
 }

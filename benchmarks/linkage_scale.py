@@ -10,8 +10,10 @@ process of its own that is ended when it holds more than --memory (GB):
 - ours: keys, training, blocking, scoring (`linkage`) and clusters under constraints, with default settings and without
   crossings, as stage persons makes them.
 - whole: the same without splitting over-full blocks. What splitting loses is its recall less that of ours.
-- splink: bare Splink 5, trained as its tutorial shows, on the same comparisons, with term frequencies, and the same
-  rules (none split). It gets keys and rows for nothing; reading and making keys are in miglink's seconds.
+- bare: Splink 5 as its tutorial shows, on the same comparisons, with term frequencies, and the same rules (none
+  split), on rows with the ids they came with. It gets keys and rows for nothing; reading and making keys are in
+  miglink's seconds.
+- splink: the same by who knows it well: integers as ids, and nothing kept of what was compared.
 
 --repeats takes a sample too, and gives each person 30 records (divided among its identities as its own records are, all
 equal in what identifies): events, which a program gets as they come. miglink collapses them into identities, and these
@@ -51,7 +53,7 @@ from miglink.engine.duckdb_engine import DuckDBEngine
 
 _EVENTS_EACH = 30
 # By what owners.parquet calls the rows that a program names.
-_KEYS = {"ours": "id", "whole": "id", "splink": "number"}
+_KEYS = {"ours": "id", "whole": "id", "splink": "number", "bare": "id"}
 
 
 def main() -> int:
@@ -138,7 +140,7 @@ def measure_size(population: Population, size: int, each: int, asked: argparse.N
         "identities": n_identities,
         **told,
         "programs": programs,
-        "ratios": ratios(programs),
+        "ratios": ratios(programs, told["seconds_of_keys"]),
         "lost_by_splitting": lost(programs),
     }
 

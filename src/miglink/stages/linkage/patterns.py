@@ -119,27 +119,35 @@ def _outside(
     sample: Sample,
     n_blocked: int,
 ) -> pl.DataFrame:
-    """Patterns of the pairs outside all blocks: within a shared name or date first, then at random, weighted up."""
+    """Patterns of the pairs outside all blocks: within a shared name or date first, then at random, weighted up.
+
+    Pairs that share several are those of the first.
+    """
     comparisons, blocks = compared
-    seen = [f"NOT {block.pair_condition()}" for block in blocks]
-    strata = []
     n = engine.count(identities)
     keys = list(dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within))
     one_in = max(n * len(keys) // sample.n_pairs, 1)
-    for key in keys:
-        drawn = _pairs_within_sql(key, sample.seed, one_in)
-        pairs = engine.step(f"linkage_pairs_within_{key}", drawn, identities=identities)
-        strata.append(
-            _count(engine, identities, pairs, comparisons, ("p.weight", "weight", " AND ".join(seen)))
-        )
-        seen.append(f"NOT coalesce({key}_l = {key}_r, false)")
-    drawn = _random_pairs_sql(n, sample.n_pairs, sample.seed)
-    sampled = engine.step("linkage_random_pairs", drawn, identities=identities)
-    rest = _count(engine, identities, sampled, comparisons, ("1", "1", " AND ".join(seen)), _ONE_IN)
-    n_known = n_blocked + sum(float(stratum["n_pairs"].sum()) for stratum in strata)
+    drawn = [_pairs_within_sql(key, sample.seed, one_in) for key in keys]
+    drawn.append(_random_pairs_sql(n, sample.n_pairs, sample.seed))
+    pairs = engine.step(
+        "linkage_pairs_outside",
+        " UNION ALL ".join(
+            f"SELECT unique_id_l, unique_id_r, CAST(weight AS DOUBLE) AS weight, {place} AS stratum FROM ({one}) AS d"
+            for place, one in enumerate(drawn)
+        ),
+        identities=identities,
+    )
+    seen = [f"NOT {block.pair_condition()}" for block in blocks]
+    seen += [
+        f"(stratum <= {place} OR NOT coalesce({key}_l = {key}_r, false))" for place, key in enumerate(keys)
+    ]
+    found = _count(engine, identities, pairs, comparisons, " AND ".join(seen), len(keys))
+    is_rest = pl.col("stratum") == len(keys)
+    strata, rest = found.filter(~is_rest), found.filter(is_rest)
+    n_known = n_blocked + float(strata["n_pairs"].sum())
     share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
     rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
-    return pl.concat([*strata, rest])
+    return pl.concat([strata, rest])
 
 
 def _roles(comparisons: Sequence[Comparison]) -> tuple[Role, ...]:
@@ -174,7 +182,7 @@ def _random_pairs_sql(n: int, n_pairs: int, seed: int) -> str:
         SELECT unique_id AS a, unnest([{", ".join(shifts)}]) AS shift FROM identities
         WHERE (unique_id + {seed}) % {one_in} = 0),
     drawn AS (SELECT a, 1 + (a - 1 + shift) % {n} AS b FROM shifted)
-    SELECT least(a, b) AS unique_id_l, greatest(a, b) AS unique_id_r FROM drawn"""
+    SELECT least(a, b) AS unique_id_l, greatest(a, b) AS unique_id_r, 1 AS weight FROM drawn"""
 
 
 def _pairs_within_sql(key: str, seed: int, one_in: int) -> str:
@@ -198,34 +206,35 @@ def _count(
     identities: Table,
     pairs: Table,
     comparisons: Sequence[Comparison],
-    counting: tuple[str, str, str],
-    one_in: int = 1,
+    condition: str,
+    last: int,
 ) -> pl.DataFrame:
-    """Patterns of these pairs; `counting` is the weight of a pair, of its pairs of records, and which pairs count.
+    """Patterns of these pairs by stratum; `condition`: which pairs count.
 
-    What was recorded is compared in one pair of `one_in`, and not known in the others.
+    Of the last stratum, that of random pairs, what was recorded is compared in one pair of so many, and not known in
+    the others.
     """
-    weight, record_weight, condition = counting
     # All prepared columns stand on both sides, for any of them may be part of a blocking rule.
     described = engine.collect("SELECT * FROM identities LIMIT 0", identities=identities)
     both = both_sides_sql(described.columns)
     # By both ids: pairs are drawn at certain distances, so that the sum of their ids says little of chance.
-    is_left_out = f"(unique_id_l * 7919 + unique_id_r * 104729) % {one_in} <> 0"
+    is_left_out = f"stratum = {last} AND (unique_id_l * 7919 + unique_id_r * 104729) % {_ONE_IN} <> 0"
     gammas = ", ".join(
         f"CAST(CASE WHEN {is_left_out} THEN -1 ELSE {level_sql(c)} END AS BIGINT) AS {c.field}"
-        if c.is_of_records and one_in > 1
+        if c.is_of_records
         else f"CAST({level_sql(c)} AS BIGINT) AS {c.field}"
         for c in comparisons
     )
     names = ", ".join(comparison.field for comparison in comparisons)
+    # A random pair stands for pairs of identities, whatever the number of their records.
     return engine.collect(
         f"""WITH both_sides AS (
-            SELECT {both}, {weight} AS weight FROM pairs p JOIN identities l ON l.unique_id = p.unique_id_l
+            SELECT {both}, p.weight, p.stratum FROM pairs p JOIN identities l ON l.unique_id = p.unique_id_l
             JOIN identities r ON r.unique_id = p.unique_id_r),
-        levels AS (SELECT {gammas}, weight, {record_weight} AS record_weight FROM both_sides WHERE {condition})
-        SELECT {names}, CAST(sum(weight) AS DOUBLE) AS n_pairs, CAST(sum(record_weight) AS DOUBLE) AS n_record_pairs,
+        levels AS (SELECT {gammas}, weight, stratum FROM both_sides WHERE {condition})
+        SELECT {names}, stratum, sum(weight) AS n_pairs, sum(weight) AS n_record_pairs,
                CAST(count(*) AS DOUBLE) AS n_seen
-        FROM levels GROUP BY {names}""",
+        FROM levels GROUP BY {names}, stratum""",
         identities=identities,
         pairs=pairs,
     )

@@ -101,9 +101,19 @@ def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -
         for column, given in counted.items()
         for kind in (("tf", "all") if given else ("tf",))
     }
-    columns = ", ".join([*(f"p.{column}" for column in read), *shares.values()])
-    sides = engine.step(
-        "linkage_sides", f"SELECT p.unique_id, {columns} FROM prepared p {joins}", prepared=prepared, **tables
+    # What is read of an identity is wide: it is not written once more for the sake of a few numbers.
+    found = engine.step(
+        "linkage_shares",
+        f"SELECT p.unique_id, {', '.join(shares.values())} FROM prepared p {joins}",
+        prepared=prepared,
+        **tables,
+    )
+    named = ", ".join([*(f"p.{column}" for column in read), *(f"s.{column}" for column in shares)])
+    sides = engine.view(
+        "linkage_sides",
+        f"SELECT p.unique_id, {named} FROM prepared p JOIN shares s ON s.unique_id = p.unique_id",
+        prepared=prepared,
+        shares=found,
     )
     return sides, [*read, *shares]
 
