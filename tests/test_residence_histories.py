@@ -222,7 +222,9 @@ def test_death_within_the_window(engine: Engine, death: str, status: str) -> Non
 def test_what_death_decides_is_final_at_death(engine: Engine) -> None:
     """Ten days abroad are not enough to refuse the arrival: only the death on day 200 does."""
     moves = pl.DataFrame({"position": [1, 2, 3], "day": [0, 30, 40], "is_arrival": [True, False, True]})
-    chain = moves.with_columns(person_key=pl.lit(1), is_crossing=True, gap_day=pl.lit(None, pl.Int64))
+    no_day = pl.lit(None, pl.Int64)
+    chain = moves.with_columns(person_key=pl.lit(1), is_crossing=True, gap_day=no_day, likely_day=no_day)
+    chain = chain.with_columns(is_by_evidence=False)
     traveller = pl.DataFrame(
         {
             "person_key": [1],

@@ -1,6 +1,7 @@
 """`miglink classify`: a usual-residence rule alone, on crossings that already carry a person_id."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
@@ -8,18 +9,23 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast, get_args
 
+import numpy as np
 import polars as pl
 
 from miglink.config import read_rule
-from miglink.config.rules import MissingCrossings, ReferenceDateRule
-from miglink.engine import Engine, open_engine
-from miglink.errors import ConfigError, SourceError
+from miglink.config.rules import ForwardMonthsRule, ForwardWindowRule, MissingCrossings, ReferenceDateRule
+from miglink.engine import open_engine
+from miglink.errors import ConfigError
+from miglink.linked_crossings import RESULTS, check_crossings, read_crossings
 from miglink.stages import residence, spells
 
-RESULTS = ("status_before", "status_after", "is_migration", "status_final_date", "migration_final_date")
 _FORMATS = (".csv", ".parquet")
-_SHOWN = 10
-_TIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
+# Crossings worked on at once by one thread: few enough for their arrays to stay near the processor.
+_PART = 1 << 17
+_MOST_THREADS = 8
+_EPOCH = date(1970, 1, 1)
+# By code: what the kernel calls −1, 0 and 1.
+_STATES = pl.Enum(["undetermined", "non_resident", "resident"])
 
 
 @dataclass(frozen=True)
@@ -48,99 +54,121 @@ def classify_file(path: Path, rule_name: str, policy: str | None, observed: Obse
     _check_out(path, out)
     rows = read_crossings(path)
     crossings = check_crossings(rows, path.name)
-    with (
-        TemporaryDirectory(dir=out.parent, prefix=".miglink-") as folder,
-        closing(open_engine("duckdb", Path(folder))) as engine,
-    ):
-        results = _classify(engine, crossings, rule, chosen, observed)
+    if isinstance(rule, ForwardWindowRule):
+        results, n_persons = classify_by_days(crossings, rule, chosen, observed)
+    else:
+        results, n_persons = _classify_by_months(crossings, rule, chosen, observed, out.parent)
     classified = pl.concat([rows, results], how="horizontal")
     _write(classified, out)
     n_migrations, n_open = int(results["is_migration"].sum()), results["is_migration"].null_count()
     return (
-        f"{rows.height:,} crossings of {crossings['person_id'].n_unique():,} persons under {rule.name}, {chosen}: "
+        f"{rows.height:,} crossings of {n_persons:,} persons under {rule.name}, {chosen}: "
         f"{n_migrations:,} migrations, {n_open:,} undetermined. Written to {out}"
     )
 
 
-def read_crossings(path: Path) -> pl.DataFrame:
-    """The rows of a Parquet or CSV file; columns of a CSV are text as written."""
-    try:
-        is_parquet = path.suffix == ".parquet"
-        rows = (
-            pl.read_parquet(path, glob=False)
-            if is_parquet
-            else pl.read_csv(path, infer_schema=False, glob=False)
-        )
-    except FileNotFoundError:
-        raise SourceError(f"{path}: no such file") from None
-    except pl.exceptions.NoDataError:
-        raise SourceError(f"{path.name} is empty; it needs a header and at least one row") from None
-    except (OSError, pl.exceptions.PolarsError) as error:
-        expected = "Parquet" if is_parquet else "CSV (UTF-8, comma, one header line)"
-        raise SourceError(f"{path.name} cannot be read as {expected} ({type(error).__name__})") from None
-    if rows.is_empty():
-        raise SourceError(f"{path.name} has no rows")
-    taken = [column for column in RESULTS if column in rows.columns]
-    if taken:
-        raise SourceError(
-            f"{path.name} already has the columns {', '.join(taken)}; rename or drop them first"
-        )
-    return rows
-
-
-def check_crossings(rows: pl.DataFrame, name: str) -> pl.DataFrame:
-    """The crossings as stage spells orders them; SourceError names the wrong rows by number, never by value."""
-    dates = [column for column in ("crossed_date", "crossed_at") if column in rows.columns]
-    missing = [column for column in ("person_id", "direction") if column not in rows.columns]
-    if not dates:
-        missing.append("crossed_date (or crossed_at)")
-    if missing:
-        raise SourceError(f"{name}: no column {', '.join(missing)}; its columns: {', '.join(rows.columns)}")
-
-    at = _times(rows, "crossed_at")
-    day = _days(rows, "crossed_date") if "crossed_date" in dates else at.dt.date()
-    crossings = pl.DataFrame(
-        {
-            "crossing_id": pl.int_range(rows.height, dtype=pl.Int64, eager=True),
-            "person_id": _text(rows, "person_id"),
-            "crossed_date": day,
-            "crossed_at": at,
-            "direction": _text(rows, "direction").str.to_lowercase(),
-            "sequence": _whole_numbers(rows, "sequence"),
-            "initial_status": _text(rows, "initial_status").str.to_lowercase(),
-        }
+def classify_by_days(
+    crossings: pl.DataFrame, rule: ForwardWindowRule, policy: MissingCrossings, observed: Observed
+) -> tuple[pl.DataFrame, int]:
+    """The results in the order of the rows, and the number of persons; several parts of the persons at once."""
+    day = crossings["crossed_date"].to_physical()
+    before = cast(int, day.min()) - 1  # days are numbered from 1 on
+    sorted_rows = spells.sort_rows(_as_numbers(crossings, before))
+    observation = residence.Observation(
+        None if observed.from_date is None else _number(observed.from_date, before),
+        _number(observed.to_date or cast(date, crossings["crossed_date"].max()), before),
     )
-    is_way = crossings["direction"].is_in(["arrival", "departure"]).fill_null(False)
-    is_status = crossings["initial_status"].is_in(["resident", "non_resident", "unknown", "undetermined"])
-    is_no_time = at.is_null() & _text(rows, "crossed_at").is_not_null()
-    is_no_number = crossings["sequence"].is_null() & _text(rows, "sequence").is_not_null()
-    problems = [
-        _rows(crossings["person_id"].is_null(), "person_id is blank"),
-        _rows(crossings["crossed_date"].is_null(), f"{dates[0]} is blank or no date such as 2019-03-31"),
-        _rows(is_no_time, "crossed_at is no time such as 2019-03-31 14:05"),
-        _rows(~is_way, "direction is neither arrival nor departure"),
-        _rows(is_no_number, "sequence is no whole number"),
-        _rows(
-            ~is_status.fill_null(True), "initial_status is neither resident, non_resident, unknown nor blank"
-        ),
+    codes = np.empty(crossings.height, np.uint8)
+    final_days = np.empty((2, crossings.height), np.int32)
+
+    def classify_part(part: slice) -> int:
+        own = spells.order_part(sorted_rows, part)
+        histories = residence.Histories(own.person, own.day, own.is_arrival, own.given_status)
+        found = residence.classify_histories(histories, rule, policy, observation)
+        codes[own.row] = 9 * found.is_migration + 3 * found.status_after + found.status_before + 13
+        final_days[0][own.row], final_days[1][own.row] = found.status_final_day, found.migration_final_day
+        return len(own.given_status)
+
+    # numpy lets other threads work while it computes.
+    with ThreadPoolExecutor(min(_MOST_THREADS, pl.thread_pool_size())) as pool:
+        n_persons = sum(pool.map(classify_part, spells.find_parts(sorted_rows, _PART)))
+    code = pl.col("code")
+    final = [
+        pl.when(pl.col(name) > 0).then(pl.col(name) + before).cast(pl.Date).alias(name)
+        for name in RESULTS[3:]
     ]
-    found = [problem for problem in problems if problem]
-    if found:
-        raise SourceError("\n".join(f"{name}: {problem}" for problem in found))
-    return crossings
+    frame = pl.DataFrame({"code": codes, **dict(zip(RESULTS[3:], final_days, strict=True))})
+    status = [(code % 3).cat.to(_STATES).alias(RESULTS[0]), (code // 3 % 3).cat.to(_STATES).alias(RESULTS[1])]
+    return frame.select(*status, pl.when(code >= 9).then(code >= 18).alias(RESULTS[2]), *final), n_persons
 
 
-def _classify(
-    engine: Engine,
+def _classify_by_months(
     crossings: pl.DataFrame,
-    rule: residence.ForwardRule,
+    rule: ForwardMonthsRule,
     policy: MissingCrossings,
     observed: Observed,
-) -> pl.DataFrame:
-    """The results in the order of the rows."""
-    ordered = spells.order_crossings(engine, engine.frame("classify_crossings", crossings))
-    table = residence.classify(engine, ordered, rule, policy, observed.from_date, observed.to_date)
-    return pl.read_parquet(table.path, glob=False).sort("crossing_id").select(RESULTS)
+    folder: Path,
+) -> tuple[pl.DataFrame, int]:
+    """The results in the order of the rows, and the number of persons, from the SQL of both stages.
+
+    Calendar months make windows of other lengths from day to day, and permits count: there is no kernel for them.
+    """
+    none: dict[str, pl.DataType] = {
+        "crossed_at": pl.Datetime("us"), "sequence": pl.Int64(), "initial_status": pl.String()
+    }  # fmt: skip
+    complete = crossings.with_columns(
+        pl.lit(None, dtype).alias(name) for name, dtype in none.items() if name not in crossings.columns
+    )
+    given = complete.with_columns(pl.col("person_id").cast(pl.String)).with_row_index("crossing_id")
+    with (
+        TemporaryDirectory(dir=folder, prefix=".miglink-") as scratch,
+        closing(open_engine("duckdb", Path(scratch))) as engine,
+    ):
+        ordered = spells.order_crossings(engine, engine.frame("classify_crossings", given))
+        table = residence.classify(engine, ordered, rule, policy, observed.from_date, observed.to_date)
+        found = pl.read_parquet(table.path, glob=False).sort("crossing_id").select(RESULTS)
+    return found, given["person_id"].n_unique()
+
+
+def _as_numbers(crossings: pl.DataFrame, before: int) -> spells.Crossings:
+    """The columns as numbers; days from the one after `before` on."""
+    known = {}
+    if "crossed_at" in crossings.columns:
+        known["time"] = crossings["crossed_at"].to_physical()
+    if "sequence" in crossings.columns:
+        known["number"] = crossings["sequence"]
+    status = None
+    if "initial_status" in crossings.columns:
+        given = crossings["initial_status"]
+        status = pl.select(
+            pl.when(given == "resident")
+            .then(1)
+            .when(given == "non_resident")
+            .then(0)
+            .otherwise(-1)
+            .cast(pl.Int8)
+        )
+    return spells.Crossings(
+        _number_persons(crossings["person_id"]),
+        (crossings["crossed_date"].to_physical().cast(pl.Int64) - before).to_numpy(),
+        (crossings["direction"] == "arrival").to_numpy(),
+        **{name: numbers.fill_null(spells.UNKNOWN).to_numpy() for name, numbers in known.items()},
+        status=None if status is None else status.to_series().to_numpy(),
+    )
+
+
+def _number_persons(person_id: pl.Series) -> spells.Numbers:
+    """A number for each person, not negative; whole numbers that lie close together stay what they are."""
+    if not person_id.dtype.is_integer():
+        return person_id.cast(pl.Categorical).to_physical().cast(pl.Int64).to_numpy()
+    lowest, highest = cast(int, person_id.min()), cast(int, person_id.max())
+    if highest - lowest > 8 * len(person_id):
+        return person_id.rank("dense").cast(pl.Int64).to_numpy()
+    return (person_id.cast(pl.Int64) - lowest).to_numpy()
+
+
+def _number(day: date, before: int) -> int:
+    return (day - _EPOCH).days - before
 
 
 def _check_policy(policy: str) -> MissingCrossings:
@@ -162,45 +190,9 @@ def _check_out(path: Path, out: Path) -> None:
 def _write(classified: pl.DataFrame, out: Path) -> None:
     """Write whole or not at all. Texts are the user's own and go back as they came, formulas among them too."""
     part = out.with_name(out.name + ".part")
+    words = classified.lazy().with_columns(pl.col("status_before", "status_after").cast(pl.String))
     try:
-        classified.write_csv(part) if out.suffix == ".csv" else classified.write_parquet(part)
+        words.sink_csv(part) if out.suffix == ".csv" else words.sink_parquet(part)
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _text(rows: pl.DataFrame, column: str) -> pl.Series:
-    """A column as text without surrounding blanks; blank and missing are null."""
-    if column not in rows.columns:
-        return pl.Series(column, [None], dtype=pl.String).new_from_index(0, rows.height)
-    stripped = rows[column].cast(pl.String).str.strip_chars()
-    return stripped.set(stripped.str.len_bytes() == 0, None)
-
-
-def _days(rows: pl.DataFrame, column: str) -> pl.Series:
-    given = rows[column]
-    if isinstance(given.dtype, pl.Date | pl.Datetime):
-        return given.cast(pl.Date) if isinstance(given.dtype, pl.Date) else given.dt.date()
-    return _text(rows, column).str.to_date("%Y-%m-%d", strict=False)
-
-
-def _times(rows: pl.DataFrame, column: str) -> pl.Series:
-    """Local times; a time with a zone is taken as that zone's clock shows it."""
-    if column in rows.columns and isinstance(rows[column].dtype, pl.Datetime):
-        return rows[column].dt.replace_time_zone(None).cast(pl.Datetime("us"))
-    text = _text(rows, column).to_frame()
-    tries = [pl.col(column).str.to_datetime(form, time_unit="us", strict=False) for form in _TIMES]
-    return text.select(pl.coalesce(tries)).to_series()
-
-
-def _whole_numbers(rows: pl.DataFrame, column: str) -> pl.Series:
-    return _text(rows, column).cast(pl.Int64, strict=False)
-
-
-def _rows(is_wrong: pl.Series, reason: str) -> str:
-    """The numbers of the wrong rows, the first few of them; empty where there are none."""
-    numbers = (is_wrong.arg_true() + 1).to_list()
-    shown = ", ".join(map(str, numbers[:_SHOWN])) + (
-        f" … ({len(numbers)} rows)" if len(numbers) > _SHOWN else ""
-    )
-    return f"row {shown}: {reason}" if numbers else ""

@@ -4,8 +4,10 @@ from datetime import date
 
 from miglink.config.rules import ForwardMonthsRule, ForwardWindowRule, MissingCrossings
 from miglink.engine import Engine, Table
+from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.stages.residence.days import as_final_date, count_days, day_number, find_decisive_days
 from miglink.stages.residence.elements import find_elements
+from miglink.stages.residence.kernel.tables import settle_table
 from miglink.stages.residence.months import LEAST_STAY, decide_by_months
 from miglink.stages.residence.settlement import decide_by_days, settle
 
@@ -81,7 +83,15 @@ def settle_chain(
     policy: MissingCrossings,
     expectations: Table | None = None,
 ) -> tuple[Table, Table]:
-    """Statuses of a chain of crossings under one rule and policy, and the counts of days they rest on."""
+    """Statuses of a chain of crossings under one rule and policy, and the counts of days they rest on.
+
+    A forward-window rule has two bodies, of equal rows: arrays where the engine computes in this process, which is many
+    times as fast, and SQL where it does not. A rule in calendar months has SQL alone: its windows differ in length, and
+    what it looks up in them are stays, not days.
+    """
+    if isinstance(rule, ForwardWindowRule) and computes_here(engine):
+        table = settle_table(engine, chain, travellers, rule, policy)
+        return table, table
     elements = find_elements(engine, chain, policy)
     if isinstance(rule, ForwardMonthsRule):
         decided, counts = decide_by_months(engine, elements, travellers, expectations, rule)
@@ -89,6 +99,11 @@ def settle_chain(
     counts = count_days(engine, elements, travellers, rule)
     decided = decide_by_days(engine, find_decisive_days(engine, counts, rule), travellers, rule)
     return settle(engine, decided, 2 * rule.threshold.value - rule.window.value), counts
+
+
+def computes_here(engine: Engine) -> bool:
+    """Whether rows of an engine's tables are at hand in this process."""
+    return isinstance(engine, DuckDBEngine)
 
 
 def status_word(code: str) -> str:

@@ -14,7 +14,7 @@ UNKNOWN = np.iinfo(np.int64).max
 
 @dataclass(frozen=True)
 class Days:
-    """Crossings sorted by person (from 0 on), day and row; first_state: what is stated of each person, −1 if nothing."""
+    """Crossings sorted by person (from 0 on), day and row; first_state: stated of each person, −1 where nothing is."""
 
     person: Numbers
     day: Numbers

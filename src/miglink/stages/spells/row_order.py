@@ -5,6 +5,7 @@ is held at a time and several can be worked on at once.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -76,7 +77,9 @@ def sort_rows(crossings: Crossings) -> SortedRows:
     keys <<= 1
     keys |= crossings.is_arrival
     # polars sorts numbers on all cores.
-    return SortedRows(crossings, pl.Series(keys).sort().to_numpy(), (day_bits + row_bits + 1, row_bits + 1, 1))
+    return SortedRows(
+        crossings, pl.Series(keys).sort().to_numpy(), (day_bits + row_bits + 1, row_bits + 1, 1)
+    )
 
 
 def find_parts(rows: SortedRows, size: int) -> list[slice]:
@@ -88,7 +91,7 @@ def find_parts(rows: SortedRows, size: int) -> list[slice]:
     else:
         begins = np.searchsorted(rows.keys, rows.keys[about] >> rows.shift[0] << rows.shift[0])
     edges = np.unique(np.concatenate(([0], begins, [len(rows.keys)]))).tolist()
-    return [slice(first, end) for first, end in zip(edges, edges[1:], strict=False)]
+    return [slice(first, end) for first, end in pairwise(edges)]
 
 
 def order_part(rows: SortedRows, part: slice) -> Histories:

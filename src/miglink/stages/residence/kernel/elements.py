@@ -100,7 +100,10 @@ def find_elements(chain: Chain, policy: MissingCrossings) -> Elements:
     """Crossings, and between two of one direction the one that is missing; see `residence.elements`."""
     is_gap = chain.gap_day != NO_DAY
     if policy == "reject_person":
-        is_gap, kept = np.zeros_like(is_gap), ~find_rejected(chain, int(chain.person.max(initial=0)) + 1)[chain.person]
+        is_gap, kept = (
+            np.zeros_like(is_gap),
+            ~find_rejected(chain, int(chain.person.max(initial=0)) + 1)[chain.person],
+        )
         is_crossing = kept if chain.is_crossing is None else kept & chain.is_crossing
     else:
         is_crossing = np.ones_like(is_gap) if chain.is_crossing is None else chain.is_crossing

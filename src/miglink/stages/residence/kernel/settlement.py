@@ -77,14 +77,24 @@ def settle(elements: Elements, counts: Counts, travellers: Travellers, rule: For
     before_final_day = np.maximum(_lag(final_day, decided.begins, NO_DAY), decided.day)
     migration_day = np.where(is_migration == 1, final_day, sure_day)
     known = np.flatnonzero((is_migration == 0) & (before >= 0))
-    migration_day[known] = _find_return_days(decided, is_fitting, (final_day, before_final_day), known, least_stay)
+    migration_day[known] = _find_return_days(
+        decided, is_fitting, (final_day, before_final_day), known, least_stay
+    )
     short = np.flatnonzero(is_short_return)
     soon = np.where(decided.can_flip[short], before_final_day[short], sure_day[short])
     migration_day[short] = np.minimum(soon, before_final_day[short])
     migration_day[is_migration == -1] = NO_DAY
     final_day[after == -1] = NO_DAY
     return Settled(
-        decided.at, decided.day, decided.late_day, is_reset, before, after, is_migration, final_day, migration_day
+        decided.at,
+        decided.day,
+        decided.late_day,
+        is_reset,
+        before,
+        after,
+        is_migration,
+        final_day,
+        migration_day,
     )
 
 
@@ -134,7 +144,9 @@ def _follow_states(decided: Decided, counts: Counts, least_stay: int) -> tuple[S
 
     # Whoever may have moved with the fork, and now goes back: the days since, in the state that it may have led to.
     is_short_return = np.zeros(len(row), bool)
-    back = np.flatnonzero(_lag(is_forked, decided.begins, False) & (_lag(base, decided.begins, -1) == is_arrival))
+    back = np.flatnonzero(
+        _lag(is_forked, decided.begins, False) & (_lag(base, decided.begins, -1) == is_arrival)
+    )
     forks = np.flatnonzero(is_fork)
     fork = forks[np.searchsorted(forks, np.maximum(reset[back - 1], first[back]))]
     came, went = decided.at[fork], decided.at[back]
