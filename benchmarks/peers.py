@@ -22,7 +22,7 @@ import pandas as pd
 import polars as pl
 
 from benchmarks import peer_residence
-from benchmarks.classify_million import generate
+from benchmarks.generated_crossings import generate
 from benchmarks.measured import TooLarge, machine, sort_and_write, timed
 from benchmarks.peer_linkage import MEMORY, accuracy, with_recordlinkage, with_splink
 from miglink.classify import Observed, classify_file

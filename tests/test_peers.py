@@ -7,7 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from benchmarks.classify_million import generate
+from benchmarks.generated_crossings import generate
 from benchmarks.peer_residence import in_pandas, in_polars
 from miglink.classify import Observed, classify_file
 

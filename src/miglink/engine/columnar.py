@@ -5,9 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.dataset
-import pyarrow.parquet
-
 _ROWS_AT_ONCE = 131_072
 
 
@@ -21,6 +18,10 @@ class Described:
 
 def copy_described(source: Path, target: Path, described: Described) -> None:
     """Copy Parquet into one file with these words as its metadata; it appears under its name only when whole."""
+    # Imported where it is used: it brings pandas with it where that is installed, and every command would wait for both.
+    import pyarrow.dataset
+    import pyarrow.parquet
+
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
     dataset = pyarrow.dataset.dataset(source, format="parquet")
