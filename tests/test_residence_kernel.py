@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.generated_crossings import generate
+from given_examples import UNSHRUNK
 from given_travellers import CONFIGS, IN, OUT
 from miglink import classify as command
 from miglink.classify import Observed
@@ -30,12 +31,18 @@ SCHEMA: dict[str, Any] = {
     "person_id": pl.String, "crossed_date": pl.Date, "crossed_at": pl.Datetime("us"), "direction": pl.String,
     "sequence": pl.Int64, "initial_status": pl.String,
 }  # fmt: skip
-STATED = [[None], [None, "resident"], ["non_resident"], ["resident", "non_resident"], ["unknown"]]
+STATED: list[list[str | None]] = [
+    [None],
+    [None, "resident"],
+    ["non_resident"],
+    ["resident", "non_resident"],
+    ["unknown"],
+]
 NUMBERS = [(365, 487), (7, 10), (6, 10), (10, 10)]
-MOST = 60
 MANY = settings(
-    max_examples=MOST,
+    max_examples=20,
     deadline=None,
+    phases=UNSHRUNK,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
@@ -61,7 +68,8 @@ def drawn_crossings(draw: st.DrawFn, *, longest: int) -> list[tuple[Any, ...]]:
         moment = draw(st.sampled_from([None, None, 9, 9, 12, 15]))
         on = START + timedelta(day)
         at = None if moment is None else datetime(on.year, on.month, on.day, moment)
-        number, status = draw(st.sampled_from([None, None, 1, 2, 3])), draw(st.sampled_from(statuses))
+        number = draw(st.sampled_from([None, None, 1, 2, 3]))
+        status = draw(st.sampled_from(statuses))
         rows.append((on, at, direction, number, status))
         day += draw(st.one_of(st.just(0), st.integers(0, 3), st.integers(0, longest)))
         is_gap = draw(st.integers(0, 5)) == 0
@@ -167,8 +175,9 @@ def check_equal(
 
 
 def assert_same(found: pl.DataFrame, wanted: pl.DataFrame) -> None:
-    types = {"crossing_id": pl.Int64}
-    assert found.cast(types).sort("crossing_id").equals(wanted.cast(types).sort("crossing_id"))
+    number = pl.col("crossing_id").cast(pl.Int64)
+    both = [rows.with_columns(number).sort("crossing_id") for rows in (found, wanted)]
+    assert both[0].equals(both[1])
 
 
 @MANY
@@ -200,7 +209,12 @@ def drawn_chains(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, 
         for position in range(n):
             is_gap = draw(st.integers(0, 3)) == 0
             length = draw(st.integers(0, 15))
-            own = {"person_key": 3 * key, "position": position, "day": day, "is_arrival": is_arrival}
+            own: dict[str, Any] = {
+                "person_key": 3 * key,
+                "position": position,
+                "day": day,
+                "is_arrival": is_arrival,
+            }
             own |= {"is_crossing": position > 0 or not is_gap, "gap_day": day + length if is_gap else None}
             own |= {
                 "likely_day": day + draw(st.integers(0, length)) if is_gap and draw(st.booleans()) else None
@@ -230,27 +244,32 @@ def test_chains_of_a_run_settle_alike(
     chain_types: dict[str, Any] = dict.fromkeys(
         ("person_key", "position", "day", "gap_day", "likely_day"), pl.Int64
     )
-    people_types = dict.fromkeys(("person_key", "observed_day", "death_day", "initial_status"), pl.Int64)
-    flags = dict.fromkeys(("is_arrival", "is_crossing", "is_by_evidence"), pl.Boolean)
+    of_people = ("person_key", "observed_day", "death_day", "initial_status")
+    people_types: dict[str, Any] = dict.fromkeys(of_people, pl.Int64)
+    flags: dict[str, Any] = dict.fromkeys(("is_arrival", "is_crossing", "is_by_evidence"), pl.Boolean)
     frames = [
         pl.DataFrame(drawn[0], schema=chain_types | flags),
         pl.DataFrame(drawn[1], schema=people_types | {"is_window_cut": pl.Boolean}),
     ]
     tables = [duckdb_engine.frame(f"given_{n}", frame) for n, frame in enumerate(frames)]
     for policy in POLICIES:
-        given_all = (duckdb_engine, *tables, make_rule(*numbers), policy)
-        found = [read(table) for table in classification.settle_chain(*given_all)]
-        with pytest.MonkeyPatch.context() as patched:
-            patched.setattr(classification, "computes_here", lambda _: False)
-            wanted = [read(table) for table in classification.settle_chain(*given_all)]
+        found, wanted = (
+            settle(duckdb_engine, tables, make_rule(*numbers), policy, here) for here in (True, False)
+        )
         assert_settled(found[0], wanted[0])
         counted = ["person_key", "place", "present_min", "present_max", "observed_min"]
         in_chain = wanted[1].join(wanted[0], on=["person_key", "place"], how="semi")
         assert_settled(found[1].select(counted), in_chain.select(counted))
 
 
-def read(table: Table) -> pl.DataFrame:
-    return pl.read_parquet(table.path).sort("person_key", "place")
+def settle(
+    engine: Engine, tables: list[Table], rule: ForwardWindowRule, policy: MissingCrossings, here: bool
+) -> list[pl.DataFrame]:
+    """The settled elements and their counts of days, from arrays or from SQL."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(classification, "computes_here", lambda _: here)
+        found = classification.settle_chain(engine, tables[0], tables[1], rule, policy)
+    return [pl.read_parquet(table.path).sort("person_key", "place") for table in found]
 
 
 def assert_settled(found: pl.DataFrame, wanted: pl.DataFrame) -> None:

@@ -21,7 +21,7 @@ from miglink.stages import residence, spells
 
 _FORMATS = (".csv", ".parquet")
 # Crossings worked on at once by one thread: few enough for their arrays to stay near the processor.
-_PART = 1 << 17
+_PART = 1 << 16
 _MOST_THREADS = 8
 _EPOCH = date(1970, 1, 1)
 # By code: what the kernel calls −1, 0 and 1.

@@ -18,7 +18,7 @@ class Described:
 
 def copy_described(source: Path, target: Path, described: Described) -> None:
     """Copy Parquet into one file with these words as its metadata; it appears under its name only when whole."""
-    # Imported where it is used: it brings pandas with it where that is installed, and every command would wait for both.
+    # Imported where it is used: it brings pandas with it where that is installed, and every command would wait.
     import pyarrow.dataset
     import pyarrow.parquet
 

@@ -90,8 +90,8 @@ def _find_nth_of_direction(busy: _Busy, time: Numbers | None, number: Numbers | 
     known = [told[busy.row] for told in (number, time) if told is not None]
     order = np.lexsort((*known, busy.day)) if known else np.arange(len(busy.row))
     is_arrival, begin = busy.is_arrival[order], busy.begins[busy.day]
-    n_arrivals = np.cumsum(is_arrival)
-    arrivals = n_arrivals - (n_arrivals - is_arrival)[begin]
+    n_arrivals: Numbers = np.cumsum(is_arrival)
+    arrivals: Numbers = n_arrivals - (n_arrivals - is_arrival)[begin]
     nth = np.empty(len(order), np.int64)
     nth[order] = np.where(is_arrival, arrivals, np.arange(len(order)) - begin + 1 - arrivals)
     return nth
@@ -99,7 +99,8 @@ def _find_nth_of_direction(busy: _Busy, time: Numbers | None, number: Numbers | 
 
 def _alternate(busy: _Busy, nth: Numbers, starts_with_arrival: Flags) -> Numbers:
     """Places in turn, from the direction with which each day starts."""
-    return 2 * nth - (busy.is_arrival == starts_with_arrival[busy.day])
+    is_leading: Flags = busy.is_arrival == starts_with_arrival[busy.day]
+    return 2 * nth - is_leading
 
 
 def _arrange(n_rows: int, busy: _Busy, place: Numbers) -> Numbers:

@@ -33,23 +33,28 @@ class Counts:
 
 def count_days(elements: Elements, travellers: Travellers, rule: ForwardWindowRule) -> Counts:
     """Count days on both timelines."""
-    observed_day = travellers.observed_day[elements.person]
-    least = _count(elements, elements.day_min, elements.line_min, observed_day, rule)
+    observed_day, window = travellers.observed_day[elements.person], rule.window.value
+    line = elements.line_min
+    last = np.searchsorted(line, line + window, side="right") - 1
+    least = _count(elements, elements.day_min, last, observed_day, window)
     if elements.day_max is elements.day_min:
         return Counts(least, least)
-    return Counts(least, _count(elements, elements.day_max, elements.line_max, observed_day, rule))
+    # Whose crossings are all on record has one timeline, and is looked up once.
+    is_apart = np.zeros(len(travellers.observed_day), bool)
+    is_apart[elements.person[elements.is_implied]] = True
+    apart, line = np.flatnonzero(is_apart[elements.person]), elements.line_max
+    last[apart] = np.searchsorted(line, line[apart] + window, side="right") - 1
+    return Counts(least, _count(elements, elements.day_max, last, observed_day, window))
 
 
-def _count(
-    elements: Elements, day: Days, line: Days, observed_day: Days, rule: ForwardWindowRule
-) -> Timeline:
+def _count(elements: Elements, day: Days, last: Days, observed_day: Days, window: int) -> Timeline:
+    """One timeline; last: for each element the last one within its window."""
     stay = np.diff(day, append=0)
     stay[elements.edges[1:] - 1] = 0  # the stay after a person's last element has no end
     present_stay = stay * elements.is_arrival
     presence = np.cumsum(present_stay) - present_stay
     absence = np.cumsum(stay) - stay - presence
-    end = np.minimum(day + rule.window.value, observed_day)
-    last = np.searchsorted(line, line + rule.window.value, side="right") - 1
+    end = np.minimum(day + window, observed_day)
     ahead = presence[last] + (end - day[last]) * elements.is_arrival[last]
     return Timeline(day, presence, absence, end - day, ahead - presence)
 

@@ -19,7 +19,7 @@ from miglink.stages.residence.kernel.elements import (
 from miglink.stages.residence.kernel.settlement import settle
 
 # Rows of the chain worked on at once by one thread.
-_PART = 1 << 17
+_PART = 1 << 16
 _MOST_THREADS = 8
 
 
@@ -62,7 +62,7 @@ def _settle(
     policy: MissingCrossings,
 ) -> pl.DataFrame:
     """The settled elements of some persons."""
-    before = int(rows["day"].min() or 0) - 1  # days are numbered from 1 on
+    before = int(rows["day"].to_numpy().min(initial=0)) - 1  # days are numbered from 1 on
     flags = {name: rows[name].to_numpy() for name in ("is_arrival", "is_crossing", "is_by_evidence")}
     chain = Chain(
         person,
