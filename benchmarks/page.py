@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import classify_scale as scale
 from benchmarks.compare import as_markdown, compare
 from benchmarks.linkage_figures import measurements, sayings, tables
 from benchmarks.sizing import sizes
@@ -164,6 +165,14 @@ def linkage_scale(results: Path) -> str:
     return "\n\n".join([*grids, "\n".join(f"- {said}" for said in sayings(found))])
 
 
+def classify_scale(results: Path) -> str:
+    """The rule alone beside DuckDB's read, sort and write, by size and kind of id; exponents."""
+    found = read(results, "classify-scale")
+    return "\n\n".join(
+        [grid(scale.HEADINGS, scale.rows(found)), "\n".join(f"- {said}" for said in scale.sayings(found))]
+    )
+
+
 def growth(results: Path) -> str:
     """Seconds, CPU and memory by size, and the exponents."""
     found = read(results, "growth")
@@ -299,7 +308,8 @@ def plot(found: dict[str, Any], target: Path) -> None:
 PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
     for part in (
-        machine, stages, truth, peers, linkage_scale, growth, febrl, accuracy, calibration, pairs, slowed, sizes,
+        machine, stages, truth, peers, linkage_scale, classify_scale, growth, febrl, accuracy, calibration, pairs,
+        slowed, sizes,
     )
 }  # fmt: skip
 

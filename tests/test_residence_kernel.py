@@ -21,6 +21,7 @@ from miglink.engine import Engine, Table
 from miglink.linked_crossings import RESULTS, check_crossings
 from miglink.stages import residence, spells
 from miglink.stages.residence import classification
+from miglink.stages.residence.kernel import tables as kernel_tables
 from miglink.stages.spells import row_order
 
 POLICIES: tuple[MissingCrossings, ...] = ("unresolved", "midpoint", "open_until_next", "reject_person")
@@ -241,6 +242,7 @@ def drawn_chains(draw: st.DrawFn) -> tuple[list[dict[str, Any]], list[dict[str, 
 def test_chains_of_a_run_settle_alike(
     duckdb_engine: Engine, drawn: tuple[list[dict[str, Any]], list[dict[str, Any]]], numbers: tuple[int, int]
 ) -> None:
+    """Held a few rows at a time, and these in parts of a few."""
     chain_types: dict[str, Any] = dict.fromkeys(
         ("person_key", "position", "day", "gap_day", "likely_day"), pl.Int64
     )
@@ -268,6 +270,8 @@ def settle(
     """The settled elements and their counts of days, from arrays or from SQL."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(classification, "computes_here", lambda _: here)
+        patched.setattr(kernel_tables, "_AT_ONCE", 16)
+        patched.setattr(kernel_tables, "_PART", 5)
         found = classification.settle_chain(engine, tables[0], tables[1], rule, policy)
     return [pl.read_parquet(table.path).sort("person_key", "place") for table in found]
 

@@ -1,6 +1,7 @@
 """The kernel between tables, for an engine that computes in this process."""
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,8 @@ from miglink.stages.residence.kernel.elements import (
 )
 from miglink.stages.residence.kernel.settlement import settle
 
-# Rows of the chain worked on at once by one thread.
+# Rows of the chain held at once, and those of them worked on by one thread.
+_AT_ONCE = 1 << 21
 _PART = 1 << 16
 _MOST_THREADS = 8
 
@@ -27,18 +29,34 @@ def settle_table(
     engine: Engine, chain: Table, travellers: Table, rule: ForwardWindowRule, policy: MissingCrossings
 ) -> Table:
     """What `settle_chain` gives in SQL, in one table: statuses of the elements, and their counts of days."""
-    people = engine.collect(
-        """SELECT person_key, observed_day, initial_status, death_day, is_window_cut
-        FROM travellers ORDER BY person_key""",
-        travellers=travellers,
+    name, given = f"residence_settled_{policy}", {"chain": chain, "travellers": travellers}
+    keys = engine.collect(
+        "SELECT MIN(person_key) AS least, MAX(person_key) + 1 AS most FROM travellers", **given
     )
-    rows = engine.collect(
-        """SELECT person_key, position, day, is_arrival, is_crossing, gap_day, likely_day, is_by_evidence
-        FROM chain WHERE person_key IN (SELECT person_key FROM travellers)
-        ORDER BY person_key, position""",
-        chain=chain,
-        travellers=travellers,
-    )
+    least, most = (int(key or 0) for key in keys.row(0))
+    edges = np.linspace(least, most, 2 + engine.count(chain) // _AT_ONCE).astype(np.int64).tolist()
+    tables = {}
+    for number, (first, end) in enumerate(pairwise(edges)):
+        is_own = f"person_key >= {first} AND person_key < {end}"
+        people = engine.collect(
+            f"""SELECT person_key, observed_day, initial_status, death_day, is_window_cut
+            FROM travellers WHERE {is_own} ORDER BY person_key""",
+            **given,
+        )
+        rows = engine.collect(
+            f"""SELECT person_key, position, day, is_arrival, is_crossing, gap_day, likely_day, is_by_evidence
+            FROM chain WHERE {is_own} AND person_key IN (SELECT person_key FROM travellers)
+            ORDER BY person_key, position""",
+            **given,
+        )
+        tables[f"part_{number}"] = engine.frame(f"{name}_{number}", _settle_parts(rows, people, rule, policy))
+    return engine.step(name, " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables), **tables)
+
+
+def _settle_parts(
+    rows: pl.DataFrame, people: pl.DataFrame, rule: ForwardWindowRule, policy: MissingCrossings
+) -> pl.DataFrame:
+    """The settled elements of some persons, a part of them to each thread."""
     person = np.searchsorted(people["person_key"].to_numpy(), rows["person_key"].to_numpy())
     edges = find_edges(person)
     cuts = np.unique(np.append(edges[np.searchsorted(edges, np.arange(0, len(person), _PART))], edges[-1]))
@@ -48,10 +66,9 @@ def settle_table(
         of_people = slice(int(person[part.start]), int(person[part.stop - 1]) + 1)
         return _settle(rows[part], person[part] - of_people.start, people[of_people], rule, policy)
 
-    with ThreadPoolExecutor(min(_MOST_THREADS, pl.thread_pool_size())) as pool:
-        settled = list(pool.map(settle_part, range(len(cuts) - 1)))
     nobody = _settle(rows[:0], person[:0], people[:0], rule, policy)
-    return engine.frame(f"residence_settled_{policy}", pl.concat([nobody, *settled]))
+    with ThreadPoolExecutor(min(_MOST_THREADS, pl.thread_pool_size())) as pool:
+        return pl.concat([nobody, *pool.map(settle_part, range(len(cuts) - 1))])
 
 
 def _settle(
