@@ -15,6 +15,7 @@ class Observation:
 
     flows_by_year_only: the rules that give no date of a migration, but the year in which a status changed.
     last_dates: of rules that give no status after some day, that day; nothing later is listed for them.
+    first_dates: of rules that give none before some day, that day; nothing that begins earlier is listed for them.
     empty_months: first days of months without the crossings that they must have had (`find_empty_months`).
     """
 
@@ -24,6 +25,7 @@ class Observation:
     flows_by_year_only: frozenset[str] = frozenset()
     last_dates: Mapping[str, date] = field(default_factory=dict)
     empty_months: Sequence[date] = ()
+    first_dates: Mapping[str, date] = field(default_factory=dict)
 
     @property
     def data_to_date(self) -> date:

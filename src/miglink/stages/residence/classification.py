@@ -4,6 +4,7 @@ from datetime import date
 
 from miglink.config.rules import ForwardMonthsRule, ForwardWindowRule, MissingCrossings
 from miglink.engine import Engine, Table
+from miglink.stages.residence.calendar_windows import decide_by_calendar
 from miglink.stages.residence.days import as_final_date, count_days, day_number, find_decisive_days
 from miglink.stages.residence.elements import find_elements
 from miglink.stages.residence.months import LEAST_STAY, decide_by_months
@@ -86,9 +87,12 @@ def settle_chain(
     if isinstance(rule, ForwardMonthsRule):
         decided, counts = decide_by_months(engine, elements, travellers, expectations, rule)
         return settle(engine, decided, LEAST_STAY), counts
+    if rule.window.unit == "months":
+        decided, counts = decide_by_calendar(engine, elements, travellers, rule)
+        return settle(engine, decided, rule.least_stay_days), counts
     counts = count_days(engine, elements, travellers, rule)
     decided = decide_by_days(engine, find_decisive_days(engine, counts, rule), travellers, rule)
-    return settle(engine, decided, 2 * rule.threshold.value - rule.window.value), counts
+    return settle(engine, decided, rule.least_stay_days), counts
 
 
 def status_word(code: str) -> str:

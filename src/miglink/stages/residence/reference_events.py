@@ -30,7 +30,9 @@ def find_transitions(
     return (
         corrected,
         days,
-        engine.step("residence_moves", _MOVES, changes=changes, events=events, travellers=travellers),
+        engine.step(
+            "residence_moves", _MOVES, changes=changes, events=events, travellers=travellers, dates=dates
+        ),
     )
 
 
@@ -132,6 +134,7 @@ _MOVES = """
                c.final_day, GREATEST(c.final_day, c.final_day_before) AS both_final_day,
                ROW_NUMBER() OVER (PARTITION BY c.person_key, e.place ORDER BY e.is_settled DESC, c.n) AS nth
         FROM changes c
+        JOIN dates d ON d.n = c.n AND d.is_listed
         JOIN events e ON e.person_key = c.person_key AND e.n = c.n
         JOIN travellers t ON t.person_key = c.person_key
     )
