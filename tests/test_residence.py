@@ -340,8 +340,8 @@ def test_calendar_months_agree_with_the_oracle(engine: Engine, histories: dict[s
     check_against_oracle(engine, histories, rule, 0, end)
 
 
-@for_all(8, histories=drawn_histories(longest=40, most_gaps=1, longest_gap=40), numbers=st.sampled_from([(1, 1), (2, 3)]),
-       observed_from=st.sampled_from([None, 0, 40]), end=st.integers(20, 120))  # fmt: skip
+@for_all(8, histories=drawn_histories(longest=40, most_gaps=1, longest_gap=40), end=st.integers(20, 120),
+       numbers=st.sampled_from([(1, 1), (2, 3)]), observed_from=st.sampled_from([None, 0, 40]))  # fmt: skip
 def test_short_calendar_windows_agree_with_the_oracle(
     engine: Engine, histories: dict[str, Any], numbers: tuple[int, int], observed_from: int | None, end: int
 ) -> None:
