@@ -53,13 +53,14 @@ def test_examples_are_all_there() -> None:
     assert (len(CALENDAR), len(MOST), len(CONTRAST)) == (4, 2, 3)
 
 
+@pytest.mark.parametrize("preset", ["un_12_months", "abs_12_16"])
 @pytest.mark.parametrize("name", CALENDAR)
-def test_twelve_calendar_months(engine: Engine, name: str) -> None:
+def test_twelve_calendar_months(engine: Engine, name: str, preset: str) -> None:
     """365 days can be a day less than 12 calendar months; the day of departure does not count."""
     expected = EXAMPLES[name]["expected"]
     key = "ge_12_calendar_months_clip_to_month_end"
     is_long = expected[key] if key in expected else expected["ge_365_half_open"]
-    _, migrations = follow(engine, name, read_rule("un_12_months", CONFIGS))
+    _, migrations = follow(engine, name, read_rule(preset, CONFIGS))
     assert migrations["direction"].to_list() == (["immigration", "emigration"] if is_long else [])
 
 
@@ -78,6 +79,19 @@ def test_most_of_the_time(engine: Engine, name: str, preset: str, key: str) -> N
     residence, _ = follow(engine, name, earlier(preset))
     wanted = "resident" if EXAMPLES[name]["expected"][key] else "non_resident"
     assert status_at(residence, date(2019, 12, 31)) == wanted
+
+
+@pytest.mark.parametrize("counting", ["half_open", "inclusive"])
+def test_the_day_of_exit_counts_or_not(engine: Engine, counting: str) -> None:
+    """From 1 January to 31 December: 364 days, or 365 with the day of departure."""
+    name = "derived-daycount-convention"
+    rule = read_rule("days_183", CONFIGS)
+    assert isinstance(rule, ReferenceDateRule) and rule.threshold is not None
+    longer = rule.threshold.model_copy(update={"value": 365})
+    whole_year = rule.model_copy(update={"threshold": longer, "counting": counting})
+    residence, _ = follow(engine, name, whole_year)
+    is_resident = EXAMPLES[name]["expected"][f"ge_365_{counting}"]
+    assert (status_at(residence, date(2018, 12, 31)) == "resident") is is_resident
 
 
 @pytest.mark.parametrize("preset", ["most_of_12", "eu_2025"])

@@ -1,16 +1,22 @@
 """Stage 6: rules that apply from a date or to one, and when what they say is known."""
 
+import re
 from datetime import date
+from pathlib import Path
 
 import polars as pl
+from ruamel.yaml import YAML
 
 from given_country import TOTAL
 from given_tables import name_table
 from given_travellers import CONFIGS, Country
-from miglink.config import read_rule
+from miglink.config import preset_rules, read_rule
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine
 from miglink.stages import estimates
+
+ROOT = CONFIGS.parent
+PAGE = (ROOT / "docs" / "rules.md").read_text("utf-8")
 
 
 def test_one_rule_follows_another_at_a_reference_date(engine: Engine) -> None:
@@ -83,3 +89,31 @@ def test_when_most_of_the_time_is_known(engine: Engine) -> None:
     }
     # 184 of 366 days: 1 November 2015 to 2 May 2016.
     assert (final["stays for most of a leap year"] - date(2015, 11, 1)).days == 183
+
+
+def test_the_page_of_rules_counts_their_cases() -> None:
+    files = [
+        YAML(typ="safe").load(path.read_text("utf-8")) for path in (ROOT / "tests" / "cases").glob("*.yml")
+    ]
+    n_cases = dict.fromkeys(preset_rules(), 0)
+    for file in files:
+        if isinstance(file, dict):
+            n_cases[file["rule"]] += len(file["cases"])
+    assert min(n_cases.values()) >= 12
+    wanted = []
+    for name, n in sorted(n_cases.items()):
+        rule = read_rule(name, CONFIGS)
+        dates = "to {last_date}" if rule.last_date else "from {first_date}" if rule.first_date else "all"
+        dates = dates.format(last_date=rule.last_date, first_date=rule.first_date)
+        wanted.append(f"| `{name}` | `{rule.kind}` | {rule.title} | {dates} | {n} |")
+    assert re.findall(r"^\| `.*\|$", PAGE, flags=re.MULTILINE) == wanted
+
+
+def test_the_rule_on_the_page_can_be_used(tmp_path: Path, engine: Engine) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    (tmp_path / "own.yml").write_text(text, "utf-8")
+    rule = read_rule("own.yml", tmp_path)
+    country = Country().add("120 days", (date(2015, 3, 1), "arrival"), (date(2015, 6, 28), "departure"))
+    country.add("119 days", (date(2015, 3, 1), "arrival"), (date(2015, 6, 27), "departure"))
+    residence, _ = country.follow(engine, [rule], initial_status=("not_registered",))
+    assert residence.filter(status="resident")["person_id"].to_list() == ["120 days"]

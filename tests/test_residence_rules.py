@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from given_tables import name_table
 from given_travellers import CONFIGS, PERIOD, Country
 from miglink.config import preset_rules, read_rule
+from miglink.config.calendar_months import range_of_days
 from miglink.config.rules import Rule
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine
@@ -113,6 +114,8 @@ def test_presets_say_what_they_rest_on() -> None:
     assert {name for name, rule in rules.items() if not rule.has_flow_dates} == looking_back
     followed = {name: rule.follow_up_days for name, rule in rules.items()}
     # 16 months are 489 days at most: from 1 May before a leap year to 1 September in it.
+    assert range_of_days(0, 16) == (485, 489)
+    assert range_of_days(0, 12) == (365, 366)
     forward = {"nz_12_16": 487, "abs_12_16": 489, "un_12_months": 456}
     assert followed == forward | {"most_of_12": 0, "days_183": 0, "eu_2013": 456, "eu_2025": 366}
     in_force = {name: (rule.first_date, rule.last_date) for name, rule in rules.items()}
