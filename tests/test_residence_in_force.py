@@ -36,14 +36,7 @@ def test_one_rule_follows_another_at_a_reference_date(engine: Engine) -> None:
         country.record(name, "register", valid_from=date(2000, 1, 1))
     tables = country.find(engine, rules, period, initial_status=("register", "not_registered"))
     histories = estimates.Histories(*tables, name_table(engine, "person_traits", []))
-    observation = estimates.Observation(
-        period,
-        {rule.name: rule.follow_up_days for rule in rules},
-        False,
-        frozenset(rule.name for rule in rules),
-        {rule.name: rule.last_date for rule in rules if rule.last_date is not None},
-        first_dates={rule.name: rule.first_date for rule in rules if rule.first_date is not None},
-    )
+    observation = estimates.observe(period, rules, has_population_list=False)
     made = estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))
     stocks, flows, accounts = (pl.read_parquet(table.path).filter(**TOTAL).sort("period") for table in made)
     found = {

@@ -16,11 +16,11 @@ from miglink.stages.estimates.empty_months import find_empty_months
 from miglink.stages.estimates.histories import check_histories, find_statuses
 from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
 from miglink.stages.estimates.traits import find_traits
-from miglink.stages.estimates.vintages import Observation, add_vintages
+from miglink.stages.estimates.vintages import Observation, add_vintages, observe
 from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
 
-__all__ = ["Histories", "Observation", "estimate", "find_empty_months"]
+__all__ = ["Histories", "Observation", "estimate", "find_empty_months", "observe"]
 
 
 @dataclass(frozen=True)

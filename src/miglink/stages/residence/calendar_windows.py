@@ -37,9 +37,8 @@ def decide_by_calendar(
     """
     timelines = find_timelines(engine, elements, travellers, UNLIMITED)
     tries = _find_tries(engine, timelines, travellers, rule)
-    decided = engine.step(
-        "residence_decided", _DECISIONS, counted=_count(engine, timelines, tries), travellers=travellers
-    )
+    counted = _find_nth_days(engine, timelines, _count(engine, timelines, tries))
+    decided = engine.step("residence_decided", _DECISIONS, counted=counted, travellers=travellers)
     return decided, decided
 
 
@@ -93,11 +92,10 @@ def _later(months: int) -> str:
 
 
 def _count(engine: Engine, timelines: Table, tries: Table) -> Table:
-    """Each try on both timelines: the days in the new and the old state, and the day on which it is decided.
+    """Each try on both timelines: the days in the new and the old state, and nth_total, the total of `_find_nth_days`.
 
     Until late_day, the day of the next crossing, a missing one has led to the new state; what is tried moves only the
-    day from which. `nth_day`: the day in the state that is least on this timeline with which the threshold, or what it
-    leaves of the window, is reached: the new one where the timeline speaks against it, else the old one.
+    day from which.
     """
     probes = engine.view(
         "residence_try_ends",
@@ -105,7 +103,7 @@ def _count(engine: Engine, timelines: Table, tries: Table) -> Table:
         tries=tries,
     )
     ahead = find_presence(engine, timelines, probes)
-    counted = engine.step(
+    return engine.step(
         "residence_tried",
         """
         WITH placed AS (
@@ -130,6 +128,14 @@ def _count(engine: Engine, timelines: Table, tries: Table) -> Table:
         timelines=timelines,
         ahead=ahead,
     )
+
+
+def _find_nth_days(engine: Engine, timelines: Table, counted: Table) -> Table:
+    """Each try with the day on which it is decided: where the threshold, or what it leaves of the window, is reached.
+
+    `nth_day` is a day in the state that is least on its timeline: the new one where the timeline speaks against it, and
+    then the day after, by which the days reach the threshold; else the old one.
+    """
     return engine.step(
         "residence_counted",
         """
