@@ -33,7 +33,7 @@ SESSIONS: tuple[tuple[str, int], ...] = (
     ("miglink classify crossings.csv --rule nz_12_16 --observed-from 2010-01-01 --observed-to 2020-01-01 "
      "--out classified.csv", 5),
     ("cat classified.csv", 10),
-    ("miglink rules", 60),
+    ("miglink rules", 160),
     ("miglink tables", 30),
     ("miglink schema", 25),
     ("miglink key secret.key", 5),

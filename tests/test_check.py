@@ -320,6 +320,14 @@ def test_the_agency_files_give_no_problem(agency: Findings) -> None:
     assert "previous or next country" not in dimensions
 
 
+def test_a_rule_has_final_years_only_while_it_applies(check: Callable[..., Findings]) -> None:
+    """Years with a status at both ends, and followed up: 456 days under eu_2013, 366 under eu_2025."""
+    chosen = ["residence.rules=[eu_2013, eu_2025]", "period.to=2031-12-31"]
+    years = {rule.rule: rule.final_years for rule in check(overrides=chosen).rules}
+    assert years == {"eu_2013": tuple(range(2015, 2028)), "eu_2025": (2028, 2029)}
+    assert "2028 … 2029" in text_of(check(overrides=chosen))
+
+
 def test_nothing_of_a_person_in_the_agency_files_is_said(agency: Findings) -> None:
     said = everything_said(agency)
     border = pl.concat(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from given_examples import for_all
+from miglink.config import read_rule
 from miglink.config.rules import ForwardWindowRule, MissingCrossings
 from miglink.engine import Engine
 from miglink.stages.residence import classify
@@ -20,20 +21,23 @@ from miglink.stages.residence.classification import ForwardRule
 from miglink.stages.spells import order_crossings
 
 HERE = Path(__file__).parent
+CONFIGS = HERE.parent / "configs"
 ORACLE = runpy.run_path(str(HERE / "oracle" / "residence.py"))
 NZ = YAML(typ="safe").load((HERE.parent / "configs" / "rules" / "nz_12_16.yml").read_text("utf-8"))
 POLICIES: tuple[MissingCrossings, ...] = ("unresolved", "midpoint", "open_until_next", "reject_person")
 IN, OUT = "arrival", "departure"
 RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
-START = date(2000, 1, 1)
+START = ORACLE["START"]
 RESULT = ["status_before", "status_after", "is_migration", "status_final_date", "migration_final_date"]
 Crossings = Sequence[tuple[date, str]]
 
 
-def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> ForwardWindowRule:
+def make_rule(
+    threshold: int = 365, window: int = 487, unit: str = "days", **changes: Any
+) -> ForwardWindowRule:
     numbers = {
-        "threshold": NZ["threshold"] | {"value": threshold},
-        "window": NZ["window"] | {"value": window},
+        "threshold": NZ["threshold"] | {"value": threshold, "unit": unit},
+        "window": NZ["window"] | {"value": window, "unit": unit},
     }
     return ForwardWindowRule.model_validate(NZ | numbers | changes)
 
@@ -259,7 +263,7 @@ def test_cases_of_nz_12_16(engine: Engine) -> None:
 
 @st.composite
 def drawn_history(
-    draw: st.DrawFn, *, longest: int, most_gaps: int
+    draw: st.DrawFn, *, longest: int, most_gaps: int, longest_gap: int = 14
 ) -> tuple[list[tuple[int, str]], str | None]:
     """Crossings as (day, direction), now and then with one missing, and an initial status."""
     direction, day, n_gaps = draw(st.sampled_from([IN, OUT])), draw(st.integers(0, 2 * longest)), 0
@@ -267,17 +271,20 @@ def drawn_history(
     for _ in range(draw(st.integers(1, 7))):
         crossings.append((day, direction))
         step = draw(st.one_of(st.just(0), st.integers(0, 3), st.integers(0, longest)))
-        is_gap = n_gaps < most_gaps and step < 15 and draw(st.integers(0, 4)) == 0
+        is_gap = n_gaps < most_gaps and step <= longest_gap and draw(st.integers(0, 4)) == 0
         n_gaps, day = n_gaps + is_gap, day + step
         direction = direction if is_gap else ORACLE["OPPOSITE"][direction]
     return crossings, draw(st.sampled_from([None, RESIDENT, ABROAD]))
 
 
 @st.composite
-def drawn_histories(draw: st.DrawFn, *, longest: int = 12, most_gaps: int = 2) -> dict[str, Any]:
+def drawn_histories(
+    draw: st.DrawFn, *, longest: int = 12, most_gaps: int = 2, longest_gap: int = 14
+) -> dict[str, Any]:
     """Twenty persons by name."""
-    size = st.lists(drawn_history(longest=longest, most_gaps=most_gaps), min_size=20, max_size=20)
-    return {f"p{number:02}": history for number, history in enumerate(draw(size))}
+    one = drawn_history(longest=longest, most_gaps=most_gaps, longest_gap=longest_gap)
+    histories = draw(st.lists(one, min_size=20, max_size=20))
+    return {f"p{number:02}": history for number, history in enumerate(histories)}
 
 
 def dated(histories: dict[str, Any], until: int | None = None) -> dict[str, tuple[Crossings, str | None]]:
@@ -304,7 +311,7 @@ def check_against_oracle(
         results = classify_all(engine, known, rule, policy, start, START + timedelta(end))
         for person, (crossings, initial) in known.items():
             days = [((day - START).days, direction) for day, direction in crossings]
-            question = ORACLE["Question"](*numbers, policy, observed_from, end)
+            question = ORACLE["Question"](*numbers, policy, observed_from, end, rule.window.unit)
             wanted = [
                 (a.before, a.after, a.is_migration, *(None if day is None else START + timedelta(day)
                                                      for day in (a.status_final, a.migration_final)))
@@ -324,6 +331,21 @@ def test_small_windows_agree_with_the_oracle(
 @for_all(4, histories=drawn_histories(longest=400, most_gaps=1), end=st.integers(100, 2000))
 def test_years_agree_with_the_oracle(engine: Engine, histories: dict[str, Any], end: int) -> None:
     check_against_oracle(engine, histories, make_rule(), 0, end)
+
+
+@for_all(4, histories=drawn_histories(longest=400, most_gaps=1, longest_gap=120), end=st.integers(100, 2000))
+def test_calendar_months_agree_with_the_oracle(engine: Engine, histories: dict[str, Any], end: int) -> None:
+    rule = read_rule("abs_12_16", CONFIGS)
+    assert isinstance(rule, ForwardWindowRule)
+    check_against_oracle(engine, histories, rule, 0, end)
+
+
+@for_all(8, histories=drawn_histories(longest=40, most_gaps=1, longest_gap=40), end=st.integers(20, 120),
+       numbers=st.sampled_from([(1, 1), (2, 3)]), observed_from=st.sampled_from([None, 0, 40]))  # fmt: skip
+def test_short_calendar_windows_agree_with_the_oracle(
+    engine: Engine, histories: dict[str, Any], numbers: tuple[int, int], observed_from: int | None, end: int
+) -> None:
+    check_against_oracle(engine, histories, make_rule(*numbers, unit="months"), observed_from, end)
 
 
 @for_all(

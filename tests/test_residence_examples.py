@@ -53,27 +53,52 @@ def test_examples_are_all_there() -> None:
     assert (len(CALENDAR), len(MOST), len(CONTRAST)) == (4, 2, 3)
 
 
+@pytest.mark.parametrize("preset", ["un_12_months", "abs_12_16"])
 @pytest.mark.parametrize("name", CALENDAR)
-def test_twelve_calendar_months(engine: Engine, name: str) -> None:
+def test_twelve_calendar_months(engine: Engine, name: str, preset: str) -> None:
     """365 days can be a day less than 12 calendar months; the day of departure does not count."""
     expected = EXAMPLES[name]["expected"]
     key = "ge_12_calendar_months_clip_to_month_end"
     is_long = expected[key] if key in expected else expected["ge_365_half_open"]
-    _, migrations = follow(engine, name, read_rule("un_12_months", CONFIGS))
+    _, migrations = follow(engine, name, read_rule(preset, CONFIGS))
     assert migrations["direction"].to_list() == (["immigration", "emigration"] if is_long else [])
 
 
+def earlier(preset: str) -> Rule:
+    """A rule as if it had applied in the years of the examples too."""
+    rule = read_rule(preset, CONFIGS)
+    return rule.model_copy(update={"applies_from": None}) if rule.first_date else rule
+
+
+@pytest.mark.parametrize(
+    ("preset", "key"),
+    [("most_of_12", "most_of_the_time"), ("eu_2025", "most_of_the_time"), ("days_183", "ge_183_days")],
+)
 @pytest.mark.parametrize("name", MOST)
-def test_most_of_the_time(engine: Engine, name: str) -> None:
-    residence, _ = follow(engine, name, read_rule("most_of_12", CONFIGS))
-    wanted = "resident" if EXAMPLES[name]["expected"]["most_of_the_time"] else "non_resident"
+def test_most_of_the_time(engine: Engine, name: str, preset: str, key: str) -> None:
+    residence, _ = follow(engine, name, earlier(preset))
+    wanted = "resident" if EXAMPLES[name]["expected"][key] else "non_resident"
     assert status_at(residence, date(2019, 12, 31)) == wanted
 
 
+@pytest.mark.parametrize("counting", ["half_open", "inclusive"])
+def test_the_day_of_exit_counts_or_not(engine: Engine, counting: str) -> None:
+    """From 1 January to 31 December: 364 days, or 365 with the day of departure."""
+    name = "derived-daycount-convention"
+    rule = read_rule("days_183", CONFIGS)
+    assert isinstance(rule, ReferenceDateRule) and rule.threshold is not None
+    longer = rule.threshold.model_copy(update={"value": 365})
+    whole_year = rule.model_copy(update={"threshold": longer, "counting": counting})
+    residence, _ = follow(engine, name, whole_year)
+    is_resident = EXAMPLES[name]["expected"][f"ge_365_{counting}"]
+    assert (status_at(residence, date(2018, 12, 31)) == "resident") is is_resident
+
+
+@pytest.mark.parametrize("preset", ["most_of_12", "eu_2025"])
 @pytest.mark.parametrize("name", CONTRAST)
-def test_most_of_the_time_at_each_reference_date(engine: Engine, name: str) -> None:
-    """The examples state it of 31 December, where this rule has its reference dates, and of 30 June."""
-    residence, _ = follow(engine, name, read_rule("most_of_12", CONFIGS))
+def test_most_of_the_time_at_each_reference_date(engine: Engine, name: str, preset: str) -> None:
+    """The examples state it of 31 December, where these rules have their reference dates, and of 30 June."""
+    residence, _ = follow(engine, name, earlier(preset))
     stated: dict[str, Any] = EXAMPLES[name]["expected"]["eu_2025_2458"]
     dates = {key.removeprefix("ref_"): value["most_of_the_time"] for key, value in stated.items()}
     yearly = {date.fromisoformat(day): is_most for day, is_most in dates.items() if day.endswith("-12-31")}
@@ -105,6 +130,8 @@ def test_crossings_alone_are_classified_by_forward_rules_only(tmp_path: Path) ->
     classify_file(given, "un_12_months", None, Observed(), out)
     found = pl.read_csv(out)
     assert found["is_migration"].to_list() == [True, True, None]
-    for name in ("most_of_12", "eu_2013"):
+    classify_file(given, "abs_12_16", None, Observed(), out)
+    assert pl.read_csv(out)["is_migration"].to_list() == [True, True, None]
+    for name in ("most_of_12", "eu_2013", "eu_2025", "days_183"):
         with pytest.raises(ConfigError, match=r"looks back .* use `miglink run`"):
             classify_file(given, name, None, Observed(), out)

@@ -22,10 +22,12 @@ RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
 BEFORE = date(2011, 12, 31)
 
 
-def make_rule(threshold: int = 365, window: int = 487, **changes: Any) -> ForwardWindowRule:
+def make_rule(
+    threshold: int = 365, window: int = 487, unit: str = "days", **changes: Any
+) -> ForwardWindowRule:
     numbers = {
-        "threshold": NZ["threshold"] | {"value": threshold},
-        "window": NZ["window"] | {"value": window},
+        "threshold": NZ["threshold"] | {"value": threshold, "unit": unit},
+        "window": NZ["window"] | {"value": window, "unit": unit},
     }
     return ForwardWindowRule.model_validate(NZ | numbers | changes)
 
@@ -199,13 +201,16 @@ def test_children_have_their_mothers_status(engine: Engine) -> None:
     assert statuses_of(residence, "h") == [(birth, None, RESIDENT, "mother", None)]
 
 
+@pytest.mark.parametrize("numbers", [(365, 487, "days"), (12, 16, "months")])
 @pytest.mark.parametrize(("death", "status"), [("hold", RESIDENT), ("actual", ABROAD)])
-def test_death_within_the_window(engine: Engine, death: str, status: str) -> None:
+def test_death_within_the_window(
+    engine: Engine, death: str, status: str, numbers: tuple[int, int, str]
+) -> None:
     died = date(2015, 1, 1)
     country = Country().add("a", (date(2014, 6, 1), IN), (date(2015, 2, 1), OUT), death_date=died)
     country.add("b", death_date=died).record("b", "register", valid_from=date(2000, 1, 1))
     country.add("c", death_date=date(2011, 1, 1)).add("d", birth_date=date(2020, 1, 1))
-    residence, migrations = country.follow(engine, [make_rule(death_in_window=death)])
+    residence, migrations = country.follow(engine, [make_rule(*numbers, death_in_window=death)])
     assert statuses_of(residence, "a")[-1][1:] == (
         died,
         status,
@@ -282,7 +287,9 @@ def test_one_day_from_known_to_known_is_one_migration(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    "rule", [make_rule(), read_rule("un_12_months", CONFIGS)], ids=lambda rule: rule.name
+    "rule",
+    [make_rule(), *(read_rule(name, CONFIGS) for name in ("un_12_months", "abs_12_16"))],
+    ids=lambda rule: rule.name,
 )
 def test_a_missing_crossing_is_a_sure_migration_on_a_day_that_is_not_known(engine: Engine, rule: Any) -> None:
     """A visitor of 2012 leaves for a trip in 2014: has come to stay, but in which of the three years?"""
@@ -360,5 +367,6 @@ def test_statuses_and_migrations_balance(engine: Engine, people: list[dict[str, 
             country.record(f"p{number:02}", "register", valid_from=start + timedelta(person["registered"]))
     living = [person for person in people if person["born"] is None or person["born"] <= 80]
     rules = [make_rule(7, 10, name="hold"), make_rule(7, 10, name="actual", death_in_window="actual")]
+    rules.append(make_rule(1, 1, "months", name="month", death_in_window="actual"))
     residence, migrations = country.follow(engine, rules, period, policies=POLICIES)
-    check_books(residence, migrations, len(living), 8)
+    check_books(residence, migrations, len(living), 12)

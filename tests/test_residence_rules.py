@@ -1,4 +1,4 @@
-"""Stage 6: the rules un_12_months, most_of_12 and eu_2013 on cases that statisticians wrote, and several at once."""
+"""Stage 6: the rules beside nz_12_16 on cases that statisticians wrote, and several rules at once."""
 
 from collections.abc import Callable
 from datetime import date, datetime, time
@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from given_tables import name_table
 from given_travellers import CONFIGS, PERIOD, Country
 from miglink.config import preset_rules, read_rule
+from miglink.config.calendar_months import range_of_days
 from miglink.config.rules import Rule
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine
@@ -21,11 +22,12 @@ from miglink.stages import estimates
 
 CASES = CONFIGS.parent / "tests" / "cases"
 POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
-RULES = ("un_12_months", "most_of_12", "eu_2013")
+RULES = ("un_12_months", "most_of_12", "eu_2013", "eu_2025", "days_183", "abs_12_16")
 STATUS_ORDER = ("register", "not_listed")
+DAYS = {"value": 183, "unit": "days", "reference": "none"}
 
 
-def build(cases: list[dict[str, Any]]) -> Country:
+def build(cases: list[dict[str, Any]], period: Period) -> Country:
     """The persons of the cases. Unknown at the start: neither registered, nor without a permit for a visit."""
     country, always = Country(), date(2000, 1, 1)
     for case in cases:
@@ -47,7 +49,7 @@ def build(cases: list[dict[str, Any]]) -> Country:
         if given.get("initial") == "resident":
             country.record(name, "register", valid_from=always)
         if given.get("initial") == "unknown":
-            country.record(name, "permits", valid_from=always, valid_to=date(2012, 1, 1), purpose="visit")
+            country.record(name, "permits", valid_from=always, valid_to=period.from_date, purpose="visit")
         for kind in ("permits", "visas"):
             for first, last, purpose in (text.split() for text in given.get(kind, ())):
                 country.record(
@@ -58,6 +60,12 @@ def build(cases: list[dict[str, Any]]) -> Country:
                     purpose=purpose,
                 )
     return country
+
+
+def change_rule(name: str, changes: dict[str, Any]) -> Rule:
+    """A preset with other values."""
+    rule: Rule = TypeAdapter(Rule).validate_python(read_rule(name, CONFIGS).model_dump() | changes)
+    return rule
 
 
 def say_status(row: dict[str, Any]) -> str:
@@ -76,12 +84,12 @@ def say_all(rows: pl.DataFrame, say: Callable[[dict[str, Any]], str]) -> list[st
     return [say(row) for row in rows.iter_rows(named=True)]
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", [*RULES, "days_183_inclusive"])
 def test_cases(engine: Engine, name: str) -> None:
     file = YAML(typ="safe").load((CASES / f"{name}.yml").read_text("utf-8"))
     period = Period.model_validate(file["period"])
-    country = build(file["cases"])
-    rule = read_rule(name, CONFIGS)
+    country = build(file["cases"], period)
+    rule = change_rule(file["rule"], file.get("changes", {}))
     choices: dict[str, Any] = {"policies": POLICIES, "initial_status": STATUS_ORDER}
     residence, migrations = country.follow(engine, [rule], period, **choices)
     found, expected = {}, {}
@@ -93,7 +101,7 @@ def test_cases(engine: Engine, name: str) -> None:
         expected[case["name"]] = (case["expect"]["residence"], case["expect"]["migrations"])
         initial = case["given"].get("initial")
         if initial is not None and "never seen" not in case["name"]:
-            word = "undetermined" if initial == "unknown" else initial
+            word = "undetermined" if initial == "unknown" or rule.first_date else initial
             assert statuses["status"][0] == word, case["name"]
     assert found == expected
     assert len(found) == len(file["cases"]) >= 12
@@ -102,27 +110,55 @@ def test_cases(engine: Engine, name: str) -> None:
 def test_presets_say_what_they_rest_on() -> None:
     assert set(preset_rules()) == {"nz_12_16", *RULES}
     rules = {name: read_rule(name, CONFIGS) for name in preset_rules()}
-    assert {name for name, rule in rules.items() if not rule.has_flow_dates} == {"most_of_12", "eu_2013"}
+    looking_back = {"most_of_12", "days_183", "eu_2013", "eu_2025"}
+    assert {name for name, rule in rules.items() if not rule.has_flow_dates} == looking_back
     followed = {name: rule.follow_up_days for name, rule in rules.items()}
-    assert followed == {"nz_12_16": 487, "un_12_months": 456, "most_of_12": 0, "eu_2013": 456}
+    # 16 months are 489 days at most: from 1 May before a leap year to 1 September in it.
+    assert range_of_days(0, 16) == (485, 489)
+    assert range_of_days(0, 12) == (365, 366)
+    forward = {"nz_12_16": 487, "abs_12_16": 489, "un_12_months": 456}
+    assert followed == forward | {"most_of_12": 0, "days_183": 0, "eu_2013": 456, "eu_2025": 366}
+    in_force = {name: (rule.first_date, rule.last_date) for name, rule in rules.items()}
+    change = date(2027, 12, 31)
+    assert {in_force.pop("eu_2013"), in_force.pop("eu_2025")} == {(None, change), (change, None)}
+    assert set(in_force.values()) == {(None, None)}
     assert all(rule.reference for rule in rules.values())
 
 
 @pytest.mark.parametrize(
     ("name", "changes", "reason"),
     [
+        ("nz_12_16", {"threshold": 488}, "at most the whole of it"),
+        ("nz_12_16", {"threshold": 243}, "more than half of the window"),
+        ("nz_12_16", {"threshold": 0}, "greater than 0"),
+        ("nz_12_16", {"counting": "inclusive"}, "the day of a crossing would count in both"),
+        ("abs_12_16", {"threshold": 17}, r"threshold \(17 months\) .* at most the whole of it"),
+        ("abs_12_16", {"window": 24}, r"more than half of the window \(24 months\)"),
+        ("abs_12_16", {"window": DAYS}, "threshold is in months and window in days"),
+        ("abs_12_16", {"counting": "inclusive"}, "the day of a crossing would count in both"),
         ("un_12_months", {"tolerated_absence": 183}, "less than half"),
+        ("un_12_months", {"counting": "inclusive"}, "the day of a crossing would count in both"),
         ("eu_2013", {"tolerated_absence": 200}, "less than half"),
         ("eu_2013", {"tolerated_absence": None}, "only there"),
         ("eu_2013", {"duration": "most_of_window"}, "only there"),
-        ("most_of_12", {"intended_stay": "counts"}, "needs `duration: continuous`"),
+        ("eu_2013", {"counting": "inclusive"}, "the day of a crossing would count in both"),
+        ("eu_2013", {"applies_from": date(2028, 1, 1)}, "would never give a status"),
+        ("eu_2025", {"applies_to": date(2026, 12, 31)}, "is after applies_to"),
+        ("eu_2025", {"counting": "inclusive"}, "the day of a crossing would count in both"),
+        ("eu_2025", {"duration": "continuous"}, "give it where `duration` is continuous"),
+        ("days_183", {"threshold": 366}, r"threshold \(366 days\) is above the window"),
+        ("days_183", {"threshold": 0}, "greater than 0"),
+        ("days_183", {"threshold": -1}, "greater than 0"),
+        ("days_183", {"threshold": None}, "give it where `duration` is cumulative"),
+        ("days_183", {"intended_stay": "counts"}, "does not say which stay is to last"),
+        ("most_of_12", {"threshold": DAYS}, "give it where `duration` is cumulative, and only there"),
         ("most_of_12", {"kind": "backward"}, "kind"),
     ],
 )
 def test_a_rule_that_contradicts_itself_is_refused(name: str, changes: dict[str, Any], reason: str) -> None:
     given = read_rule(name, CONFIGS).model_dump()
     for key, value in changes.items():
-        given[key] = given[key] | {"value": value} if key == "tolerated_absence" and value else value
+        given[key] = given[key] | {"value": value} if isinstance(value, int) else value
     with pytest.raises(ValidationError, match=reason):
         TypeAdapter(Rule).validate_python(given)
 
@@ -231,15 +267,15 @@ def test_before_twelve_months_are_observed_the_evidence_stands(engine: Engine) -
 def test_all_rules_and_two_policies_balance(engine: Engine) -> None:
     """The accounts of stage estimates fail where statuses and migrations disagree; here nothing may."""
     country = Country()
+    period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2032, 12, 31)})
     for name in RULES:
         cases = YAML(typ="safe").load((CASES / f"{name}.yml").read_text("utf-8"))["cases"]
-        part = build([case | {"name": f"{name}: {case['name']}"} for case in cases])
+        part = build([case | {"name": f"{name}: {case['name']}"} for case in cases], period)
         country.persons += part.persons
         shift = len(country.records)
         for rows, to in ((part.records, country.records), (part.owners, country.owners)):
             to += [row | {"record_id": f"{int(row['record_id']) + shift:06}"} for row in rows]
     rules = [read_rule(name, CONFIGS) for name in ("nz_12_16", *RULES)]
-    period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
     chosen: dict[str, Any] = {"policies": ("unresolved", "midpoint"), "initial_status": STATUS_ORDER}
     residence, migrations, persons = country.find(engine, rules, period, **chosen)
     histories = estimates.Histories(residence, migrations, persons, name_table(engine, "person_traits", []))
@@ -249,6 +285,6 @@ def test_all_rules_and_two_policies_balance(engine: Engine) -> None:
     tables = estimates.estimate(engine, histories, observation, settings)
     accounts = pl.read_parquet(tables[2].path)
     assert accounts["discrepancy"].unique().to_list() == [0]
-    assert accounts.group_by("rule", "policy").len().height == 8
+    assert accounts.group_by("rule", "policy").len().height == 2 * len(rules)
     total = accounts.filter(sex="total", citizenship_group="total")
-    assert total.filter(pl.col("immigration") > 0)["rule"].n_unique() == 4
+    assert total.filter(pl.col("immigration") > 0)["rule"].n_unique() == len(rules) == 7

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from miglink.config import read_rule
-from miglink.config.rules import ForwardMonthsRule, ForwardWindowRule, MissingCrossings, ReferenceDateRule
+from miglink.config.rules import ForwardWindowRule, MissingCrossings, ReferenceDateRule
 from miglink.engine import open_engine
 from miglink.errors import ConfigError
 from miglink.linked_crossings import RESULTS, check_crossings, read_crossings
@@ -56,10 +56,10 @@ def classify_file(path: Path, rule_name: str, policy: str | None, observed: Obse
     _check_out(path, out)
     rows = read_crossings(path)
     crossings = check_crossings(rows, path.name)
-    if isinstance(rule, ForwardWindowRule):
+    if isinstance(rule, ForwardWindowRule) and rule.window.unit == "days":
         results, n_persons = classify_by_days(crossings, rule, chosen, observed)
     else:
-        results, n_persons = _classify_by_months(crossings, rule, chosen, observed, out.parent)
+        results, n_persons = _classify_by_calendar(crossings, rule, chosen, observed, out.parent)
     del crossings
     _write(pl.concat([rows, results], how="horizontal"), out)
     n_migrations, n_open = int(results["is_migration"].sum()), results["is_migration"].null_count()
@@ -104,9 +104,9 @@ def classify_by_days(
     return frame.select(*status, pl.when(code >= 9).then(code >= 18).alias(RESULTS[2]), *final), n_persons
 
 
-def _classify_by_months(
+def _classify_by_calendar(
     crossings: pl.DataFrame,
-    rule: ForwardMonthsRule,
+    rule: residence.ForwardRule,
     policy: MissingCrossings,
     observed: Observed,
     folder: Path,

@@ -206,12 +206,8 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         return
 
     if record.begin("estimates"):
-        rules = config.residence.rules
-        windows = {rule.name: rule.follow_up_days for rule in rules}
-        by_year = frozenset(rule.name for rule in rules if not rule.has_flow_dates)
-        last_dates = {rule.name: rule.last_date for rule in rules if rule.last_date is not None}
         empty_months = estimates.find_empty_months(engine, t["records"], period)
-        observation = estimates.Observation(period, windows, is_listed, by_year, last_dates, empty_months)
+        observation = estimates.observe(period, config.residence.rules, is_listed, empty_months)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
         record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
 

@@ -18,10 +18,17 @@ Move = tuple[int, str, bool]  # day, direction, is it on record
 
 @dataclass(frozen=True)
 class Rule:
-    """What a rule tolerates (None: any absence), and the end: days up to but not on it are observed."""
+    """What a rule tolerates (None: any absence), and the end: days up to but not on it are observed.
+
+    threshold: days that are enough (None: more than half of them). counts_exit: a day counts if any of it is spent
+    here. expects: whoever arrived within the 12 months and stays for most of the next 12 is a resident as well.
+    """
 
     tolerated: int | None
     end: int
+    threshold: int | None = None
+    counts_exit: bool = False
+    expects: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,12 @@ class World:
     def days_here(self, first: int, end: int) -> int:
         """Days of presence from first up to but not on end: the day of entry counts, the day of exit does not."""
         return sum(max(0, min(b, end) - max(a, first)) for a, b, here in self.stays if here)
+
+    def days_seen_here(self, first: int, end: int) -> int:
+        """Days from first up to but not on end of which any part is spent here: from each entry to its exit."""
+        return len(
+            {day for a, b, here in self.stays if here for day in range(max(a, first), min(b + 1, end))}
+        )
 
 
 def same_day_next_year(day: int) -> int:
@@ -89,8 +102,8 @@ def lasts(world: World, at: int, rule: Rule) -> bool:
     n_here = world.days_here(day, end)
     n_new = n_here if direction == "arrival" else end - day - n_here
     later = [(a, b) for a, b, here in world.stays[at + 2 :] if here != (direction == "arrival")]
-    assert rule.tolerated is not None
-    return 2 * n_new > end - day and not any(a < end and b - a > rule.tolerated for a, b in later)
+    is_broken = rule.tolerated is not None and any(a < end and b - a > rule.tolerated for a, b in later)
+    return 2 * n_new > end - day and not is_broken
 
 
 def follow(
@@ -119,12 +132,14 @@ def is_resident(world: World, reference: int, rule: Rule, permits: list[tuple[in
     Permits: first day, and the day after the last.
     """
     year = (date((START + timedelta(reference)).year - 1, 1, 1) - START).days
-    is_most = 2 * world.days_here(year, reference) > reference - year
-    if rule.tolerated is None:
-        return is_most
-    breaks = [(a, b) for a, b, here in world.stays if not here and b - a > rule.tolerated and a < reference]
-    if is_most and not any(b > year for _, b in breaks):
+    n_days = (world.days_seen_here if rule.counts_exit else world.days_here)(year, reference)
+    is_enough = 2 * n_days > reference - year if rule.threshold is None else n_days >= rule.threshold
+    longest = EVER * 4 if rule.tolerated is None else rule.tolerated
+    breaks = [(a, b) for a, b, here in world.stays if not here and b - a > longest and a < reference]
+    if is_enough and not any(b > year for _, b in breaks):
         return True
+    if not rule.expects:
+        return False
     for at, (day, direction, is_recorded) in enumerate(world.moves):
         if direction == "departure" or not year <= day < reference:
             continue

@@ -1,12 +1,16 @@
 """The forward window rule in plain Python, slow and written from its text: sets of days, every possible past tried.
 
 Nothing here knows of running sums or of the least favourable case: where crossings are missing, every day on which
-they may have taken place is tried, and what all of these pasts agree on is known.
+they may have taken place is tried, and what all of these pasts agree on is known. Days are counted from 1 January 2000.
 """
 
+from calendar import monthrange
 from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
 from itertools import pairwise, product
 
+START = date(2000, 1, 1)
 RESIDENT, ABROAD = "resident", "non_resident"
 BOTH = frozenset({RESIDENT, ABROAD})
 LEADS_TO = {"arrival": RESIDENT, "departure": ABROAD}
@@ -22,6 +26,32 @@ class Question:
     policy: str
     observed_from: int | None
     observed_to: int
+    unit: str = "days"
+
+
+@cache
+def later(day: int, amount: int, unit: str) -> int:
+    """The day so many days later; or the same day so many months later, at most the last of that month."""
+    if unit == "days":
+        return day + amount
+    at = START + timedelta(day)
+    years, month = divmod(at.month - 1 + amount, 12)
+    year, month = at.year + years, month + 1
+    return (date(year, month, min(at.day, monthrange(year, month)[1])) - START).days
+
+
+@cache
+def least_stay(threshold: int, window: int, unit: str) -> int:
+    """2V − W, whichever the two days are on which the windows of somebody who goes and comes back begin."""
+    days = range(4 * 366)
+    least = min(later(day, threshold, unit) - day for day in days)
+    return least - max(later(day, window, unit) - later(day, threshold, unit) for day in days)
+
+
+@cache
+def longest_threshold(threshold: int, unit: str) -> int:
+    """V from whichever day it is longest."""
+    return max(later(day, threshold, unit) - day for day in range(4 * 366))
 
 
 @dataclass(frozen=True)
@@ -62,7 +92,8 @@ def initial_set(crossings: list[tuple[int, str]], initial: str | None, question:
     if initial is not None:
         return frozenset({initial})
     day, direction = crossings[0]
-    if question.observed_from is not None and day - question.observed_from >= question.threshold:
+    long_enough = longest_threshold(question.threshold, question.unit)
+    if question.observed_from is not None and day - question.observed_from >= long_enough:
         return frozenset({OPPOSITE[LEADS_TO[direction]]})
     return BOTH
 
@@ -87,7 +118,7 @@ def follow(
     moves: list[Move], pasts: list[tuple[int, ...]], start: frozenset[str], question: Question
 ) -> list[Answer]:
     """The set of possible states from move to move, and the days on which it is final."""
-    least_stay = 2 * question.threshold - question.window
+    shortest = least_stay(question.threshold, question.window, question.unit)
     states, known_day = start, None
     fork: tuple[int, int | None] | None = (
         None  # the undecided move that made the state unknown; known_day before it
@@ -115,7 +146,7 @@ def follow(
             stayed = max(
                 len(days_in(moves, past, moves[fork[0]].direction, past[fork[0]], past[at])) for past in pasts
             )
-            is_short = stayed < least_stay
+            is_short = stayed < shortest
         before_day = max(min(move.days), known_day if known_day is not None else min(move.days))
 
         is_migration: bool | None = None
@@ -139,7 +170,7 @@ def follow(
             returns = [
                 max(*move.days, final)
                 for day, direction, final in earlier
-                if direction == OPPOSITE[move.direction] and min(move.days) - day < least_stay
+                if direction == OPPOSITE[move.direction] and min(move.days) - day < shortest
             ]
             migration_final = min([status_final, *returns])
         else:
@@ -164,14 +195,16 @@ def follow(
 def judge(moves: list[Move], past: tuple[int, ...], at: int, question: Question) -> tuple[str, int]:
     """In one past: is the move a migration for somebody in the state that fits it, and from which day is that known?"""
     day, direction = past[at], moves[at].direction
-    spare = question.window - question.threshold
-    end = min(day + question.window, question.observed_to)
+    full = later(day, question.window, question.unit)
+    threshold = later(day, question.threshold, question.unit) - day
+    spare = full - day - threshold
+    end = min(full, question.observed_to)
     new = days_in(moves, past, direction, day, end)
     old = days_in(moves, past, OPPOSITE[direction], day, end)
     if len(old) > spare:
         return "no", sorted(old)[spare]
-    if len(new) >= question.threshold:
-        return "yes", sorted(new)[question.threshold - 1] + 1
+    if len(new) >= threshold:
+        return "yes", sorted(new)[threshold - 1] + 1
     return "open", day
 
 

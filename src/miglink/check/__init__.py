@@ -155,13 +155,23 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
 
 
 def _describe_rule(config: Config, rule: Rule) -> RuleFindings:
-    """A year is final when every event in it has been followed up for as long as the rule may wait."""
+    """A year is final when every event in it has been followed up for as long as the rule may wait.
+
+    Years are those of which the rule gives the status at both ends.
+    """
     assert config.period is not None  # rules are only described where there is a period
     period = config.period
     days = rule.follow_up_days
     first = period.from_date.year + (period.from_date > date(period.from_date.year, 1, 1))
     followed_to = period.to_date + timedelta(days=1) - timedelta(days=days)
-    years = tuple(year for year in range(first, followed_to.year) if date(year + 1, 1, 1) <= followed_to)
+    opened, closed = rule.first_date or date.min, rule.last_date or date.max
+    years = tuple(
+        year
+        for year in range(first, followed_to.year)
+        if date(year + 1, 1, 1) <= followed_to
+        and opened <= date(year - 1, 12, 31)
+        and date(year, 12, 31) <= closed
+    )
     return RuleFindings(rule.name, rule.title, days, years)
 
 

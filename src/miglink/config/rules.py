@@ -5,11 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from miglink.config.calendar_months import range_of_days
 from miglink.config.models import Section
 
 MissingCrossings = Literal["unresolved", "midpoint", "open_until_next", "reject_person"]
 
 _LONGEST_YEAR = 366
+_SHORTEST_YEAR = 365
 
 
 class Parameter(Section):
@@ -25,6 +27,26 @@ class Parameter(Section):
     """Publication and section."""
     is_verified: bool = True
     """False: not read in the primary source."""
+
+
+class Span(Section):
+    """A number of days or calendar months of a rule, the date it applies from and where it is written."""
+
+    value: int = Field(gt=0)
+    """The number."""
+    unit: Literal["days", "months"]
+    """Its unit; months reach from a day to the same day of a later month, or that month's last day."""
+    applies_from: date | None = None
+    """First event date the value applies to; absent: always."""
+    reference: str
+    """Publication and section."""
+    is_verified: bool = True
+    """False: not read in the primary source."""
+
+    @property
+    def most_days(self) -> int:
+        """The days that it is, or the most that so many calendar months can be."""
+        return self.value if self.unit == "days" else range_of_days(0, self.value)[1]
 
 
 class Months(Section):
@@ -51,12 +73,17 @@ class _Rule(Section):
     """One line for people."""
     gives: Literal["residence"]
     """What the rule decides."""
-    counting: Literal["half_open"]
-    """The day of entry counts, the day of exit does not."""
+    counting: Literal["half_open", "inclusive"]
+    """half_open: the day of entry counts, the day of exit does not. inclusive: both do, and no day counts twice."""
     missing_crossings: MissingCrossings = "unresolved"
     """What is done where a crossing must be missing; the run's policies override it."""
     reference: str
     """Publication the rule is taken from."""
+
+    @property
+    def first_date(self) -> date | None:
+        """The first day at whose end the rule gives a status, if there is one."""
+        return None
 
     @property
     def last_date(self) -> date | None:
@@ -69,10 +96,10 @@ class ForwardWindowRule(_Rule):
 
     kind: Literal["forward_window"]
     """The family of rules it belongs to."""
-    threshold: Parameter
+    threshold: Span
     """V: days in the new state, within the window, that make a crossing a migration."""
-    window: Parameter
-    """W: length of the window from the crossing."""
+    window: Span
+    """W: length of the window from the crossing, in the unit of the threshold."""
     duration: Literal["cumulative"]
     """Days add up over several stays within the window."""
     death_in_window: Literal["hold", "actual"] = "hold"
@@ -86,20 +113,35 @@ class ForwardWindowRule(_Rule):
     @property
     def follow_up_days(self) -> int:
         """The most days after an event that must be observed before a figure counted there cannot change."""
-        return self.window.value
+        return self.window.most_days
 
     @property
     def settling_days(self) -> int:
         """Days in one state, without a crossing, that show that somebody lived there when they began."""
-        return self.threshold.value
+        return self.threshold.most_days
+
+    @property
+    def least_stay_days(self) -> int:
+        """Whoever returns after fewer days in the other state cannot have migrated both ways: 2V − W, at least."""
+        threshold, window = self.threshold.value, self.window.value
+        if self.window.unit == "days":
+            return 2 * threshold - window
+        return range_of_days(0, threshold)[0] - range_of_days(threshold, window)[1]
 
     @model_validator(mode="after")
     def _threshold_fits_window(self) -> "ForwardWindowRule":
-        if not self.window.value / 2 < self.threshold.value <= self.window.value:
+        threshold, window = self.threshold, self.window
+        _check_half_open(self)
+        if threshold.unit != window.unit:
             raise ValueError(
-                f"threshold ({self.threshold.value} days) must be more than half of the window "
-                f"({self.window.value} days) and at most the whole of it, or a person could live in both places or "
-                "neither"
+                f"threshold is in {threshold.unit} and window in {window.unit}: give both in one unit, or nobody "
+                "can tell how much of the window the threshold is"
+            )
+        if not window.value / 2 < threshold.value <= window.value:
+            raise ValueError(
+                f"threshold ({threshold.value} {threshold.unit}) must be more than half of the window "
+                f"({window.value} {window.unit}) and at most the whole of it, or a person could live in both places "
+                "or neither"
             )
         return self
 
@@ -143,6 +185,7 @@ class ForwardMonthsRule(_Rule):
 
     @model_validator(mode="after")
     def _absence_fits_window(self) -> "ForwardMonthsRule":
+        _check_half_open(self)
         _check_tolerated(self.tolerated_absence)
         return self
 
@@ -154,16 +197,26 @@ class ReferenceDateRule(_Rule):
     """The family of rules it belongs to."""
     window: Months
     """The time before the reference date that is looked at."""
-    duration: Literal["most_of_window", "continuous"]
-    """most_of_window: more than half of its days. continuous: also no longer absence than is tolerated."""
+    duration: Literal["most_of_window", "continuous", "cumulative"]
+    """most_of_window: more than half of its days. continuous: also no longer absence than is tolerated. cumulative: as
+    many of its days as the threshold says, over several stays."""
+    threshold: Parameter | None = None
+    """cumulative: days within the window that make a resident; of a child born in it, the same share of its days."""
     tolerated_absence: Parameter | None = None
     """continuous: days that one absence may last without breaking residence; counted whole, also beyond the window."""
     intended_stay: Literal["counts", "ignored"] = "ignored"
-    """counts: who arrived within the window and intends to stay as long as it is a resident too."""
+    """counts: who arrived within the window to stay for 12 months, as the duration asks, is a resident too."""
     visit_purposes: tuple[str, ...] = ()
     """Purposes of permits and visas that are visits: they say nothing of a stay that is intended."""
+    applies_from: date | None = None
+    """First reference date (the day at whose end the status holds); before it the rule gives no status."""
     applies_to: date | None = None
     """Last reference date (the day at whose end the status holds); after it the rule gives no status."""
+
+    @property
+    def first_date(self) -> date | None:
+        """The first day at whose end the rule gives a status, if there is one."""
+        return self.applies_from
 
     @property
     def last_date(self) -> date | None:
@@ -178,9 +231,8 @@ class ReferenceDateRule(_Rule):
     @property
     def follow_up_days(self) -> int:
         """Days after a reference date: none, or until the stay of the last arrival is known to last or not."""
-        if self.tolerated_absence is None:
-            return 0
-        return self.tolerated_absence.value + (_LONGEST_YEAR if self.intended_stay == "counts" else 0)
+        tolerated = self.tolerated_absence.value if self.tolerated_absence else 0
+        return tolerated + (_LONGEST_YEAR if self.intended_stay == "counts" else 0)
 
     @property
     def death_in_window(self) -> Literal["hold"]:
@@ -194,14 +246,32 @@ class ReferenceDateRule(_Rule):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ReferenceDateRule":
-        is_continuous = self.duration == "continuous"
-        if is_continuous != (self.tolerated_absence is not None):
+        if (self.duration == "continuous") != (self.tolerated_absence is not None):
             raise ValueError(
                 "`tolerated_absence` says what breaks a continuous stay: give it where `duration` is continuous, and "
                 "only there"
             )
-        if self.intended_stay == "counts" and not is_continuous:
-            raise ValueError("`intended_stay: counts` needs `duration: continuous`: a stay that is to last")
+        if (self.duration == "cumulative") != (self.threshold is not None):
+            raise ValueError(
+                "`threshold` says how many days are enough: give it where `duration` is cumulative, and only there"
+            )
+        if self.intended_stay == "counts" and self.duration == "cumulative":
+            raise ValueError(
+                "`intended_stay: counts` needs `duration: continuous` or `most_of_window`: a number of days in the "
+                "past does not say which stay is to last"
+            )
+        if self.intended_stay == "counts" or self.duration == "continuous":
+            _check_half_open(self)
+        if self.threshold is not None and self.threshold.value > _SHORTEST_YEAR:
+            raise ValueError(
+                f"threshold ({self.threshold.value} days) is above the window: 12 months have {_SHORTEST_YEAR} days in "
+                "most years, so that nobody could live here"
+            )
+        if self.applies_from and self.applies_to and self.applies_from > self.applies_to:
+            raise ValueError(
+                f"applies_from ({self.applies_from}) is after applies_to ({self.applies_to}): the rule would never "
+                "give a status"
+            )
         if self.tolerated_absence is not None:
             _check_tolerated(self.tolerated_absence)
         return self
@@ -214,6 +284,14 @@ RULE_KINDS: dict[str, type[ForwardWindowRule] | type[ForwardMonthsRule] | type[R
     "forward_months": ForwardMonthsRule,
     "reference_date": ReferenceDateRule,
 }
+
+
+def _check_half_open(rule: _Rule) -> None:
+    if rule.counting == "inclusive":
+        raise ValueError(
+            "`counting: inclusive` is for rules that count days of presence back from a reference date: where a stay "
+            "in one state ends that in the other, the day of a crossing would count in both"
+        )
 
 
 def _check_tolerated(tolerated: Parameter) -> None:

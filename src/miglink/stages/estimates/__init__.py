@@ -16,11 +16,11 @@ from miglink.stages.estimates.empty_months import find_empty_months
 from miglink.stages.estimates.histories import check_histories, find_statuses
 from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
 from miglink.stages.estimates.traits import find_traits
-from miglink.stages.estimates.vintages import Observation, add_vintages
+from miglink.stages.estimates.vintages import Observation, add_vintages, observe
 from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
 
-__all__ = ["Histories", "Observation", "estimate", "find_empty_months"]
+__all__ = ["Histories", "Observation", "estimate", "find_empty_months", "observe"]
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,14 @@ def _flows(
 
 def _list_rows(strata: pl.DataFrame, periods: pl.DataFrame, observation: Observation) -> pl.DataFrame:
     """Every rule and policy with the periods or dates for which the rule gives a status."""
-    limits = {rule: observation.last_dates.get(rule, date.max) for rule in strata["rule"].unique()}
-    limit = pl.col("rule").replace_strict(limits, return_dtype=pl.Date)
-    return strata.join(periods, how="cross").filter(pl.col("last_date") <= limit)
+    rules = strata["rule"].unique()
+    firsts = {rule: observation.first_dates.get(rule, date.min) for rule in rules}
+    lasts = {rule: observation.last_dates.get(rule, date.max) for rule in rules}
+    first, last = (pl.col("rule").replace_strict(days, return_dtype=pl.Date) for days in (firsts, lasts))
+    # The status with which a period opens is that at the end of the day before.
+    is_period = "first_date" in periods.columns
+    opening = pl.col("first_date") - pl.duration(days=1) if is_period else pl.col("last_date")
+    return strata.join(periods, how="cross").filter(opening >= first, pl.col("last_date") <= last)
 
 
 def _by_period(events: pl.DataFrame, kinds: Collection[str]) -> pl.DataFrame:

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 
 import polars as pl
 
+from miglink.config.rules import Rule
 from miglink.config.stages import Period
 
 
@@ -15,6 +16,7 @@ class Observation:
 
     flows_by_year_only: the rules that give no date of a migration, but the year in which a status changed.
     last_dates: of rules that give no status after some day, that day; nothing later is listed for them.
+    first_dates: of rules that give none before some day, that day; nothing that begins earlier is listed for them.
     empty_months: first days of months without the crossings that they must have had (`find_empty_months`).
     """
 
@@ -24,11 +26,27 @@ class Observation:
     flows_by_year_only: frozenset[str] = frozenset()
     last_dates: Mapping[str, date] = field(default_factory=dict)
     empty_months: Sequence[date] = ()
+    first_dates: Mapping[str, date] = field(default_factory=dict)
 
     @property
     def data_to_date(self) -> date:
         """The first day that is no longer observed."""
         return self.period.to_date + timedelta(days=1)
+
+
+def observe(
+    period: Period, rules: Sequence[Rule], has_population_list: bool, empty_months: Sequence[date] = ()
+) -> Observation:
+    """What the data of a period can tell under some rules."""
+    return Observation(
+        period,
+        {rule.name: rule.follow_up_days for rule in rules},
+        has_population_list,
+        frozenset(rule.name for rule in rules if not rule.has_flow_dates),
+        {rule.name: rule.last_date for rule in rules if rule.last_date is not None},
+        empty_months,
+        {rule.name: rule.first_date for rule in rules if rule.first_date is not None},
+    )
 
 
 def add_vintages(grid: pl.DataFrame, observation: Observation) -> pl.DataFrame:

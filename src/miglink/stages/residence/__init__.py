@@ -12,12 +12,13 @@ from miglink.stages.residence.histories import (
     find_events,
     find_status_days,
     find_statuses,
+    hide_statuses,
     write_migrations,
     write_residence,
 )
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
 from miglink.stages.residence.kernel import Histories, Observation, classify_histories
-from miglink.stages.residence.reference_dates import Question, judge_reference_dates
+from miglink.stages.residence.reference_dates import Question, first_listed_day, judge_reference_dates
 
 __all__ = [
     "Evidence", "ForwardRule", "Histories", "Observation", "classify", "classify_histories", "find_residence",
@@ -57,7 +58,7 @@ def find_residence(
             statuses, moves = _follow(engine, name, chain, starters, case)
             newborns = find_newborns(engine, people, statuses, rule, period)
             child_statuses, child_moves = _follow(engine, f"{name}_newborns", chain, newborns, case)
-            histories[rule.name, policy] = [statuses, child_statuses]
+            histories[rule.name, policy] = _listed(engine, [statuses, child_statuses], rule)
             changes[rule.name, policy] = [moves, child_moves]
     residence = write_residence(engine, people, histories)
     return residence, write_migrations(engine, people, evidence, changes)
@@ -101,6 +102,14 @@ def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _C
         find_statuses(engine, f"{name}_statuses", find_status_days(engine, events), followed),
         find_changes(engine, f"{name}_changes", events),
     )
+
+
+def _listed(engine: Engine, statuses: list[Table], rule: Rule) -> list[Table]:
+    """The statuses that the rule gives: none before the date from which it applies."""
+    first_day = first_listed_day(rule)
+    if first_day is None:
+        return statuses
+    return [hide_statuses(engine, f"{table.name}_listed", table, first_day) for table in statuses]
 
 
 def _find_expectations(

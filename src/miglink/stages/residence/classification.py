@@ -5,6 +5,7 @@ from datetime import date
 from miglink.config.rules import ForwardMonthsRule, ForwardWindowRule, MissingCrossings
 from miglink.engine import Engine, Table
 from miglink.engine.duckdb_engine import DuckDBEngine
+from miglink.stages.residence.calendar_windows import decide_by_calendar
 from miglink.stages.residence.days import as_final_date, count_days, day_number, find_decisive_days
 from miglink.stages.residence.elements import find_elements
 from miglink.stages.residence.kernel.tables import settle_table
@@ -89,16 +90,19 @@ def settle_chain(
     times as fast, and SQL where it does not. A rule in calendar months has SQL alone: its windows differ in length, and
     what it looks up in them are stays, not days.
     """
-    if isinstance(rule, ForwardWindowRule) and computes_here(engine):
+    if isinstance(rule, ForwardWindowRule) and rule.window.unit == "days" and computes_here(engine):
         table = settle_table(engine, chain, travellers, rule, policy)
         return table, table
     elements = find_elements(engine, chain, policy)
     if isinstance(rule, ForwardMonthsRule):
         decided, counts = decide_by_months(engine, elements, travellers, expectations, rule)
         return settle(engine, decided, LEAST_STAY), counts
+    if rule.window.unit == "months":
+        decided, counts = decide_by_calendar(engine, elements, travellers, rule)
+        return settle(engine, decided, rule.least_stay_days), counts
     counts = count_days(engine, elements, travellers, rule)
     decided = decide_by_days(engine, find_decisive_days(engine, counts, rule), travellers, rule)
-    return settle(engine, decided, 2 * rule.threshold.value - rule.window.value), counts
+    return settle(engine, decided, rule.least_stay_days), counts
 
 
 def computes_here(engine: Engine) -> bool:

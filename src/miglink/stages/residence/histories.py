@@ -87,6 +87,38 @@ def find_statuses(engine: Engine, name: str, status_days: Table, travellers: Tab
     )
 
 
+def hide_statuses(engine: Engine, name: str, statuses: Table, first_day: int) -> Table:
+    """The statuses as a rule that applies from first_day on gives them: until the end of that day undetermined."""
+    people = engine.view(
+        "residence_hidden_people",
+        f"""
+        WITH numbered AS (
+            SELECT *, ROW_NUMBER() OVER (PARTITION BY person_key ORDER BY from_day) AS nth,
+                   MAX(CASE WHEN end_reason = 'death' THEN to_day END) OVER (PARTITION BY person_key) AS death_day
+            FROM statuses
+        )
+        SELECT person_key, from_day, death_day,
+               CASE WHEN from_day < {first_day} THEN -1 ELSE status END AS initial_status,
+               CASE WHEN from_day < {first_day} THEN 'none' ELSE basis END AS initial_basis,
+               CASE WHEN from_day >= {first_day} THEN status_final_day END AS initial_final_day
+        FROM numbered WHERE nth = 1
+        """,
+        statuses=statuses,
+    )
+    days = engine.view(
+        "residence_shown_days",
+        f"""
+        SELECT s.person_key, GREATEST(s.from_day, {first_day}) AS from_day, s.status,
+               GREATEST(s.status_final_day, {first_day}) AS status_final_day, s.basis
+        FROM statuses s JOIN people p ON p.person_key = s.person_key
+        WHERE COALESCE(s.to_day, {first_day} + 1) > {first_day} AND GREATEST(s.from_day, {first_day}) > p.from_day
+        """,
+        statuses=statuses,
+        people=people,
+    )
+    return find_statuses(engine, name, days, people)
+
+
 def find_changes(engine: Engine, name: str, events: Table) -> Table:
     """The elements that are migrations or may become one.
 

@@ -10,16 +10,15 @@ from typing import Any
 
 import polars as pl
 
-from miglink.config.rules import MissingCrossings, ReferenceDateRule
+from miglink.config.rules import MissingCrossings, ReferenceDateRule, Rule
 from miglink.config.stages import Period
 from miglink.engine import Engine, Table
 from miglink.stages.residence.days import FOREVER
 from miglink.stages.residence.elements import find_elements
 from miglink.stages.residence.reference_events import find_transitions
-from miglink.stages.residence.timelines import find_presence, find_timelines, judge_stays
+from miglink.stages.residence.timelines import UNLIMITED, find_presence, find_timelines, judge_stays
 
-# Without a limit no absence is long.
-_UNLIMITED = 2 * FOREVER
+_EPOCH = date(1900, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -41,17 +40,26 @@ def judge_reference_dates(
     Gives: the travellers with their first status (corrected where presence speaks against it and no crossing explains
         the change), the days on which a status begins, and the changes: settled ones, and those that may be.
     Units: the 12 months are those up to and including the day before the reference date; the day of entry counts, the
-        day of exit does not.
+        day of exit only under `counting: inclusive`.
     Source: the rule's own references; methods of miglink, section 1.
 
     Who was born here within the 12 months keeps the status of birth if more than half of its days since were spent
-    here, else it is non_resident. Where the 12 months began before the observation, and what is observed does not
-    decide, the first status stays.
+    here (or the share that the rule's threshold is of the 12 months), else it is non_resident. Where the 12 months
+    began before the observation, and what is observed does not decide, the first status stays.
+
+    Statuses before `applies_from` are found all the same, for later ones begin with them; `hide_statuses` takes them
+    out. Changes until then are no migrations.
     """
-    dates = engine.frame("residence_reference_dates", _list_dates(question.period, question.rule.applies_to))
-    tolerated = question.rule.tolerated_absence.value if question.rule.tolerated_absence else _UNLIMITED
+    dates = engine.frame("residence_reference_dates", _list_dates(question.period, question.rule))
     elements = find_elements(engine, chain, question.policy)
-    timelines = find_timelines(engine, elements, travellers, tolerated, returns_at_death=True)
+    timelines = find_timelines(
+        engine,
+        elements,
+        travellers,
+        _tolerated_days(question.rule),
+        returns_at_death=True,
+        counts_exit_days=question.rule.counting == "inclusive",
+    )
     asked = _ask(engine, timelines, travellers, dates)
     verdicts = _look_back(engine, timelines, asked, question.rule)
     arrivals = (
@@ -59,21 +67,32 @@ def judge_reference_dates(
         if question.rule.intended_stay == "counts"
         else None
     )
-    statuses = _settle_dates(engine, verdicts, arrivals, travellers, tolerated)
+    statuses = _settle_dates(engine, verdicts, arrivals, travellers, question.rule)
     return find_transitions(engine, statuses, timelines, travellers, dates)
 
 
-def _list_dates(period: Period, applies_to: date | None) -> pl.DataFrame:
+def first_listed_day(rule: Rule) -> int | None:
+    """The day at whose end a rule that applies from some date gives its first status: the last of a year."""
+    return (date(rule.first_date.year, 12, 31) - _EPOCH).days if rule.first_date else None
+
+
+def _tolerated_days(rule: ReferenceDateRule) -> int:
+    return rule.tolerated_absence.value if rule.tolerated_absence else UNLIMITED
+
+
+def _list_dates(period: Period, rule: ReferenceDateRule) -> pl.DataFrame:
     """The reference dates of the period as day numbers: `last_day` is the day at whose end the status holds."""
-    epoch, years = date(1900, 1, 1), range(period.from_date.year, period.data_to_date.year + 1)
+    years = range(period.from_date.year, period.data_to_date.year + 1)
+    first_day = first_listed_day(rule)
     rows = [
         (
             year,
-            (date(year, 1, 1) - epoch).days,
-            (date(year, 1, 1) - epoch).days - 1,
-            (date(year - 1, 1, 1) - epoch).days,
-            (date(year - 2, 1, 1) - epoch).days,
-            applies_to is None or date(year - 1, 12, 31) <= applies_to,
+            (date(year, 1, 1) - _EPOCH).days,
+            (date(year, 1, 1) - _EPOCH).days - 1,
+            (date(year - 1, 1, 1) - _EPOCH).days,
+            (date(year - 2, 1, 1) - _EPOCH).days,
+            rule.applies_to is None or date(year - 1, 12, 31) <= rule.applies_to,
+            first_day is None or (date(year - 1, 12, 31) - _EPOCH).days > first_day,
         )
         for year in years
         if period.from_date < date(year, 1, 1)
@@ -84,7 +103,7 @@ def _list_dates(period: Period, applies_to: date | None) -> pl.DataFrame:
         "last_day": pl.Int64,
         "year_day": pl.Int64,
     }
-    schema |= {"earlier_day": pl.Int64, "is_covered": pl.Boolean}
+    schema |= {"earlier_day": pl.Int64, "is_covered": pl.Boolean, "is_listed": pl.Boolean}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -122,7 +141,11 @@ def _look_back(engine: Engine, timelines: Table, asked: Table, rule: ReferenceDa
         """,
         asked=asked,
     )
-    lasted = "TRUE"
+    lasted, enough = "TRUE", "2 * present_days > reference_day - window_day + n_unobserved"
+    if rule.threshold is not None:
+        # Of a child born within the 12 months, the same share of the days since.
+        share = f"{rule.threshold.value} * (reference_day - window_day + n_unobserved)"
+        enough = f"present_days * (reference_day - year_day) >= {share}"
     if rule.duration == "continuous":
         assert rule.tolerated_absence is not None  # the model asks for it where a stay is continuous
         # How long an absence had lasted when observation began is not seen: by the first status, else any time.
@@ -149,7 +172,7 @@ def _look_back(engine: Engine, timelines: Table, asked: Table, rule: ReferenceDa
         )
         SELECT person_key, n, timeline, reference_day, last_day, year_day, earlier_day, is_infant, n_unobserved,
                seen_day, presence, absent_until, long_from, long_until,
-               2 * present_days > reference_day - window_day + n_unobserved AND {lasted} AS has_lived_here
+               {enough} AND {lasted} AS has_lived_here
         FROM counted
         """,
         timelines=timelines,
@@ -160,8 +183,6 @@ def _look_back(engine: Engine, timelines: Table, asked: Table, rule: ReferenceDa
 
 def _judge_arrivals(engine: Engine, timelines: Table, asked: Table, question: Question) -> Table:
     """The arrivals within the 12 months: who was seen to stay, and who intended to by a permit or visa at arrival."""
-    tolerated = question.rule.tolerated_absence
-    assert tolerated is not None  # the model asks for it where the stay that is intended counts
     return engine.step(
         "residence_arrivals_judged",
         """
@@ -178,21 +199,24 @@ def _judge_arrivals(engine: Engine, timelines: Table, asked: Table, question: Qu
         LEFT JOIN intending i ON i.person_key = j.person_key AND i.place = j.place
         WHERE j.is_arrival
         """,
-        judged=judge_stays(engine, timelines, tolerated.value),
+        judged=judge_stays(engine, timelines, _tolerated_days(question.rule)),
         expectations=question.expectations,
         asked=asked,
     )
 
 
 def _settle_dates(
-    engine: Engine, verdicts: Table, arrivals: Table | None, travellers: Table, tolerated_days: int
+    engine: Engine, verdicts: Table, arrivals: Table | None, travellers: Table, rule: ReferenceDateRule
 ) -> Table:
     """The status at each reference date, and the day on which it is final: known whatever is still to come."""
+    lived_day = broken_day = "last_day"
+    if rule.duration == "continuous":  # how long an absence lasts decides, also after the reference date
+        lived_day = "GREATEST(last_day, COALESCE(absent_until, last_day))"
+        broken_day = f"COALESCE(long_from + {_tolerated_days(rule)}, last_day)"
     if arrivals is None:
         joined = """SELECT v.*, FALSE AS is_lasting, FALSE AS is_intended, CAST(NULL AS BIGINT) AS lasting_day,
                    CAST(NULL AS BIGINT) AS short_day FROM verdicts v"""
         tables = {"verdicts": verdicts, "travellers": travellers}
-        refused_day = "last_day"
     else:
         joined = """
             SELECT v.*, s.is_lasting, s.is_intended, s.lasting_day, s.short_day
@@ -207,16 +231,12 @@ def _settle_dates(
                 GROUP BY v.person_key, v.n, v.timeline
             ) AS s ON s.person_key = v.person_key AND s.n = v.n AND s.timeline = v.timeline"""
         tables = {"verdicts": verdicts, "travellers": travellers, "arrivals": arrivals}
-        broken_day = f"COALESCE(long_from + {tolerated_days}, last_day)"
-        refused_day = f"GREATEST(last_day, {broken_day}, COALESCE(short_day, last_day))"
-    return engine.step("residence_at_dates", _statuses_at_dates(joined, refused_day), **tables)
+    refused_day = f"GREATEST(last_day, {broken_day}, COALESCE(short_day, last_day))"
+    return engine.step("residence_at_dates", _statuses_at_dates(joined, lived_day, refused_day), **tables)
 
 
-def _statuses_at_dates(joined: str, refused_day: str) -> str:
+def _statuses_at_dates(joined: str, lived_day: str, refused_day: str) -> str:
     """SELECT for the statuses from what holds with the least presence, and what may hold with the most."""
-    lived_day = (
-        "GREATEST(last_day, COALESCE(absent_until, last_day))" if refused_day != "last_day" else "last_day"
-    )
     return f"""
         WITH joined AS ({joined}), judged AS (
             SELECT *, has_lived_here OR COALESCE(is_lasting, FALSE) OR COALESCE(is_intended, FALSE) AS is_resident,

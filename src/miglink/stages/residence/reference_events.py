@@ -30,7 +30,9 @@ def find_transitions(
     return (
         corrected,
         days,
-        engine.step("residence_moves", _MOVES, changes=changes, events=events, travellers=travellers),
+        engine.step(
+            "residence_moves", _MOVES, changes=changes, events=events, travellers=travellers, dates=dates
+        ),
     )
 
 
@@ -130,8 +132,10 @@ _MOVES = """
                CASE WHEN e.event_day >= c.year_day THEN GREATEST(e.event_day, t.from_day + 1) ELSE c.last_day END
                    AS counted_day,
                c.final_day, GREATEST(c.final_day, c.final_day_before) AS both_final_day,
-               ROW_NUMBER() OVER (PARTITION BY c.person_key, e.place ORDER BY e.is_settled DESC, c.n) AS nth
+               ROW_NUMBER() OVER (PARTITION BY c.person_key, e.place ORDER BY e.is_settled DESC, c.n) AS nth,
+               d.is_listed
         FROM changes c
+        JOIN dates d ON d.n = c.n
         JOIN events e ON e.person_key = c.person_key AND e.n = c.n
         JOIN travellers t ON t.person_key = c.person_key
     )
@@ -140,5 +144,5 @@ _MOVES = """
            CASE WHEN is_settled THEN 'migration' ELSE 'undetermined' END AS outcome,
            CASE WHEN is_settled THEN CAST(1 AS DOUBLE) END AS p_migration,
            CASE WHEN is_settled THEN both_final_day END AS migration_final_day
-    FROM booked WHERE nth = 1
+    FROM booked WHERE nth = 1 AND is_listed
 """

@@ -10,13 +10,21 @@ from miglink.stages.residence.days import FOREVER, as_date, day_number
 
 # The column of the elements that holds the days of a timeline.
 _DAYS = {"least": "day_min", "most": "day_max"}
-# So many days are half of 12 months or more, in leap years as well.
+# So many days are half of 12 months or more, in leap years as well; one more is always more than half.
 _HALF_YEAR = 183
+# Without a limit no stay in the old state is long.
+UNLIMITED = 2 * FOREVER
 _ROWS = "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
 
 
 def find_timelines(
-    engine: Engine, elements: Table, travellers: Table, tolerated_days: int, *, returns_at_death: bool = False
+    engine: Engine,
+    elements: Table,
+    travellers: Table,
+    tolerated_days: int,
+    *,
+    returns_at_death: bool = False,
+    counts_exit_days: bool = False,
 ) -> Table:
     """Each element on both timelines (`least`, `most`), with the stay that it begins.
 
@@ -25,7 +33,10 @@ def find_timelines(
         mean anything); n_before: 1 for whoever is present before the first element. is_virtual marks the end of
         observation.
     `returns_at_death`: an absence that death ends is no longer than until then.
+    `counts_exit_days`: the day of an exit is one of presence too, and counted_day the day after; whoever leaves and
+        comes back on one day has been here for that day, which the return counts.
     """
+    is_counted = "NOT is_arrival AND NOT is_virtual AND end_day > day" if counts_exit_days else "FALSE"
     completed = engine.view(
         "residence_completed", _completed(returns_at_death), elements=elements, travellers=travellers
     )
@@ -37,15 +48,18 @@ def find_timelines(
                    CASE WHEN FIRST_VALUE(is_arrival) OVER history THEN 0 ELSE 1 END AS n_before
             FROM completed
             WINDOW history AS (PARTITION BY person_key, timeline ORDER BY place)
+        ), counted AS (
+            SELECT *, CASE WHEN {is_counted} THEN day + 1 ELSE day END AS counted_day FROM stays
         ), totals AS (
             SELECT *, end_day - day > {tolerated_days} AS is_long,
-                   CAST(day * (n_before + SUM(CASE WHEN is_arrival THEN 1 ELSE -1 END) OVER so_far)
-                        - SUM(CASE WHEN is_arrival THEN day ELSE -day END) OVER so_far AS BIGINT) AS presence
-            FROM stays
+                   CAST(counted_day * (n_before + SUM(CASE WHEN is_arrival THEN 1 ELSE -1 END) OVER so_far)
+                        - SUM(CASE WHEN is_arrival THEN counted_day ELSE -counted_day END) OVER so_far AS BIGINT)
+                       AS presence
+            FROM counted
             WINDOW so_far AS (PARTITION BY person_key, timeline ORDER BY place {_ROWS})
         )
         SELECT person_key, timeline, position, place, is_arrival, is_implied, is_in_chain, is_virtual, day, end_day,
-               is_long, n_before, presence, day - presence AS absence,
+               counted_day, is_long, n_before, presence, counted_day - presence AS absence,
                CASE WHEN is_arrival THEN MIN(CASE WHEN is_long AND NOT is_arrival THEN day END) OVER later
                     ELSE MIN(CASE WHEN is_long AND is_arrival THEN day END) OVER later END AS long_day
         FROM totals
@@ -71,15 +85,15 @@ def find_presence(engine: Engine, timelines: Table, probes: Table) -> Table:
         f"""
         WITH points AS (
             SELECT person_key, timeline, day, TRUE AS is_element, is_arrival, is_long, end_day, n_before,
-                   CASE WHEN is_arrival THEN 1 ELSE -1 END AS sign, CAST(NULL AS BIGINT) AS probe
+                   CASE WHEN is_arrival THEN 1 ELSE -1 END AS sign, counted_day, CAST(NULL AS BIGINT) AS probe
             FROM timelines
             UNION ALL
-            SELECT person_key, t.timeline, day, FALSE, NULL, NULL, NULL, NULL, 0, probe
+            SELECT person_key, t.timeline, day, FALSE, NULL, NULL, NULL, NULL, 0, day, probe
             FROM probes CROSS JOIN (VALUES ('least'), ('most')) AS t(timeline)
         ), summed AS (
             SELECT *,
                    CAST(day * (MAX(n_before) OVER whole + SUM(sign) OVER earlier)
-                        - SUM(sign * day) OVER earlier AS BIGINT) AS presence,
+                        - SUM(sign * counted_day) OVER earlier AS BIGINT) AS presence,
                    MAX(CASE WHEN NOT is_arrival THEN end_day END) OVER earlier AS absent_until,
                    MAX(CASE WHEN is_arrival THEN end_day END) OVER earlier AS present_until,
                    MAX(CASE WHEN NOT is_arrival AND is_long THEN day END) OVER earlier AS long_from,
@@ -101,9 +115,15 @@ def judge_stays(engine: Engine, timelines: Table, tolerated_days: int) -> Table:
 
     is_lasting: more than half of [day, window_day) is spent in the new state, and no stay in the old one that begins
         then is long. lasting_day: the day on which that is known (the window is over, and so is a stay in the old
-        state that reaches beyond it). short_day: the day at whose end it is known not to be so.
+        state that reaches beyond it; where none can be long, so many days of it are spent in the new one). short_day:
+        the day at whose end it is known not to be so.
     Gives also presence, absence, new_days, long_day (as in timelines).
     """
+    lasting_day = "GREATEST(window_day, COALESCE(old_until, window_day))"
+    if tolerated_days >= UNLIMITED:
+        lasting_day = """CASE WHEN is_arrival AND window_day - day = 365 THEN present_half_day
+                    WHEN is_arrival THEN present_more_day WHEN window_day - day = 365 THEN absent_half_day
+                    ELSE absent_more_day END"""
     window_day = day_number(f"CAST({as_date('day')} + INTERVAL 12 MONTH AS DATE)")
     probes = engine.view(
         "residence_window_ends",
@@ -118,8 +138,10 @@ def judge_stays(engine: Engine, timelines: Table, tolerated_days: int) -> Table:
         "residence_stays_judged",
         f"""
         WITH reached AS (
-            SELECT *, {_half_days("absence", "presence")} AS absent_half_day,
-                   {_half_days("presence", "absence")} AS present_half_day
+            SELECT *, {_nth_day("absence", "presence", _HALF_YEAR)} AS absent_half_day,
+                   {_nth_day("absence", "presence", _HALF_YEAR + 1)} AS absent_more_day,
+                   {_nth_day("presence", "absence", _HALF_YEAR)} AS present_half_day,
+                   {_nth_day("presence", "absence", _HALF_YEAR + 1)} AS present_more_day
             FROM timelines
         ), windows AS (
             SELECT r.*, e.day AS window_day,
@@ -137,7 +159,7 @@ def judge_stays(engine: Engine, timelines: Table, tolerated_days: int) -> Table:
         )
         SELECT person_key, timeline, position, place, is_arrival, is_implied, is_in_chain, day, window_day, presence,
                absence, new_days, long_day, is_most AND NOT is_broken AS is_lasting,
-               GREATEST(window_day, COALESCE(old_until, window_day)) AS lasting_day,
+               {lasting_day} AS lasting_day,
                LEAST(CASE WHEN is_broken THEN long_day + {tolerated_days} ELSE {FOREVER} END,
                      CASE WHEN is_most THEN {FOREVER} WHEN is_arrival THEN absent_half_day
                           ELSE present_half_day END) AS short_day
@@ -174,12 +196,12 @@ def _completed(returns_at_death: bool) -> str:
         {" UNION ALL ".join(parts)}"""
 
 
-def _half_days(total: str, other: str) -> str:
-    """SQL for the day in a state with which half of the year from an element on is spent in it.
+def _nth_day(total: str, other: str, n_days: int) -> str:
+    """SQL for the day in a state with which so many days from an element on are spent in it.
 
     The k-th day in the state from an element on is k − 1 days of that state further, plus the days in the other
     state until then: the most among the elements that come no later.
     """
-    return f"""{total} + {_HALF_YEAR - 1} + MAX({other}) OVER (
+    return f"""{total} + {n_days - 1} + MAX({other}) OVER (
                        PARTITION BY person_key, timeline ORDER BY {total}
-                       RANGE BETWEEN UNBOUNDED PRECEDING AND {_HALF_YEAR - 1} FOLLOWING)"""
+                       RANGE BETWEEN UNBOUNDED PRECEDING AND {n_days - 1} FOLLOWING)"""
