@@ -17,7 +17,7 @@ from benchmarks.classify_million import generate
 from miglink import cli
 from miglink.classify import check_crossings
 from miglink.config import read_rule
-from miglink.config.rules import ReferenceDateRule
+from miglink.config.rules import ForwardWindowRule
 from miglink.config.stages import LinkageSettings
 from miglink.engine import Table
 from miglink.engine.duckdb_engine import DuckDBEngine
@@ -87,7 +87,7 @@ def test_pairs_are_scored(
 def test_crossings_are_classified(benchmark: BenchmarkFixture, engine: DuckDBEngine) -> None:
     """The forward-window rule on 100,000 crossings, those in gaps among them."""
     rule = read_rule("nz_12_16", Path.cwd())
-    assert not isinstance(rule, ReferenceDateRule)
+    assert isinstance(rule, ForwardWindowRule)
     crossings = check_crossings(generate(125_000, 1), "generated")
     ordered = spells.order_crossings(engine, engine.frame("crossings", crossings))
     given = (engine, ordered, rule, "unresolved", date(2012, 1, 1), date(2023, 12, 31))

@@ -2,10 +2,13 @@
 
 import hashlib
 import hmac
+from collections.abc import Sequence
 from contextlib import closing
+from datetime import date
 from pathlib import Path
 
 from miglink.config import Config
+from miglink.config.stages import Period
 from miglink.engine import Engine, Table, check_engine, open_engine
 from miglink.errors import ConfigError
 from miglink.progress import Progress
@@ -206,17 +209,13 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         return
 
     if record.begin("estimates"):
-        rules = config.residence.rules
-        windows = {rule.name: rule.follow_up_days for rule in rules}
-        by_year = frozenset(rule.name for rule in rules if not rule.has_flow_dates)
-        last_dates = {rule.name: rule.last_date for rule in rules if rule.last_date is not None}
-        empty_months = estimates.find_empty_months(engine, t["records"], period)
-        observation = estimates.Observation(period, windows, is_listed, by_year, last_dates, empty_months)
+        observation = _observe(config, period, estimates.find_empty_months(engine, t["records"], period))
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
         record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
 
     if record.begin("quality"):
-        left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
+        owned = (t["records"], t["record_persons"], t["persons"])
+        left_out = spells.find_left_out(engine, *owned, period, config.spells.borders)
         empty_months = estimates.find_empty_months(engine, t["records"], period)
         review = linkage.estimate_clerical(
             engine, t["judgements"], t["record_identities"], t["links"], config.persons.accept_p_match
@@ -242,3 +241,17 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             config.publish.formats,
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))
+
+
+def _observe(config: Config, period: Period, empty_months: Sequence[date]) -> estimates.Observation:
+    """What the data and the rules can tell of the period."""
+    rules = config.residence.rules if config.residence else ()
+    return estimates.Observation(
+        period,
+        {rule.name: rule.follow_up_days for rule in rules},
+        any(source.covers_population for source in config.sources.values()),
+        frozenset(rule.name for rule in rules if not rule.has_flow_dates),
+        {rule.name: rule.last_date for rule in rules if rule.last_date is not None},
+        empty_months,
+        frozenset(rule.name for rule in rules if not rule.needs_crossings),
+    )

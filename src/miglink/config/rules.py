@@ -42,7 +42,22 @@ class Months(Section):
     """False: not read in the primary source."""
 
 
-class _Rule(Section):
+class Delay(Section):
+    """A number of days of a rule, which may be none, the date it applies from and where it is written."""
+
+    value: int = Field(ge=0)
+    """The number."""
+    unit: Literal["days"]
+    """Its unit."""
+    applies_from: date | None = None
+    """First event date the value applies to; absent: always."""
+    reference: str
+    """Publication and section."""
+    is_verified: bool = True
+    """False: not read in the primary source."""
+
+
+class _AnyRule(Section):
     """What every rule states."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -53,8 +68,6 @@ class _Rule(Section):
     """What the rule decides."""
     counting: Literal["half_open"]
     """The day of entry counts, the day of exit does not."""
-    missing_crossings: MissingCrossings = "unresolved"
-    """What is done where a crossing must be missing; the run's policies override it."""
     reference: str
     """Publication the rule is taken from."""
 
@@ -62,6 +75,23 @@ class _Rule(Section):
     def last_date(self) -> date | None:
         """The last day at whose end the rule gives a status, if there is one."""
         return None
+
+    @property
+    def needs_crossings(self) -> bool:
+        """Whether crossings must tell who is here, or other evidence does."""
+        return False
+
+
+class _Rule(_AnyRule):
+    """What every rule states that rests on crossings."""
+
+    missing_crossings: MissingCrossings = "unresolved"
+    """What is done where a crossing must be missing; the run's policies override it."""
+
+    @property
+    def needs_crossings(self) -> bool:
+        """Whether crossings must tell who is here, or other evidence does."""
+        return True
 
 
 class ForwardWindowRule(_Rule):
@@ -207,12 +237,39 @@ class ReferenceDateRule(_Rule):
         return self
 
 
-Rule = Annotated[ForwardWindowRule | ForwardMonthsRule | ReferenceDateRule, Field(discriminator="kind")]
+class RegistrationRule(_AnyRule):
+    """A rule by the register alone: a resident is who is registered. Policies for missing crossings change nothing."""
 
-RULE_KINDS: dict[str, type[ForwardWindowRule] | type[ForwardMonthsRule] | type[ReferenceDateRule]] = {
+    kind: Literal["registration"]
+    """The family of rules it belongs to."""
+    tolerated_gap: Delay
+    """Days from the end of a registration to the next one that leave the two one registration."""
+    birth_registration: Delay
+    """Days from a birth in the country within which a registration is that of the birth, and holds from birth."""
+
+    @property
+    def has_flow_dates(self) -> bool:
+        """Whether a migration happens on a day of its own, so that flows of months have a meaning."""
+        return True
+
+    @property
+    def follow_up_days(self) -> int:
+        """Days after an event until no registration can undo it: of a birth, or one that goes on after a gap."""
+        return max(self.tolerated_gap.value, self.birth_registration.value)
+
+
+# The rules that follow each person's crossings.
+CrossingsRule = ForwardWindowRule | ForwardMonthsRule | ReferenceDateRule
+Rule = Annotated[CrossingsRule | RegistrationRule, Field(discriminator="kind")]
+
+RULE_KINDS: dict[
+    str,
+    type[ForwardWindowRule] | type[ForwardMonthsRule] | type[ReferenceDateRule] | type[RegistrationRule],
+] = {
     "forward_window": ForwardWindowRule,
     "forward_months": ForwardMonthsRule,
     "reference_date": ReferenceDateRule,
+    "registration": RegistrationRule,
 }
 
 

@@ -78,3 +78,16 @@ class Config(Section):
                 "`covers_population: true`; who is missing from a partial list may live here all the same"
             )
         return self
+
+    @model_validator(mode="after")
+    def _open_borders_need_other_evidence(self) -> "Config":
+        if self.residence is None or self.spells.borders == "recorded":
+            return self
+        names = [rule.name for rule in self.residence.rules if rule.needs_crossings]
+        if names:
+            raise ValueError(
+                f"residence.rules: with `spells.borders: open` crossings do not tell who is here, and "
+                f"{', '.join(names)} cannot do without them; name rules that rest on other evidence, such as "
+                "register, or say `borders: recorded`"
+            )
+        return self

@@ -184,11 +184,15 @@ class PersonsSettings(Section):
     rules propose."""
 
 
+Borders = Literal["recorded", "open"]
+
+
 class SpellsSettings(Section):
     """How crossings become spells of presence and absence."""
 
-    borders: Literal["recorded"] = "recorded"
-    """recorded: presence comes from crossings, births and deaths."""
+    borders: Borders = "recorded"
+    """recorded: presence comes from crossings, births and deaths. open: crossings do not tell who is here, so no spells
+    are made of them, and only rules that rest on other evidence can be named."""
     longest_trip_days: int = Field(default=90, ge=0)
     """Days of a trip away from where the evidence says that a person lives. A missing crossing is most likely so near
     to the other end of the trip; the policy `midpoint` halves them."""

@@ -16,6 +16,7 @@ class Observation:
     flows_by_year_only: the rules that give no date of a migration, but the year in which a status changed.
     last_dates: of rules that give no status after some day, that day; nothing later is listed for them.
     empty_months: first days of months without the crossings that they must have had (`find_empty_months`).
+    rules_without_crossings: the rules that rest on other evidence, whose figures no such month touches.
     """
 
     period: Period
@@ -24,6 +25,7 @@ class Observation:
     flows_by_year_only: frozenset[str] = frozenset()
     last_dates: Mapping[str, date] = field(default_factory=dict)
     empty_months: Sequence[date] = ()
+    rules_without_crossings: frozenset[str] = frozenset()
 
     @property
     def data_to_date(self) -> date:
@@ -53,7 +55,10 @@ def add_vintages(grid: pl.DataFrame, observation: Observation) -> pl.DataFrame:
             for month in observation.empty_months
         ),
     )
+    is_of_crossings = ~pl.col("rule").is_in(list(observation.rules_without_crossings))
     return grid.with_columns(
         data_to_date=pl.lit(observation.data_to_date),
-        status=pl.when(is_observed & ~is_touched).then(pl.lit("final")).otherwise(pl.lit("provisional")),
+        status=pl.when(is_observed & ~(is_touched & is_of_crossings))
+        .then(pl.lit("final"))
+        .otherwise(pl.lit("provisional")),
     )

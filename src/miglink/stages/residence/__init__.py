@@ -2,7 +2,13 @@
 
 from dataclasses import dataclass
 
-from miglink.config.rules import ForwardWindowRule, MissingCrossings, ReferenceDateRule, Rule
+from miglink.config.rules import (
+    CrossingsRule,
+    ForwardWindowRule,
+    MissingCrossings,
+    ReferenceDateRule,
+    RegistrationRule,
+)
 from miglink.config.stages import Period, ResidenceSettings
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
@@ -17,6 +23,7 @@ from miglink.stages.residence.histories import (
 )
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
 from miglink.stages.residence.reference_dates import Question, judge_reference_dates
+from miglink.stages.residence.registrations import follow_register
 
 __all__ = ["Evidence", "ForwardRule", "classify", "find_residence"]
 
@@ -39,13 +46,20 @@ def find_residence(
     A child born here has the mother's status at the end of that day. With no mother known: resident if registered
     within the rule's threshold of days from birth, else undetermined. A person born in the period but not here is
     non_resident from birth. Under `reject_person` whoever has a missing crossing keeps the first status, with the basis
-    `rejected_person`, by which they can be counted.
+    `rejected_person`, by which they can be counted. A rule by registration follows the register alone, and is the same
+    under every policy.
     """
     people = find_people(engine, evidence, period, settings)
     chain = _find_chain(engine, evidence.spells, people)
     histories: dict[tuple[str, str], list[Table]] = {}
     changes: dict[tuple[str, str], list[Table]] = {}
     for rule in settings.rules:
+        if isinstance(rule, RegistrationRule):
+            statuses, moves = follow_register(engine, people, evidence, rule, period)
+            # No crossing matters, so every policy has the same.
+            histories |= {(rule.name, policy): [statuses] for policy in settings.policies}
+            changes |= {(rule.name, policy): [moves] for policy in settings.policies}
+            continue
         starters = find_starters(engine, people, rule, period, settings.initial_status)
         expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
         for policy in settings.policies:
@@ -57,14 +71,15 @@ def find_residence(
             histories[rule.name, policy] = [statuses, child_statuses]
             changes[rule.name, policy] = [moves, child_moves]
     residence = write_residence(engine, people, histories)
-    return residence, write_migrations(engine, people, evidence, changes)
+    by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
+    return residence, write_migrations(engine, people, evidence, changes, by_crossings)
 
 
 @dataclass(frozen=True)
 class _Case:
     """One rule and policy, the period, and the stays that permits and visas let expect."""
 
-    rule: Rule
+    rule: CrossingsRule
     policy: MissingCrossings
     period: Period
     expectations: Table
@@ -101,7 +116,11 @@ def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _C
 
 
 def _find_expectations(
-    engine: Engine, evidence: Evidence, people: Table, rule: Rule, resident_permits: tuple[str, ...] | None
+    engine: Engine,
+    evidence: Evidence,
+    people: Table,
+    rule: CrossingsRule,
+    resident_permits: tuple[str, ...] | None,
 ) -> Table:
     """When permits and visas let expect a stay; those for a visit do not, nor permits of who lives abroad."""
     visits = ", ".join(map(text_literal, () if isinstance(rule, ForwardWindowRule) else rule.visit_purposes))
