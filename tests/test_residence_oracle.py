@@ -21,7 +21,7 @@ from miglink.stages.residence import classify
 from miglink.stages.spells import order_crossings
 
 ORACLE = runpy.run_path(str(Path(__file__).parent / "oracle" / "long_stays.py"))
-START = ORACLE["START"]
+START, EVER = ORACLE["START"], ORACLE["EVER"]
 RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
 OPPOSITE = {IN: OUT, OUT: IN}
 LOOKING_BACK = ("most_of_12", "eu_2013")
@@ -110,7 +110,7 @@ def test_reference_dates_agree_with_the_oracle(
     rules = [ReferenceDateRule.model_validate(read_rule(n, CONFIGS).model_dump()) for n in LOOKING_BACK]
     chosen: dict[str, Any] = {
         "initial_status": ("register", "not_listed"),
-        "policies": ("unresolved", "midpoint", "open_until_next"),
+        "policies": ("unresolved", "midpoint", "open_until_next", "visa_end"),
     }
     residence, migrations, persons = country.find(engine, rules, period, **chosen)
     rows = pl.read_parquet(residence.path)
@@ -123,11 +123,13 @@ def test_reference_dates_agree_with_the_oracle(
                 if not crossings:
                     continue
                 initial = history["initial"]
-                worlds = ORACLE["list_worlds"](
-                    crossings, initial, policy, end, is_registered=initial == RESIDENT
-                )
                 permit = history["permit"]
                 permits = [(permit[0], permit[1] + 1)] if permit else []
+                # Who is unknown at the start had a permit for a visit, to the first day.
+                visas = [*permits, (-EVER, 1)] if initial == UNKNOWN else permits
+                worlds = ORACLE["list_worlds"](
+                    crossings, initial, policy, end, is_registered=initial == RESIDENT, visas=visas
+                )
                 own = statuses.filter(person_id=f"p{n:02}")
                 for year in range(START.year + 1, START.year + n_years + 1):
                     reference = (date(year, 1, 1) - START).days

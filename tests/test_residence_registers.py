@@ -201,6 +201,24 @@ def test_open_borders_admit_only_rules_that_need_no_crossings(tmp_path: Path) ->
     assert len(read_config(path, [both, "spells.borders=recorded"]).model_dump()) > 0
 
 
+def test_visa_ends_need_visas(tmp_path: Path) -> None:
+    lines = [
+        "name: little",
+        "period: {from: 2015-01-01, to: 2018-12-31}",
+        "key: {demo: true}",
+        "sources:",
+        "  border:",
+        "    kind: crossings",
+        "    files: border.csv",
+        "    columns: {crossed_date: day, direction: way, person_id: who}",
+        "residence: {rules: [nz_12_16], policies: [visa_end]}",
+    ]
+    path = tmp_path / "config.yml"
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    with pytest.raises(ConfigError, match="`visa_end` needs a source of kind visas or permits"):
+        read_config(path)
+
+
 def test_crossings_alone_cannot_be_classified_by_the_register(tmp_path: Path) -> None:
     given = tmp_path / "crossings.csv"
     given.write_text("person_id,crossed_date,direction\na,2015-01-01,arrival\n", "utf-8")

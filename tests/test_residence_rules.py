@@ -20,9 +20,10 @@ from miglink.errors import ConfigError
 from miglink.stages import estimates
 
 CASES = CONFIGS.parent / "tests" / "cases"
-POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
+POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person", "visa_end")
 RULES = ("un_12_months", "most_of_12", "eu_2013")
 ON_EVIDENCE = ("register",)
+POLICY_CASES = ("visa_end",)
 STATUS_ORDER = ("register", "not_listed")
 
 
@@ -55,7 +56,7 @@ def build(cases: list[dict[str, Any]]) -> Country:
                     name,
                     kind,
                     valid_from=date.fromisoformat(first),
-                    valid_to=date.fromisoformat(last),
+                    valid_to=None if last == "endless" else date.fromisoformat(last),
                     purpose=purpose,
                 )
         for first, *rest in (str(text).split() for text in given.get("registers", ())):
@@ -80,17 +81,17 @@ def say_all(rows: pl.DataFrame, say: Callable[[dict[str, Any]], str]) -> list[st
     return [say(row) for row in rows.iter_rows(named=True)]
 
 
-@pytest.mark.parametrize("name", (*RULES, *ON_EVIDENCE))
+@pytest.mark.parametrize("name", (*RULES, *ON_EVIDENCE, *POLICY_CASES))
 def test_cases(engine: Engine, name: str) -> None:
     file = YAML(typ="safe").load((CASES / f"{name}.yml").read_text("utf-8"))
     period = Period.model_validate(file["period"])
     country = build(file["cases"])
-    rule = read_rule(name, CONFIGS)
+    rule = read_rule(file["rule"], CONFIGS)
     choices: dict[str, Any] = {"policies": POLICIES, "initial_status": STATUS_ORDER}
-    residence, migrations = country.follow(engine, [rule], period, **choices)
+    residence, migrations = country.follow(engine, [rule], period, file.get("listed", False), **choices)
     found, expected = {}, {}
     for case in file["cases"]:
-        own = {"person_id": case["name"], "policy": case.get("policy", "unresolved")}
+        own = {"person_id": case["name"], "policy": case.get("policy", file.get("policy", "unresolved"))}
         statuses = residence.filter(**own).sort("from_date")
         moves = migrations.filter(**own).sort("event_date", "direction", "is_implied")
         found[case["name"]] = (say_all(statuses[1:], say_status), say_all(moves, say_migration))
@@ -246,7 +247,7 @@ def test_all_rules_and_two_policies_balance(engine: Engine) -> None:
             to += [row | {"record_id": f"{int(row['record_id']) + shift:06}"} for row in rows]
     rules = [read_rule(name, CONFIGS) for name in ("nz_12_16", *RULES, *ON_EVIDENCE)]
     period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
-    chosen: dict[str, Any] = {"policies": ("unresolved", "midpoint"), "initial_status": STATUS_ORDER}
+    chosen: dict[str, Any] = {"policies": ("unresolved", "visa_end"), "initial_status": STATUS_ORDER}
     residence, migrations, persons = country.find(engine, rules, period, **chosen)
     histories = estimates.Histories(residence, migrations, persons, name_table(engine, "person_traits", []))
     windows = {rule.name: rule.follow_up_days for rule in rules}

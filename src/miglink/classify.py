@@ -152,6 +152,11 @@ def _check_policy(policy: str) -> MissingCrossings:
     known = get_args(MissingCrossings)
     if policy not in known:
         raise ConfigError(f"--policy {policy}: no such policy; known: {', '.join(known)}")
+    if policy == "visa_end":
+        raise ConfigError(
+            "--policy visa_end: places a missing departure by the person's visa or permit, and crossings alone hold "
+            "none; use `miglink run`, or classify with midpoint"
+        )
     return cast(MissingCrossings, policy)
 
 

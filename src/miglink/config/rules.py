@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from miglink.config.models import Section
 
-MissingCrossings = Literal["unresolved", "midpoint", "open_until_next", "reject_person"]
+MissingCrossings = Literal["unresolved", "midpoint", "open_until_next", "reject_person", "visa_end"]
 
 _LONGEST_YEAR = 366
 

@@ -80,6 +80,15 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _visa_ends_need_visas(self) -> "Config":
+        has_visas = any(source.kind in ("visas", "permits") for source in self.sources.values())
+        if self.residence is not None and "visa_end" in self.residence.policies and not has_visas:
+            raise ValueError(
+                "residence.policies: `visa_end` needs a source of kind visas or permits; without one it is `midpoint`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _open_borders_need_other_evidence(self) -> "Config":
         if self.residence is None or self.spells.borders == "recorded":
             return self

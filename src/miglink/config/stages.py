@@ -212,6 +212,7 @@ class ResidenceSettings(Section):
     """Policies for missing crossings, run side by side; the first is the main one. unresolved: the crossing may lie
     anywhere in its gap, and what depends on where is undetermined. midpoint: on its most likely day.
     open_until_next: on the day of the next crossing. reject_person: persons with a gap keep their first status.
+    visa_end: a missing departure on the day after the end of the visa or permit that was in force on the arrival.
     More in docs/assumptions.md, "Policies for missing crossings"."""
     initial_status: tuple[InitialEvidence, ...] = ("first_crossing", "register", "permit")
     """Evidence for the status when observation began, tried in this order; none applies: unknown.

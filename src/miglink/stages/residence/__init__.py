@@ -24,6 +24,7 @@ from miglink.stages.residence.histories import (
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
 from miglink.stages.residence.reference_dates import Question, judge_reference_dates
 from miglink.stages.residence.registrations import follow_register
+from miglink.stages.residence.visas import add_visa_ends
 
 __all__ = ["Evidence", "ForwardRule", "classify", "find_residence"]
 
@@ -51,6 +52,8 @@ def find_residence(
     """
     people = find_people(engine, evidence, period, settings)
     chain = _find_chain(engine, evidence.spells, people)
+    if "visa_end" in settings.policies:
+        chain = add_visa_ends(engine, chain, people, evidence)
     histories: dict[tuple[str, str], list[Table]] = {}
     changes: dict[tuple[str, str], list[Table]] = {}
     for rule in settings.rules:
