@@ -22,7 +22,7 @@ from miglink.stages import estimates
 CASES = CONFIGS.parent / "tests" / "cases"
 POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person", "visa_end")
 RULES = ("un_12_months", "most_of_12", "eu_2013")
-ON_EVIDENCE = ("register",)
+ON_EVIDENCE = ("register", "visa_span")
 POLICY_CASES = ("visa_end",)
 STATUS_ORDER = ("register", "not_listed")
 
@@ -111,7 +111,14 @@ def test_presets_say_what_they_rest_on() -> None:
     rules = {name: read_rule(name, CONFIGS) for name in preset_rules()}
     assert {name for name, rule in rules.items() if not rule.has_flow_dates} == {"most_of_12", "eu_2013"}
     followed = {name: rule.follow_up_days for name, rule in rules.items()}
-    assert followed == {"nz_12_16": 487, "un_12_months": 456, "most_of_12": 0, "eu_2013": 456, "register": 90}
+    assert followed == {
+        "nz_12_16": 487,
+        "un_12_months": 456,
+        "most_of_12": 0,
+        "eu_2013": 456,
+        "register": 90,
+        "visa_span": 456,
+    }
     assert all(rule.reference for rule in rules.values())
 
 

@@ -11,7 +11,7 @@ from typing import cast, get_args
 import polars as pl
 
 from miglink.config import read_rule
-from miglink.config.rules import MissingCrossings, ReferenceDateRule, RegistrationRule
+from miglink.config.rules import MissingCrossings, ReferenceDateRule
 from miglink.engine import Engine, open_engine
 from miglink.errors import ConfigError, SourceError
 from miglink.stages import residence, spells
@@ -42,10 +42,10 @@ def classify_file(path: Path, rule_name: str, policy: str | None, observed: Obse
             f"--rule {rule_name}: this rule looks back from a reference date, so no crossing is a migration by itself; "
             "use `miglink run` with it, or classify with a forward rule such as nz_12_16 or un_12_months"
         )
-    if isinstance(rule, RegistrationRule):
+    if not isinstance(rule, residence.ForwardRule):
         raise ConfigError(
-            f"--rule {rule_name}: this rule rests on the register, and crossings say nothing of it; use `miglink run` "
-            "with it, or classify with a forward rule such as nz_12_16 or un_12_months"
+            f"--rule {rule_name}: this rule rests on other evidence than crossings, such as a register or visas; use "
+            "`miglink run` with it, or classify with a forward rule such as nz_12_16 or un_12_months"
         )
     chosen = _check_policy(policy or rule.missing_crossings)
     if observed.from_date and observed.to_date and observed.to_date <= observed.from_date:

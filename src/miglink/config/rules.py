@@ -77,9 +77,19 @@ class _AnyRule(Section):
         return None
 
     @property
+    def has_flow_dates(self) -> bool:
+        """Whether a migration happens on a day of its own, so that flows of months have a meaning."""
+        return True
+
+    @property
     def needs_crossings(self) -> bool:
         """Whether crossings must tell who is here, or other evidence does."""
         return False
+
+    @property
+    def settling_days(self) -> int:
+        """Days in one state, without a crossing, that show that somebody lived there when they began."""
+        return _LONGEST_YEAR
 
 
 class _Rule(_AnyRule):
@@ -248,28 +258,55 @@ class RegistrationRule(_AnyRule):
     """Days from a birth in the country within which a registration is that of the birth, and holds from birth."""
 
     @property
-    def has_flow_dates(self) -> bool:
-        """Whether a migration happens on a day of its own, so that flows of months have a meaning."""
-        return True
-
-    @property
     def follow_up_days(self) -> int:
         """Days after an event until no registration can undo it: of a birth, or one that goes on after a gap."""
         return max(self.tolerated_gap.value, self.birth_registration.value)
 
 
+class VisaSpanRule(_AnyRule):
+    """A rule by the time from first arrival to last departure under visas and permits, however often people travel.
+
+    It places missing last departures itself, so policies for missing crossings change nothing.
+    """
+
+    kind: Literal["visa_span"]
+    """The family of rules it belongs to."""
+    least_span: Months
+    """A span of at least this length makes a resident from its first day to its last."""
+    tolerated_gap: Delay
+    """Days without a visa that are tolerated: between two visas, and between the first arrival and the first visa."""
+    visit_purposes: tuple[str, ...] = ()
+    """Purposes of permits and visas that are visits: the rule disregards them."""
+
+    @property
+    def needs_crossings(self) -> bool:
+        """Whether crossings must tell who is here, or other evidence does."""
+        return True
+
+    @property
+    def death_in_window(self) -> Literal["hold"]:
+        """Who dies here is judged as if the stay went on to the end of the visa."""
+        return "hold"
+
+    @property
+    def follow_up_days(self) -> int:
+        """Days until a span is long, and no visa can prolong it; who may still return is undetermined for longer."""
+        return _LONGEST_YEAR + self.tolerated_gap.value
+
+
 # The rules that follow each person's crossings.
 CrossingsRule = ForwardWindowRule | ForwardMonthsRule | ReferenceDateRule
-Rule = Annotated[CrossingsRule | RegistrationRule, Field(discriminator="kind")]
+# The rules whose histories start with a status that other evidence tells.
+StartedRule = CrossingsRule | VisaSpanRule
+AnyRule = StartedRule | RegistrationRule
+Rule = Annotated[AnyRule, Field(discriminator="kind")]
 
-RULE_KINDS: dict[
-    str,
-    type[ForwardWindowRule] | type[ForwardMonthsRule] | type[ReferenceDateRule] | type[RegistrationRule],
-] = {
+RULE_KINDS: dict[str, type[AnyRule]] = {
     "forward_window": ForwardWindowRule,
     "forward_months": ForwardMonthsRule,
     "reference_date": ReferenceDateRule,
     "registration": RegistrationRule,
+    "visa_span": VisaSpanRule,
 }
 
 

@@ -80,7 +80,8 @@ STATISTICS_TABLES = (
                 "crossing, implied_crossing, active_registration, first_crossing, register, "
                 "permit, not_registered, not_listed, mother, birth_abroad, "
                 "rejected_person, none: what the status rests on; expected_stay: a permit or visa; register: a "
-                "registration, or under a rule by registration its end too",
+                "registration, or under a rule by registration its end too; no_visa: under a rule by visas, nothing "
+                "that tells the first status, nor a visa",
             ),
             Column(
                 "status_final_date",

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from miglink.config.rules import (
+    AnyRule,
     CrossingsRule,
     ForwardWindowRule,
     MissingCrossings,
     ReferenceDateRule,
     RegistrationRule,
+    StartedRule,
+    VisaSpanRule,
 )
 from miglink.config.stages import Period, ResidenceSettings
 from miglink.engine import Engine, Table, text_literal
@@ -24,6 +27,7 @@ from miglink.stages.residence.histories import (
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
 from miglink.stages.residence.reference_dates import Question, judge_reference_dates
 from miglink.stages.residence.registrations import follow_register
+from miglink.stages.residence.visa_spans import VisaQuestion, judge_visa_spans
 from miglink.stages.residence.visas import add_visa_ends
 
 __all__ = ["Evidence", "ForwardRule", "classify", "find_residence"]
@@ -57,35 +61,54 @@ def find_residence(
     histories: dict[tuple[str, str], list[Table]] = {}
     changes: dict[tuple[str, str], list[Table]] = {}
     for rule in settings.rules:
-        if isinstance(rule, RegistrationRule):
-            statuses, moves = follow_register(engine, people, evidence, rule, period)
-            # No crossing matters, so every policy has the same.
-            histories |= {(rule.name, policy): [statuses] for policy in settings.policies}
-            changes |= {(rule.name, policy): [moves] for policy in settings.policies}
-            continue
-        starters = find_starters(engine, people, rule, period, settings.initial_status)
-        expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
+        found = _decide(engine, evidence, _Known(people, chain, period, settings), rule)
         for policy in settings.policies:
-            name = f"residence_{rule.name}_{policy}"
-            case = _Case(rule, policy, period, expectations)
-            statuses, moves = _follow(engine, name, chain, starters, case)
-            newborns = find_newborns(engine, people, statuses, rule, period)
-            child_statuses, child_moves = _follow(engine, f"{name}_newborns", chain, newborns, case)
-            histories[rule.name, policy] = [statuses, child_statuses]
-            changes[rule.name, policy] = [moves, child_moves]
+            # Where a rule does not ask for policies, all have the same.
+            one = found.get(policy) or found["unresolved"]
+            histories[rule.name, policy] = [statuses for statuses, _ in one]
+            changes[rule.name, policy] = [moves for _, moves in one]
     residence = write_residence(engine, people, histories)
     by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
     return residence, write_migrations(engine, people, evidence, changes, by_crossings)
 
 
 @dataclass(frozen=True)
+class _Known:
+    """What every rule looks at: the persons, their chains of crossings, the period and the settings."""
+
+    people: Table
+    chain: Table
+    period: Period
+    settings: ResidenceSettings
+
+
+@dataclass(frozen=True)
 class _Case:
     """One rule and policy, the period, and the stays that permits and visas let expect."""
 
-    rule: CrossingsRule
+    rule: StartedRule
     policy: MissingCrossings
     period: Period
     expectations: Table
+
+
+def _decide(
+    engine: Engine, evidence: Evidence, known: _Known, rule: AnyRule
+) -> dict[MissingCrossings, list[tuple[Table, Table]]]:
+    """Statuses and changes under one rule, by policy: of those who start by themselves, and of newborns."""
+    people, period, settings = known.people, known.period, known.settings
+    if isinstance(rule, RegistrationRule):
+        return {"unresolved": [follow_register(engine, people, evidence, rule, period)]}
+    starters = find_starters(engine, people, rule, period, settings.initial_status)
+    expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
+    found: dict[MissingCrossings, list[tuple[Table, Table]]] = {}
+    for policy in settings.policies if isinstance(rule, CrossingsRule) else ("unresolved",):
+        name = f"residence_{rule.name}_{policy}"
+        case = _Case(rule, policy, period, expectations)
+        grown = _follow(engine, name, known.chain, starters, case)
+        newborns = find_newborns(engine, people, grown[0], rule, period)
+        found[policy] = [grown, _follow(engine, f"{name}_newborns", known.chain, newborns, case)]
+    return found
 
 
 def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:
@@ -105,6 +128,11 @@ def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _C
         chain=chain,
         travellers=travellers,
     )
+    if isinstance(case.rule, VisaSpanRule):
+        own_visas = VisaQuestion(case.rule, case.period, case.expectations)
+        corrected, status_days, moves = judge_visa_spans(engine, own, followed, own_visas)
+        changes = engine.step(f"{name}_changes", "SELECT * FROM moves", moves=moves)
+        return find_statuses(engine, f"{name}_statuses", status_days, corrected), changes
     if isinstance(case.rule, ReferenceDateRule):
         question = Question(case.rule, case.policy, case.period, case.expectations)
         corrected, status_days, moves = judge_reference_dates(engine, own, followed, question)
@@ -122,7 +150,7 @@ def _find_expectations(
     engine: Engine,
     evidence: Evidence,
     people: Table,
-    rule: CrossingsRule,
+    rule: StartedRule,
     resident_permits: tuple[str, ...] | None,
 ) -> Table:
     """When permits and visas let expect a stay; those for a visit do not, nor permits of who lives abroad."""
