@@ -277,6 +277,8 @@ class VisaSpanRule(_AnyRule):
     """Days without a visa that are tolerated: between two visas, and between the first arrival and the first visa."""
     visit_purposes: tuple[str, ...] = ()
     """Purposes of permits and visas that are visits: the rule disregards them."""
+    endless_purposes: tuple[str, ...] = ()
+    """Purposes of permits that do not end: their last day is that of the card."""
 
     @property
     def needs_crossings(self) -> bool:

@@ -156,12 +156,14 @@ def _find_expectations(
     """When permits and visas let expect a stay; those for a visit do not, nor permits of who lives abroad."""
     visits = ", ".join(map(text_literal, () if isinstance(rule, ForwardWindowRule) else rule.visit_purposes))
     purposes = ", ".join(map(text_literal, resident_permits or ()))
+    endless = ", ".join(map(text_literal, rule.endless_purposes if isinstance(rule, VisaSpanRule) else ()))
     is_residence = "TRUE" if resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
     return engine.step(
         f"residence_expectations_{rule.name}",
         f"""
         SELECT DISTINCT q.person_key, {day_number("r.valid_from")} AS from_day,
-               COALESCE({day_number("r.valid_to")} + 1, {FOREVER}) AS until_day
+               CASE WHEN r.valid_to IS NULL OR r.purpose IN ({endless or "'-'"}) THEN {FOREVER}
+                    ELSE {day_number("r.valid_to")} + 1 END AS until_day
         FROM records r
         JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         JOIN people q ON q.person_id = p.person_id
