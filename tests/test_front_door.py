@@ -85,7 +85,15 @@ def test_the_presets_are_listed_in_words_and_as_json(capsys: pytest.CaptureFixtu
     assert "not read in the primary source" in text
     assert main(["rules", "--format", "json"]) == 0
     rules = json.loads(capsys.readouterr().out)
-    assert set(rules) == {"eu_2013", "most_of_12", "nz_12_16", "register", "un_12_months", "visa_span"}
+    assert set(rules) == {
+        "eu_2013",
+        "most_of_12",
+        "nz_12_16",
+        "register",
+        "residency_index",
+        "un_12_months",
+        "visa_span",
+    }
     assert rules["nz_12_16"]["window"]["value"] == 487
 
 

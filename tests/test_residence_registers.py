@@ -16,7 +16,7 @@ from given_tables import name_table
 from given_travellers import CONFIGS, IN, Country
 from miglink.classify import Observed, classify_file
 from miglink.config import read_config, read_rule
-from miglink.config.rules import RegistrationRule
+from miglink.config.rules_of_evidence import RegistrationRule
 from miglink.config.stages import EstimatesSettings, Period, SpellsSettings
 from miglink.engine import Engine
 from miglink.errors import ConfigError

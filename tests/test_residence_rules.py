@@ -22,7 +22,7 @@ from miglink.stages import estimates
 CASES = CONFIGS.parent / "tests" / "cases"
 POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person", "visa_end")
 RULES = ("un_12_months", "most_of_12", "eu_2013")
-ON_EVIDENCE = ("register", "visa_span")
+ON_EVIDENCE = ("register", "visa_span", "residency_index")
 POLICY_CASES = ("visa_end",)
 STATUS_ORDER = ("register", "not_listed")
 
@@ -62,6 +62,9 @@ def build(cases: list[dict[str, Any]]) -> Country:
         for first, *rest in (str(text).split() for text in given.get("registers", ())):
             end = {"ended_date": date.fromisoformat(rest[0]), "end_reason": rest[1]} if rest else {}
             country.record(name, "register", valid_from=date.fromisoformat(first), **end)
+        for first, last, domain in (text.split() for text in given.get("activity", ())):
+            days = {"valid_from": date.fromisoformat(first), "valid_to": date.fromisoformat(last)}
+            country.record(name, "activity", domain=domain, **days)
     return country
 
 
@@ -109,7 +112,11 @@ def test_cases(engine: Engine, name: str) -> None:
 def test_presets_say_what_they_rest_on() -> None:
     assert set(preset_rules()) == {"nz_12_16", *RULES, *ON_EVIDENCE}
     rules = {name: read_rule(name, CONFIGS) for name in preset_rules()}
-    assert {name for name, rule in rules.items() if not rule.has_flow_dates} == {"most_of_12", "eu_2013"}
+    assert {name for name, rule in rules.items() if not rule.has_flow_dates} == {
+        "most_of_12",
+        "eu_2013",
+        "residency_index",
+    }
     followed = {name: rule.follow_up_days for name, rule in rules.items()}
     assert followed == {
         "nz_12_16": 487,
@@ -118,6 +125,7 @@ def test_presets_say_what_they_rest_on() -> None:
         "eu_2013": 456,
         "register": 90,
         "visa_span": 456,
+        "residency_index": 0,
     }
     assert all(rule.reference for rule in rules.values())
 

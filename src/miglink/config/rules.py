@@ -6,10 +6,17 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from miglink.config.models import Section
+from miglink.config.rules_of_evidence import (
+    LONGEST_YEAR,
+    Delay,
+    NamedRule,
+    RegistrationRule,
+    ResidencyIndexRule,
+)
 
 MissingCrossings = Literal["unresolved", "midpoint", "open_until_next", "reject_person", "visa_end"]
 
-_LONGEST_YEAR = 366
+_LONGEST_YEAR = LONGEST_YEAR
 
 
 class Parameter(Section):
@@ -42,57 +49,7 @@ class Months(Section):
     """False: not read in the primary source."""
 
 
-class Delay(Section):
-    """A number of days of a rule, which may be none, the date it applies from and where it is written."""
-
-    value: int = Field(ge=0)
-    """The number."""
-    unit: Literal["days"]
-    """Its unit."""
-    applies_from: date | None = None
-    """First event date the value applies to; absent: always."""
-    reference: str
-    """Publication and section."""
-    is_verified: bool = True
-    """False: not read in the primary source."""
-
-
-class _AnyRule(Section):
-    """What every rule states."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """Name of the rule, as in the tables."""
-    title: str
-    """One line for people."""
-    gives: Literal["residence"]
-    """What the rule decides."""
-    counting: Literal["half_open"]
-    """The day of entry counts, the day of exit does not."""
-    reference: str
-    """Publication the rule is taken from."""
-
-    @property
-    def last_date(self) -> date | None:
-        """The last day at whose end the rule gives a status, if there is one."""
-        return None
-
-    @property
-    def has_flow_dates(self) -> bool:
-        """Whether a migration happens on a day of its own, so that flows of months have a meaning."""
-        return True
-
-    @property
-    def needs_crossings(self) -> bool:
-        """Whether crossings must tell who is here, or other evidence does."""
-        return False
-
-    @property
-    def settling_days(self) -> int:
-        """Days in one state, without a crossing, that show that somebody lived there when they began."""
-        return _LONGEST_YEAR
-
-
-class _Rule(_AnyRule):
+class _Rule(NamedRule):
     """What every rule states that rests on crossings."""
 
     missing_crossings: MissingCrossings = "unresolved"
@@ -247,23 +204,7 @@ class ReferenceDateRule(_Rule):
         return self
 
 
-class RegistrationRule(_AnyRule):
-    """A rule by the register alone: a resident is who is registered. Policies for missing crossings change nothing."""
-
-    kind: Literal["registration"]
-    """The family of rules it belongs to."""
-    tolerated_gap: Delay
-    """Days from the end of a registration to the next one that leave the two one registration."""
-    birth_registration: Delay
-    """Days from a birth in the country within which a registration is that of the birth, and holds from birth."""
-
-    @property
-    def follow_up_days(self) -> int:
-        """Days after an event until no registration can undo it: of a birth, or one that goes on after a gap."""
-        return max(self.tolerated_gap.value, self.birth_registration.value)
-
-
-class VisaSpanRule(_AnyRule):
+class VisaSpanRule(NamedRule):
     """A rule by the time from first arrival to last departure under visas and permits, however often people travel.
 
     It places missing last departures itself, so policies for missing crossings change nothing.
@@ -299,7 +240,7 @@ class VisaSpanRule(_AnyRule):
 # The rules that follow each person's crossings.
 CrossingsRule = ForwardWindowRule | ForwardMonthsRule | ReferenceDateRule
 # The rules whose histories start with a status that other evidence tells.
-StartedRule = CrossingsRule | VisaSpanRule
+StartedRule = CrossingsRule | VisaSpanRule | ResidencyIndexRule
 AnyRule = StartedRule | RegistrationRule
 Rule = Annotated[AnyRule, Field(discriminator="kind")]
 
@@ -309,6 +250,7 @@ RULE_KINDS: dict[str, type[AnyRule]] = {
     "reference_date": ReferenceDateRule,
     "registration": RegistrationRule,
     "visa_span": VisaSpanRule,
+    "residency_index": ResidencyIndexRule,
 }
 
 

@@ -81,7 +81,7 @@ STATISTICS_TABLES = (
                 "permit, not_registered, not_listed, mother, birth_abroad, "
                 "rejected_person, none: what the status rests on; expected_stay: a permit or visa; register: a "
                 "registration, or under a rule by registration its end too; no_visa: under a rule by visas, nothing "
-                "that tells the first status, nor a visa",
+                "that tells the first status, nor a visa; residency_index: the year's index of signs of life",
             ),
             Column(
                 "status_final_date",

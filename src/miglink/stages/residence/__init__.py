@@ -8,10 +8,9 @@ from miglink.config.rules import (
     ForwardWindowRule,
     MissingCrossings,
     ReferenceDateRule,
-    RegistrationRule,
-    StartedRule,
     VisaSpanRule,
 )
+from miglink.config.rules_of_evidence import RegistrationRule, ResidencyIndexRule
 from miglink.config.stages import Period, ResidenceSettings
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
@@ -27,6 +26,7 @@ from miglink.stages.residence.histories import (
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
 from miglink.stages.residence.reference_dates import Question, judge_reference_dates
 from miglink.stages.residence.registrations import follow_register
+from miglink.stages.residence.residency_index import follow_index
 from miglink.stages.residence.visa_spans import VisaQuestion, judge_visa_spans
 from miglink.stages.residence.visas import add_visa_ends
 
@@ -86,7 +86,7 @@ class _Known:
 class _Case:
     """One rule and policy, the period, and the stays that permits and visas let expect."""
 
-    rule: StartedRule
+    rule: CrossingsRule | VisaSpanRule
     policy: MissingCrossings
     period: Period
     expectations: Table
@@ -99,6 +99,8 @@ def _decide(
     people, period, settings = known.people, known.period, known.settings
     if isinstance(rule, RegistrationRule):
         return {"unresolved": [follow_register(engine, people, evidence, rule, period)]}
+    if isinstance(rule, ResidencyIndexRule):
+        return {"unresolved": follow_index(engine, people, evidence, rule, period)}
     starters = find_starters(engine, people, rule, period, settings.initial_status)
     expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
     found: dict[MissingCrossings, list[tuple[Table, Table]]] = {}
@@ -150,7 +152,7 @@ def _find_expectations(
     engine: Engine,
     evidence: Evidence,
     people: Table,
-    rule: StartedRule,
+    rule: CrossingsRule | VisaSpanRule,
     resident_permits: tuple[str, ...] | None,
 ) -> Table:
     """When permits and visas let expect a stay; those for a visit do not, nor permits of who lives abroad."""

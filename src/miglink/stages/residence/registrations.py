@@ -1,6 +1,6 @@
 """Residence by the register alone: from registration to de-registration, whatever crossings say."""
 
-from miglink.config.rules import RegistrationRule
+from miglink.config.rules_of_evidence import RegistrationRule
 from miglink.config.stages import Period
 from miglink.engine import Engine, Table
 from miglink.stages.residence.days import FOREVER, day_number
@@ -25,7 +25,9 @@ def follow_register(
     resident from birth; until they have passed without a registration the status is undetermined. Who is born abroad
     has moved on the day after birth at the earliest.
     """
-    registered = _find_registered(engine, people, evidence, rule, period)
+    registered = find_registered(
+        engine, people, evidence, period, rule.tolerated_gap.value, rule.birth_registration.value
+    )
     travellers = _find_first_statuses(engine, people, registered, rule, period)
     events = _find_events(engine, people, registered, rule, period)
     days = engine.view(
@@ -47,12 +49,13 @@ def follow_register(
     return find_statuses(engine, f"residence_{rule.name}_statuses", days, travellers), moves
 
 
-def _find_registered(
-    engine: Engine, people: Table, evidence: Evidence, rule: RegistrationRule, period: Period
+def find_registered(
+    engine: Engine, people: Table, evidence: Evidence, period: Period, tolerated_gap: int, birth_days: int
 ) -> Table:
     """The times from until which each person is registered after the first day, joined where no gap is between them.
 
-    registered_day: on which it was known; a birth is registered later than it holds from.
+    birth_days: who is born here and registered within so many days is registered from birth. registered_day: on which
+    it was known.
     """
     return engine.step(
         "residence_registered",
@@ -70,7 +73,7 @@ def _find_registered(
                                            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_day
             FROM registrations WHERE until_day > from_day
         ), numbered AS (
-            SELECT *, SUM(CASE WHEN from_day - earlier_day <= {rule.tolerated_gap.value} THEN 0 ELSE 1 END)
+            SELECT *, SUM(CASE WHEN from_day - earlier_day <= {tolerated_gap} THEN 0 ELSE 1 END)
                           OVER (PARTITION BY person_key ORDER BY from_day, until_day
                                 ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) AS n
             FROM neighbours
@@ -85,7 +88,7 @@ def _find_registered(
         ), dated AS (
             SELECT person_key, registered_day, until_day,
                    CASE WHEN start = 'birth_here' AND nth = 1
-                             AND registered_day - first_day <= {rule.birth_registration.value}
+                             AND registered_day - first_day <= {birth_days}
                         THEN LEAST(registered_day, first_day)
                         WHEN start = 'birth_abroad' THEN GREATEST(registered_day, first_day + 1)
                         ELSE registered_day END AS from_day
