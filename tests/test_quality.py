@@ -196,7 +196,7 @@ def test_whom_the_register_holds_and_the_rule_does_not(engine: Engine) -> None:
         "e": "non_resident",
     }
     ended = {"d": date(2019, 1, 11), "e": date(2019, 1, 10)}
-    run = {
+    run: dict[str, Rows] = {
         "records": [
             {"source": "r", "record_id": name, "kind": "register", "is_repeat": False}
             | {"valid_from": date(2010, 1, 1), "ended_date": ended.get(name)}

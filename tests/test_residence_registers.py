@@ -202,7 +202,16 @@ def test_open_borders_admit_only_rules_that_need_no_crossings(tmp_path: Path) ->
     assert len(read_config(path, [both, "spells.borders=recorded"]).model_dump()) > 0
 
 
-def test_visa_ends_need_visas(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rule", "policy", "reason"),
+    [
+        ("nz_12_16", "visa_end", "`visa_end` needs a source of kind visas or permits"),
+        ("register", "midpoint", "register needs a source of kind register"),
+        ("visa_span", "midpoint", "visa_span needs a source of kind visas or permits"),
+        ("residency_index", "midpoint", "residency_index needs a source of kind activity"),
+    ],
+)
+def test_evidence_needs_sources(tmp_path: Path, rule: str, policy: str, reason: str) -> None:
     lines = [
         "name: little",
         "period: {from: 2015-01-01, to: 2018-12-31}",
@@ -212,12 +221,13 @@ def test_visa_ends_need_visas(tmp_path: Path) -> None:
         "    kind: crossings",
         "    files: border.csv",
         "    columns: {crossed_date: day, direction: way, person_id: who}",
-        "residence: {rules: [nz_12_16], policies: [visa_end]}",
+        f"residence: {{rules: [{rule}], policies: [{policy}]}}",
     ]
     path = tmp_path / "config.yml"
     path.write_text("\n".join(lines) + "\n", "utf-8")
-    with pytest.raises(ConfigError, match="`visa_end` needs a source of kind visas or permits"):
+    with pytest.raises(ConfigError, match=reason):
         read_config(path)
+    assert read_config(path, ["residence.rules=[nz_12_16]", "residence.policies=[midpoint]"]).residence
 
 
 def test_crossings_alone_cannot_be_classified_by_other_evidence(tmp_path: Path) -> None:

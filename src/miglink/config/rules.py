@@ -227,6 +227,11 @@ class VisaSpanRule(NamedRule):
         return True
 
     @property
+    def evidence_kinds(self) -> tuple[str, ...]:
+        """Kinds of sources of which the rule needs one, or it would find nobody."""
+        return ("visas", "permits")
+
+    @property
     def death_in_window(self) -> Literal["hold"]:
         """Who dies here is judged as if the stay went on to the end of the visa."""
         return "hold"

@@ -68,6 +68,11 @@ class NamedRule(Section):
         return False
 
     @property
+    def evidence_kinds(self) -> tuple[str, ...]:
+        """Kinds of sources of which the rule needs one, or it would find nobody; empty: any will do."""
+        return ()
+
+    @property
     def settling_days(self) -> int:
         """Days in one state, without a crossing, that show that somebody lived there when they began."""
         return LONGEST_YEAR
@@ -82,6 +87,11 @@ class RegistrationRule(NamedRule):
     """Days from the end of a registration to the next one that leave the two one registration."""
     birth_registration: Delay
     """Days from a birth in the country within which a registration is that of the birth, and holds from birth."""
+
+    @property
+    def evidence_kinds(self) -> tuple[str, ...]:
+        """Kinds of sources of which the rule needs one, or it would find nobody."""
+        return ("register",)
 
     @property
     def follow_up_days(self) -> int:
@@ -131,6 +141,11 @@ class ResidencyIndexRule(NamedRule):
     def death_in_window(self) -> Literal["hold"]:
         """Who dies keeps the status of the last end of year."""
         return "hold"
+
+    @property
+    def evidence_kinds(self) -> tuple[str, ...]:
+        """Kinds of sources of which the rule needs one, or it would find nobody."""
+        return tuple(dict.fromkeys(sign.kind for sign in self.signs))
 
     @property
     def follow_up_days(self) -> int:

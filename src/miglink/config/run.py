@@ -80,9 +80,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _visa_ends_need_visas(self) -> "Config":
-        has_visas = any(source.kind in ("visas", "permits") for source in self.sources.values())
-        if self.residence is not None and "visa_end" in self.residence.policies and not has_visas:
+    def _evidence_needs_sources(self) -> "Config":
+        if self.residence is None:
+            return self
+        kinds = {source.kind for source in self.sources.values()}
+        for rule in self.residence.rules:
+            if rule.evidence_kinds and not kinds & set(rule.evidence_kinds):
+                raise ValueError(
+                    f"residence.rules: {rule.name} needs a source of kind {' or '.join(rule.evidence_kinds)}; without "
+                    "one it has nothing to go by"
+                )
+        if "visa_end" in self.residence.policies and not kinds & {"visas", "permits"}:
             raise ValueError(
                 "residence.policies: `visa_end` needs a source of kind visas or permits; without one it is `midpoint`"
             )

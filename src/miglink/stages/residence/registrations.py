@@ -36,7 +36,7 @@ def follow_register(
         events=events,
     )
     moves = engine.step(
-        f"residence_{rule.name}_changes",
+        f"residence_of_{rule.name}_changes",
         """
         SELECT person_key, position, day AS event_day, day AS counted_day, is_arrival, FALSE AS is_implied,
                final_day AS status_final_day,
@@ -46,7 +46,7 @@ def follow_register(
         """,
         events=events,
     )
-    return find_statuses(engine, f"residence_{rule.name}_statuses", days, travellers), moves
+    return find_statuses(engine, f"residence_of_{rule.name}_statuses", days, travellers), moves
 
 
 def find_registered(

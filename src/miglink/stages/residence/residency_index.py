@@ -36,9 +36,9 @@ def follow_index(
     signs = _find_signs(engine, people, evidence, rule, years)
     changes = _find_register_years(engine, people, evidence, rule, (period, years))
     starters = find_starters(engine, people, rule, period, ("register", "not_registered"))
-    grown = _follow(engine, starters, (years, signs, changes), rule, f"residence_{rule.name}")
+    grown = _follow(engine, starters, (years, signs, changes), rule, f"residence_of_{rule.name}")
     newborns = find_newborns(engine, people, grown[0], rule, period)
-    born = _follow(engine, newborns, (years, signs, changes), rule, f"residence_{rule.name}_newborns")
+    born = _follow(engine, newborns, (years, signs, changes), rule, f"residence_of_{rule.name}_newborns")
     return [grown, born]
 
 
