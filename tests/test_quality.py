@@ -10,6 +10,7 @@ from given_tables import name_table
 from miglink.engine import Engine
 from miglink.errors import ResultError
 from miglink.stages.quality import measure
+from miglink.stages.quality.register_coverage import measure_register
 
 Rows = list[dict[str, Any]]
 MONTHS = (date(2019, 2, 1), date(2019, 3, 1))
@@ -183,6 +184,34 @@ def test_measures_by_hand(engine: Engine) -> None:
     assert {key: found.get(key) for key in expected} == pytest.approx(expected)
     assert ("residence", "migrations", f"{stratum} / migration") not in found
     assert all(0 <= value <= 1 for (_, name, _), value in found.items() if name.endswith("_share"))
+
+
+def test_whom_the_register_holds_and_the_rule_does_not(engine: Engine) -> None:
+    """Of a, b, c and d, registered on the last day and alive, b lives elsewhere; e was removed, f died."""
+    statuses = {
+        "a": "resident",
+        "b": "non_resident",
+        "c": "undetermined",
+        "d": "resident",
+        "e": "non_resident",
+    }
+    ended = {"d": date(2019, 1, 11), "e": date(2019, 1, 10)}
+    run: dict[str, Rows] = {
+        "records": [
+            {"source": "r", "record_id": name, "kind": "register", "is_repeat": False}
+            | {"valid_from": date(2010, 1, 1), "ended_date": ended.get(name)}
+            for name in "abcdef"
+        ],
+        "record_persons": [{"source": "r", "record_id": name, "person_id": name} for name in "abcdef"],
+        "residence": [
+            status("a", date(2018, 12, 31), date(2019, 1, 2), "non_resident", "register"),
+            *(status(name, date(2019, 1, 2), None, word, "crossing") for name, word in statuses.items()),
+            status("f", date(2018, 12, 31), date(2019, 1, 2), "non_resident", "crossing"),
+        ],
+    }
+    tables = {name: name_table(engine, name, rows) for name, rows in run.items()}
+    (row,) = measure_register(engine, tables, date(2019, 1, 11)).iter_rows()
+    assert row == ("registered_non_resident_share", "nz_12_16 / unresolved", 0.25)
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,28 @@ def test_continuous_months_and_intention(engine: Engine) -> None:
     assert status_at(seen, date(2018, 12, 31)) == "resident"
 
 
+def test_a_departure_that_is_missing_lies_at_the_end_of_the_visa(engine: Engine) -> None:
+    """The example counts the visa's last day as that of the departure, we the day after: it is a day of presence."""
+    example = EXAMPLES["derived-fald-missing-last-departure"]
+    expected, visa = example["expected"], example["visa"]
+    moves = crossings_of("derived-fald-missing-last-departure")
+    left = (date.fromisoformat("2021-06-30"), "departure")
+    country = Country().add("not seen to leave", *moves).add("left", *moves, left)
+    for name in ("not seen to leave", "left"):
+        days = {key: date.fromisoformat(value) for key, value in visa.items()}
+        country.record(name, "visas", purpose="study", **days)
+    assert expected["assumed_last_departure"] == visa["valid_to"]
+    period = Period.model_validate({"from": date(2017, 1, 1), "to": date(2023, 12, 31)})
+    choices: dict[str, Any] = {"policies": ("visa_end", "midpoint"), "initial_status": ("not_registered",)}
+    rule = read_rule("un_12_months", CONFIGS)
+    _, migrations = country.follow(engine, [rule], period, True, **choices)
+    found = migrations.select("person_id", "policy", "event_date", "direction").rows()
+    assert expected["long_term_immigrant"] is True
+    assert expected["if_true_departure_2021-06-30"]["long_term_immigrant"] is False
+    # As midpoint, the last stay was a short visit.
+    assert found == [("not seen to leave", "visa_end", moves[0][0], "immigration")]
+
+
 def test_crossings_alone_are_classified_by_forward_rules_only(tmp_path: Path) -> None:
     given = tmp_path / "crossings.csv"
     rows = ["person_id,crossed_date,direction,initial_status", "a,2015-01-01,arrival,non_resident"]
@@ -135,3 +157,5 @@ def test_crossings_alone_are_classified_by_forward_rules_only(tmp_path: Path) ->
     for name in ("most_of_12", "eu_2013", "eu_2025", "days_183"):
         with pytest.raises(ConfigError, match=r"looks back .* use `miglink run`"):
             classify_file(given, name, None, Observed(), out)
+    with pytest.raises(ConfigError, match="visa or permit, and crossings alone hold none"):
+        classify_file(given, "nz_12_16", "visa_end", Observed(), out)

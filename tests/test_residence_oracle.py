@@ -21,7 +21,7 @@ from miglink.stages.residence import classify
 from miglink.stages.spells import order_crossings
 
 ORACLE = runpy.run_path(str(Path(__file__).parent / "oracle" / "long_stays.py"))
-START = ORACLE["START"]
+START, EVER = ORACLE["START"], ORACLE["EVER"]
 RESIDENT, ABROAD, UNKNOWN = "resident", "non_resident", "undetermined"
 OPPOSITE = {IN: OUT, OUT: IN}
 LOOKING_BACK = ("most_of_12", "eu_2013")
@@ -159,7 +159,7 @@ def check_reference_dates(
     country = make_country(histories, end)
     chosen: dict[str, Any] = {
         "initial_status": ("register", "not_listed"),
-        "policies": ("unresolved", "midpoint", "open_until_next"),
+        "policies": ("unresolved", "midpoint", "open_until_next", "visa_end"),
     }
     residence, migrations, persons = country.find(engine, rules, period, **chosen)
     rows = pl.read_parquet(residence.path)
@@ -169,9 +169,12 @@ def check_reference_dates(
         if not crossings:
             continue
         initial, permit = history["initial"], history["permit"]
-        is_registered = initial == RESIDENT
-        worlds = ORACLE["list_worlds"](crossings, initial, policy, end, is_registered=is_registered)
         permits = [(permit[0], permit[1] + 1)] if permit else []
+        # Who is unknown at the start had a permit for a visit, to the first day.
+        visas = [*permits, (-EVER, 1)] if initial == UNKNOWN else permits
+        worlds = ORACLE["list_worlds"](
+            crossings, initial, policy, end, is_registered=initial == RESIDENT, visas=visas
+        )
         for rule in rules:
             own = rows.filter(rule=rule.name, policy=policy, person_id=f"p{n:02}")
             limits = limits_of(rule, end)

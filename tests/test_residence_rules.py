@@ -21,8 +21,10 @@ from miglink.errors import ConfigError
 from miglink.stages import estimates
 
 CASES = CONFIGS.parent / "tests" / "cases"
-POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person")
+POLICIES = ("unresolved", "midpoint", "open_until_next", "reject_person", "visa_end")
 RULES = ("un_12_months", "most_of_12", "eu_2013", "eu_2025", "days_183", "abs_12_16")
+ON_EVIDENCE = ("register", "visa_span", "residency_index")
+POLICY_CASES = ("visa_end",)
 STATUS_ORDER = ("register", "not_listed")
 DAYS = {"value": 183, "unit": "days", "reference": "none"}
 
@@ -56,9 +58,15 @@ def build(cases: list[dict[str, Any]], period: Period) -> Country:
                     name,
                     kind,
                     valid_from=date.fromisoformat(first),
-                    valid_to=date.fromisoformat(last),
+                    valid_to=None if last == "endless" else date.fromisoformat(last),
                     purpose=purpose,
                 )
+        for first, *rest in (str(text).split() for text in given.get("registers", ())):
+            end = {"ended_date": date.fromisoformat(rest[0]), "end_reason": rest[1]} if rest else {}
+            country.record(name, "register", valid_from=date.fromisoformat(first), **end)
+        for first, last, domain in (text.split() for text in given.get("activity", ())):
+            days = {"valid_from": date.fromisoformat(first), "valid_to": date.fromisoformat(last)}
+            country.record(name, "activity", domain=domain, **days)
     return country
 
 
@@ -84,17 +92,17 @@ def say_all(rows: pl.DataFrame, say: Callable[[dict[str, Any]], str]) -> list[st
     return [say(row) for row in rows.iter_rows(named=True)]
 
 
-@pytest.mark.parametrize("name", [*RULES, "days_183_inclusive"])
+@pytest.mark.parametrize("name", [*RULES, "days_183_inclusive", *ON_EVIDENCE, *POLICY_CASES])
 def test_cases(engine: Engine, name: str) -> None:
     file = YAML(typ="safe").load((CASES / f"{name}.yml").read_text("utf-8"))
     period = Period.model_validate(file["period"])
     country = build(file["cases"], period)
     rule = change_rule(file["rule"], file.get("changes", {}))
     choices: dict[str, Any] = {"policies": POLICIES, "initial_status": STATUS_ORDER}
-    residence, migrations = country.follow(engine, [rule], period, **choices)
+    residence, migrations = country.follow(engine, [rule], period, file.get("listed", False), **choices)
     found, expected = {}, {}
     for case in file["cases"]:
-        own = {"person_id": case["name"], "policy": case.get("policy", "unresolved")}
+        own = {"person_id": case["name"], "policy": case.get("policy", file.get("policy", "unresolved"))}
         statuses = residence.filter(**own).sort("from_date")
         moves = migrations.filter(**own).sort("event_date", "direction", "is_implied")
         found[case["name"]] = (say_all(statuses[1:], say_status), say_all(moves, say_migration))
@@ -103,21 +111,25 @@ def test_cases(engine: Engine, name: str) -> None:
         if initial is not None and "never seen" not in case["name"]:
             word = "undetermined" if initial == "unknown" or rule.first_date else initial
             assert statuses["status"][0] == word, case["name"]
+        if "first" in case["expect"]:
+            assert say_status(statuses.row(0, named=True)) == case["expect"]["first"], case["name"]
     assert found == expected
     assert len(found) == len(file["cases"]) >= 12
 
 
 def test_presets_say_what_they_rest_on() -> None:
-    assert set(preset_rules()) == {"nz_12_16", *RULES}
+    assert set(preset_rules()) == {"nz_12_16", *RULES, *ON_EVIDENCE}
     rules = {name: read_rule(name, CONFIGS) for name in preset_rules()}
-    looking_back = {"most_of_12", "days_183", "eu_2013", "eu_2025"}
+    looking_back = {"most_of_12", "days_183", "eu_2013", "eu_2025", "residency_index"}
     assert {name for name, rule in rules.items() if not rule.has_flow_dates} == looking_back
     followed = {name: rule.follow_up_days for name, rule in rules.items()}
     # 16 months are 489 days at most: from 1 May before a leap year to 1 September in it.
     assert range_of_days(0, 16) == (485, 489)
     assert range_of_days(0, 12) == (365, 366)
     forward = {"nz_12_16": 487, "abs_12_16": 489, "un_12_months": 456}
-    assert followed == forward | {"most_of_12": 0, "days_183": 0, "eu_2013": 456, "eu_2025": 366}
+    on_evidence = {"register": 90, "visa_span": 456, "residency_index": 0}
+    backward = {"most_of_12": 0, "days_183": 0, "eu_2013": 456, "eu_2025": 366}
+    assert followed == forward | backward | on_evidence
     in_force = {name: (rule.first_date, rule.last_date) for name, rule in rules.items()}
     change = date(2027, 12, 31)
     assert {in_force.pop("eu_2013"), in_force.pop("eu_2025")} == {(None, change), (change, None)}
@@ -268,15 +280,15 @@ def test_all_rules_and_two_policies_balance(engine: Engine) -> None:
     """The accounts of stage estimates fail where statuses and migrations disagree; here nothing may."""
     country = Country()
     period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2032, 12, 31)})
-    for name in RULES:
+    for name in (*RULES, *ON_EVIDENCE):
         cases = YAML(typ="safe").load((CASES / f"{name}.yml").read_text("utf-8"))["cases"]
         part = build([case | {"name": f"{name}: {case['name']}"} for case in cases], period)
         country.persons += part.persons
         shift = len(country.records)
         for rows, to in ((part.records, country.records), (part.owners, country.owners)):
             to += [row | {"record_id": f"{int(row['record_id']) + shift:06}"} for row in rows]
-    rules = [read_rule(name, CONFIGS) for name in ("nz_12_16", *RULES)]
-    chosen: dict[str, Any] = {"policies": ("unresolved", "midpoint"), "initial_status": STATUS_ORDER}
+    rules = [read_rule(name, CONFIGS) for name in ("nz_12_16", *RULES, *ON_EVIDENCE)]
+    chosen: dict[str, Any] = {"policies": ("unresolved", "visa_end"), "initial_status": STATUS_ORDER}
     residence, migrations, persons = country.find(engine, rules, period, **chosen)
     histories = estimates.Histories(residence, migrations, persons, name_table(engine, "person_traits", []))
     windows = {rule.name: rule.follow_up_days for rule in rules}
@@ -287,4 +299,4 @@ def test_all_rules_and_two_policies_balance(engine: Engine) -> None:
     assert accounts["discrepancy"].unique().to_list() == [0]
     assert accounts.group_by("rule", "policy").len().height == 2 * len(rules)
     total = accounts.filter(sex="total", citizenship_group="total")
-    assert total.filter(pl.col("immigration") > 0)["rule"].n_unique() == len(rules) == 7
+    assert total.filter(pl.col("immigration") > 0)["rule"].n_unique() == len(rules) == 10

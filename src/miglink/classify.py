@@ -50,6 +50,11 @@ def classify_file(path: Path, rule_name: str, policy: str | None, observed: Obse
             f"--rule {rule_name}: this rule looks back from a reference date, so no crossing is a migration by itself; "
             "use `miglink run` with it, or classify with a forward rule such as nz_12_16 or un_12_months"
         )
+    if not isinstance(rule, residence.ForwardRule):
+        raise ConfigError(
+            f"--rule {rule_name}: this rule rests on other evidence than crossings, such as a register or visas; use "
+            "`miglink run` with it, or classify with a forward rule such as nz_12_16 or un_12_months"
+        )
     chosen = _check_policy(policy or rule.missing_crossings)
     if observed.from_date and observed.to_date and observed.to_date <= observed.from_date:
         raise ConfigError("--observed-to must be later than --observed-from")
@@ -177,6 +182,11 @@ def _check_policy(policy: str) -> MissingCrossings:
     known = get_args(MissingCrossings)
     if policy not in known:
         raise ConfigError(f"--policy {policy}: no such policy; known: {', '.join(known)}")
+    if policy == "visa_end":
+        raise ConfigError(
+            "--policy visa_end: places a missing departure by the person's visa or permit, and crossings alone hold "
+            "none; use `miglink run`, or classify with midpoint"
+        )
     return cast(MissingCrossings, policy)
 
 

@@ -212,7 +212,8 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
 
     if record.begin("quality"):
-        left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
+        owned = (t["records"], t["record_persons"], t["persons"])
+        left_out = spells.find_left_out(engine, *owned, period, config.spells.borders)
         empty_months = estimates.find_empty_months(engine, t["records"], period)
         review = linkage.estimate_clerical(
             engine, t["judgements"], t["record_identities"], t["links"], config.persons.accept_p_match

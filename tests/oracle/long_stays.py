@@ -5,6 +5,7 @@ may have taken place is tried; after the end of observation a person stays, leav
 What all of these agree on is known. Days are counted from 1 January 2012, when observation begins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import product
@@ -60,11 +61,18 @@ def same_day_next_year(day: int) -> int:
 
 
 def list_worlds(
-    crossings: list[tuple[int, str]], initial: str, policy: str, end: int, *, is_registered: bool = False
+    crossings: list[tuple[int, str]],
+    initial: str,
+    policy: str,
+    end: int,
+    *,
+    is_registered: bool = False,
+    visas: Sequence[tuple[int, int]] = (),
 ) -> list[World]:
     """Every past that the crossings and the policy allow, with every future.
 
-    The middle of a gap is that of a trip of 90 days at most, for somebody who is registered here.
+    The middle of a gap is that of a trip of 90 days at most, for somebody who is registered here. Visas: first day, and
+    the day after the last.
     """
     choices: list[list[Move]] = []
     for number, (day, direction) in enumerate(crossings):
@@ -79,8 +87,14 @@ def list_worlds(
                     else day - min(day - before, 90) // 2
                 ],
                 "open_until_next": [day],
-            }[f"{policy} of a trip" if policy == "midpoint" and is_registered else policy]
-            choices.append([(possible, OPPOSITE[direction], False) for possible in days])
+            }
+            in_force = [last for first, last in visas if direction == "arrival" and first <= before < last]
+            if policy == "visa_end" and in_force:
+                days = {"midpoint": [min(day, max(in_force))]}
+            elif is_registered:
+                days["midpoint"] = days["midpoint of a trip"]
+            days["visa_end"] = days["midpoint"]
+            choices.append([(possible, OPPOSITE[direction], False) for possible in days[policy]])
         choices.append([(day, direction, True)])
     worlds = []
     for past in product(*choices):

@@ -7,10 +7,16 @@ from pydantic import Field, model_validator
 
 from miglink.config.calendar_months import range_of_days
 from miglink.config.models import Section
+from miglink.config.rules_of_evidence import (
+    LONGEST_YEAR,
+    Delay,
+    NamedRule,
+    RegistrationRule,
+    ResidencyIndexRule,
+)
 
-MissingCrossings = Literal["unresolved", "midpoint", "open_until_next", "reject_person"]
+MissingCrossings = Literal["unresolved", "midpoint", "open_until_next", "reject_person", "visa_end"]
 
-_LONGEST_YEAR = 366
 _SHORTEST_YEAR = 365
 
 
@@ -64,31 +70,16 @@ class Months(Section):
     """False: not read in the primary source."""
 
 
-class _Rule(Section):
-    """What every rule states."""
+class _Rule(NamedRule):
+    """What every rule states that rests on crossings."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
-    """Name of the rule, as in the tables."""
-    title: str
-    """One line for people."""
-    gives: Literal["residence"]
-    """What the rule decides."""
-    counting: Literal["half_open", "inclusive"]
-    """half_open: the day of entry counts, the day of exit does not. inclusive: both do, and no day counts twice."""
     missing_crossings: MissingCrossings = "unresolved"
     """What is done where a crossing must be missing; the run's policies override it."""
-    reference: str
-    """Publication the rule is taken from."""
 
     @property
-    def first_date(self) -> date | None:
-        """The first day at whose end the rule gives a status, if there is one."""
-        return None
-
-    @property
-    def last_date(self) -> date | None:
-        """The last day at whose end the rule gives a status, if there is one."""
-        return None
+    def needs_crossings(self) -> bool:
+        """Whether crossings must tell who is here, or other evidence does."""
+        return True
 
 
 class ForwardWindowRule(_Rule):
@@ -176,12 +167,12 @@ class ForwardMonthsRule(_Rule):
     @property
     def follow_up_days(self) -> int:
         """The window, and the longest stay in the old state that may begin on its last day."""
-        return _LONGEST_YEAR + self.tolerated_absence.value
+        return LONGEST_YEAR + self.tolerated_absence.value
 
     @property
     def settling_days(self) -> int:
         """Days in one state, without a crossing, that show that somebody lived there when they began."""
-        return _LONGEST_YEAR
+        return LONGEST_YEAR
 
     @model_validator(mode="after")
     def _absence_fits_window(self) -> "ForwardMonthsRule":
@@ -232,7 +223,7 @@ class ReferenceDateRule(_Rule):
     def follow_up_days(self) -> int:
         """Days after a reference date: none, or until the stay of the last arrival is known to last or not."""
         tolerated = self.tolerated_absence.value if self.tolerated_absence else 0
-        return tolerated + (_LONGEST_YEAR if self.intended_stay == "counts" else 0)
+        return tolerated + (LONGEST_YEAR if self.intended_stay == "counts" else 0)
 
     @property
     def death_in_window(self) -> Literal["hold"]:
@@ -242,7 +233,7 @@ class ReferenceDateRule(_Rule):
     @property
     def settling_days(self) -> int:
         """Days in one state, without a crossing, that show that somebody lived there when they began."""
-        return _LONGEST_YEAR
+        return LONGEST_YEAR
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ReferenceDateRule":
@@ -277,12 +268,60 @@ class ReferenceDateRule(_Rule):
         return self
 
 
-Rule = Annotated[ForwardWindowRule | ForwardMonthsRule | ReferenceDateRule, Field(discriminator="kind")]
+class VisaSpanRule(NamedRule):
+    """A rule by the time from first arrival to last departure under visas and permits, however often people travel.
 
-RULE_KINDS: dict[str, type[ForwardWindowRule] | type[ForwardMonthsRule] | type[ReferenceDateRule]] = {
+    It places missing last departures itself, so policies for missing crossings change nothing.
+    """
+
+    kind: Literal["visa_span"]
+    """The family of rules it belongs to."""
+    counting: Literal["half_open"]
+    """The day of entry counts, the day of exit does not."""
+    least_span: Months
+    """A span of at least this length makes a resident from its first day to its last."""
+    tolerated_gap: Delay
+    """Days without a visa that are tolerated: between two visas, and between the first arrival and the first visa."""
+    visit_purposes: tuple[str, ...] = ()
+    """Purposes of permits and visas that are visits: the rule disregards them."""
+    endless_purposes: tuple[str, ...] = ()
+    """Purposes of permits that do not end: their last day is that of the card."""
+
+    @property
+    def needs_crossings(self) -> bool:
+        """Whether crossings must tell who is here, or other evidence does."""
+        return True
+
+    @property
+    def evidence_kinds(self) -> tuple[str, ...]:
+        """Kinds of sources of which the rule needs one, or it would find nobody."""
+        return ("visas", "permits")
+
+    @property
+    def death_in_window(self) -> Literal["hold"]:
+        """Who dies here is judged as if the stay went on to the end of the visa."""
+        return "hold"
+
+    @property
+    def follow_up_days(self) -> int:
+        """Days until a span is long, and no visa can prolong it; who may still return is undetermined for longer."""
+        return LONGEST_YEAR + self.tolerated_gap.value
+
+
+# The rules that follow each person's crossings.
+CrossingsRule = ForwardWindowRule | ForwardMonthsRule | ReferenceDateRule
+# The rules whose histories start with a status that other evidence tells.
+StartedRule = CrossingsRule | VisaSpanRule | ResidencyIndexRule
+AnyRule = StartedRule | RegistrationRule
+Rule = Annotated[AnyRule, Field(discriminator="kind")]
+
+RULE_KINDS: dict[str, type[AnyRule]] = {
     "forward_window": ForwardWindowRule,
     "forward_months": ForwardMonthsRule,
     "reference_date": ReferenceDateRule,
+    "registration": RegistrationRule,
+    "visa_span": VisaSpanRule,
+    "residency_index": ResidencyIndexRule,
 }
 
 
@@ -295,7 +334,7 @@ def _check_half_open(rule: _Rule) -> None:
 
 
 def _check_tolerated(tolerated: Parameter) -> None:
-    if tolerated.value >= _LONGEST_YEAR / 2:
+    if tolerated.value >= LONGEST_YEAR / 2:
         raise ValueError(
             f"tolerated_absence ({tolerated.value} days) must be less than half of the 12 months, or a person could "
             "be away for most of the time and yet live here"

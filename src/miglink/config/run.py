@@ -78,3 +78,33 @@ class Config(Section):
                 "`covers_population: true`; who is missing from a partial list may live here all the same"
             )
         return self
+
+    @model_validator(mode="after")
+    def _evidence_needs_sources(self) -> "Config":
+        if self.residence is None:
+            return self
+        kinds = {source.kind for source in self.sources.values()}
+        for rule in self.residence.rules:
+            if rule.evidence_kinds and not kinds & set(rule.evidence_kinds):
+                raise ValueError(
+                    f"residence.rules: {rule.name} needs a source of kind {' or '.join(rule.evidence_kinds)}; without "
+                    "one it has nothing to go by"
+                )
+        if "visa_end" in self.residence.policies and not kinds & {"visas", "permits"}:
+            raise ValueError(
+                "residence.policies: `visa_end` needs a source of kind visas or permits; without one it is `midpoint`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _open_borders_need_other_evidence(self) -> "Config":
+        if self.residence is None or self.spells.borders == "recorded":
+            return self
+        names = [rule.name for rule in self.residence.rules if rule.needs_crossings]
+        if names:
+            raise ValueError(
+                f"residence.rules: with `spells.borders: open` crossings do not tell who is here, and "
+                f"{', '.join(names)} cannot do without them; name rules that rest on other evidence, such as "
+                "register, or say `borders: recorded`"
+            )
+        return self

@@ -184,11 +184,15 @@ class PersonsSettings(Section):
     rules propose."""
 
 
+Borders = Literal["recorded", "open"]
+
+
 class SpellsSettings(Section):
     """How crossings become spells of presence and absence."""
 
-    borders: Literal["recorded"] = "recorded"
-    """recorded: presence comes from crossings, births and deaths."""
+    borders: Borders = "recorded"
+    """recorded: presence comes from crossings, births and deaths. open: crossings do not tell who is here, so no spells
+    are made of them, and only rules that rest on other evidence can be named."""
     longest_trip_days: int = Field(default=90, ge=0)
     """Days of a trip away from where the evidence says that a person lives. A missing crossing is most likely so near
     to the other end of the trip; the policy `midpoint` halves them."""
@@ -208,6 +212,7 @@ class ResidenceSettings(Section):
     """Policies for missing crossings, run side by side; the first is the main one. unresolved: the crossing may lie
     anywhere in its gap, and what depends on where is undetermined. midpoint: on its most likely day.
     open_until_next: on the day of the next crossing. reject_person: persons with a gap keep their first status.
+    visa_end: a missing departure on the day after the end of the visa or permit that was in force on the arrival.
     More in docs/assumptions.md, "Policies for missing crossings"."""
     initial_status: tuple[InitialEvidence, ...] = ("first_crossing", "register", "permit")
     """Evidence for the status when observation began, tried in this order; none applies: unknown.

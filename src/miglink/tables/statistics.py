@@ -79,7 +79,9 @@ STATISTICS_TABLES = (
                 TEXT,
                 "crossing, implied_crossing, active_registration, first_crossing, register, "
                 "permit, not_registered, not_listed, mother, birth_abroad, "
-                "rejected_person, none: what the status rests on; expected_stay: a permit or visa",
+                "rejected_person, none: what the status rests on; expected_stay: a permit or visa; register: a "
+                "registration, or under a rule by registration its end too; no_visa: under a rule by visas, nothing "
+                "that tells the first status, nor a visa; residency_index: the year's index of signs of life",
             ),
             Column(
                 "status_final_date",
@@ -97,14 +99,18 @@ STATISTICS_TABLES = (
     Contract(
         "migrations",
         "residence",
-        "Crossings that are, or may become, a migration under a rule and policy.",
+        "Crossings (or registrations) that are, or may become, a migration under a rule and policy.",
         ("draw", "person_id", "rule", "policy", "event_date", "sequence", "is_implied"),
         (
             DRAW,
             PERSON,
             RULE,
             POLICY,
-            required("event_date", DATE, "day of the crossing (implied crossings: first possible day)"),
+            required(
+                "event_date",
+                DATE,
+                "day of the crossing (implied crossings: first possible day), or of the registration or its end",
+            ),
             required(
                 "counted_date",
                 DATE,
@@ -115,7 +121,8 @@ STATISTICS_TABLES = (
             required(
                 "sequence",
                 "INTEGER",
-                "sequence of the spell that the crossing begins, or within which the implied one lies",
+                "sequence of the spell that the crossing begins, or within which the implied one lies; under a rule "
+                "that rests on no crossings, number of the person's change",
             ),
             required("direction", TEXT, "immigration or emigration"),
             required("outcome", TEXT, "migration or undetermined"),

@@ -18,6 +18,7 @@ class Observation:
     last_dates: of rules that give no status after some day, that day; nothing later is listed for them.
     first_dates: of rules that give none before some day, that day; nothing that begins earlier is listed for them.
     empty_months: first days of months without the crossings that they must have had (`find_empty_months`).
+    rules_without_crossings: the rules that rest on other evidence, whose figures no such month touches.
     """
 
     period: Period
@@ -27,6 +28,7 @@ class Observation:
     last_dates: Mapping[str, date] = field(default_factory=dict)
     empty_months: Sequence[date] = ()
     first_dates: Mapping[str, date] = field(default_factory=dict)
+    rules_without_crossings: frozenset[str] = frozenset()
 
     @property
     def data_to_date(self) -> date:
@@ -46,6 +48,7 @@ def observe(
         {rule.name: rule.last_date for rule in rules if rule.last_date is not None},
         empty_months,
         {rule.name: rule.first_date for rule in rules if rule.first_date is not None},
+        frozenset(rule.name for rule in rules if not rule.needs_crossings),
     )
 
 
@@ -71,7 +74,10 @@ def add_vintages(grid: pl.DataFrame, observation: Observation) -> pl.DataFrame:
             for month in observation.empty_months
         ),
     )
+    is_of_crossings = ~pl.col("rule").is_in(list(observation.rules_without_crossings))
     return grid.with_columns(
         data_to_date=pl.lit(observation.data_to_date),
-        status=pl.when(is_observed & ~is_touched).then(pl.lit("final")).otherwise(pl.lit("provisional")),
+        status=pl.when(is_observed & ~(is_touched & is_of_crossings))
+        .then(pl.lit("final"))
+        .otherwise(pl.lit("provisional")),
     )

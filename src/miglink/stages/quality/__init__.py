@@ -9,6 +9,7 @@ import polars as pl
 from miglink.engine import Engine, Table
 from miglink.errors import ResultError
 from miglink.stages.quality.error_rates import Linkage, measure_error_rates
+from miglink.stages.quality.register_coverage import measure_register
 
 __all__ = ["Linkage", "check_rows", "measure"]
 
@@ -50,6 +51,7 @@ def measure(
         measure_spells(engine, tables, data_to_date),
         measure_residence(engine, tables, data_to_date),
         measure_migrations(engine, tables),
+        _of_stage("residence", measure_register(engine, tables, data_to_date)),
     ]
     if linkage is not None:
         measures.append(_of_stage("linkage", measure_error_rates(engine, tables, linkage)))

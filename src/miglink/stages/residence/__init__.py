@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass
 
-from miglink.config.rules import ForwardWindowRule, MissingCrossings, ReferenceDateRule, Rule
+from miglink.config.rules import (
+    AnyRule,
+    CrossingsRule,
+    ForwardWindowRule,
+    MissingCrossings,
+    ReferenceDateRule,
+    VisaSpanRule,
+)
+from miglink.config.rules_of_evidence import RegistrationRule, ResidencyIndexRule
 from miglink.config.stages import Period, ResidenceSettings
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
@@ -19,6 +27,10 @@ from miglink.stages.residence.histories import (
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
 from miglink.stages.residence.kernel import Histories, Observation, classify_histories
 from miglink.stages.residence.reference_dates import Question, first_listed_day, judge_reference_dates
+from miglink.stages.residence.registrations import follow_register
+from miglink.stages.residence.residency_index import follow_index
+from miglink.stages.residence.visa_spans import VisaQuestion, judge_visa_spans
+from miglink.stages.residence.visas import add_visa_ends
 
 __all__ = [
     "Evidence", "ForwardRule", "Histories", "Observation", "classify", "classify_histories", "find_residence",
@@ -43,35 +55,66 @@ def find_residence(
     A child born here has the mother's status at the end of that day. With no mother known: resident if registered
     within the rule's threshold of days from birth, else undetermined. A person born in the period but not here is
     non_resident from birth. Under `reject_person` whoever has a missing crossing keeps the first status, with the basis
-    `rejected_person`, by which they can be counted.
+    `rejected_person`, by which they can be counted. A rule by registration follows the register alone, and is the same
+    under every policy.
     """
     people = find_people(engine, evidence, period, settings)
     chain = _find_chain(engine, evidence.spells, people)
+    if "visa_end" in settings.policies:
+        chain = add_visa_ends(engine, chain, people, evidence)
     histories: dict[tuple[str, str], list[Table]] = {}
     changes: dict[tuple[str, str], list[Table]] = {}
     for rule in settings.rules:
-        starters = find_starters(engine, people, rule, period, settings.initial_status)
-        expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
+        found = _decide(engine, evidence, _Known(people, chain, period, settings), rule)
         for policy in settings.policies:
-            name = f"residence_{rule.name}_{policy}"
-            case = _Case(rule, policy, period, expectations)
-            statuses, moves = _follow(engine, name, chain, starters, case)
-            newborns = find_newborns(engine, people, statuses, rule, period)
-            child_statuses, child_moves = _follow(engine, f"{name}_newborns", chain, newborns, case)
-            histories[rule.name, policy] = _listed(engine, [statuses, child_statuses], rule)
-            changes[rule.name, policy] = [moves, child_moves]
+            # Where a rule does not ask for policies, all have the same.
+            one = found.get(policy) or found["unresolved"]
+            histories[rule.name, policy] = _listed(engine, [statuses for statuses, _ in one], rule)
+            changes[rule.name, policy] = [moves for _, moves in one]
     residence = write_residence(engine, people, histories)
-    return residence, write_migrations(engine, people, evidence, changes)
+    by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
+    return residence, write_migrations(engine, people, evidence, changes, by_crossings)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What every rule looks at: the persons, their chains of crossings, the period and the settings."""
+
+    people: Table
+    chain: Table
+    period: Period
+    settings: ResidenceSettings
 
 
 @dataclass(frozen=True)
 class _Case:
     """One rule and policy, the period, and the stays that permits and visas let expect."""
 
-    rule: Rule
+    rule: CrossingsRule | VisaSpanRule
     policy: MissingCrossings
     period: Period
     expectations: Table
+
+
+def _decide(
+    engine: Engine, evidence: Evidence, known: _Known, rule: AnyRule
+) -> dict[MissingCrossings, list[tuple[Table, Table]]]:
+    """Statuses and changes under one rule, by policy: of those who start by themselves, and of newborns."""
+    people, period, settings = known.people, known.period, known.settings
+    if isinstance(rule, RegistrationRule):
+        return {"unresolved": [follow_register(engine, people, evidence, rule, period)]}
+    if isinstance(rule, ResidencyIndexRule):
+        return {"unresolved": follow_index(engine, people, evidence, rule, period)}
+    starters = find_starters(engine, people, rule, period, settings.initial_status)
+    expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
+    found: dict[MissingCrossings, list[tuple[Table, Table]]] = {}
+    for policy in settings.policies if isinstance(rule, CrossingsRule) else ("unresolved",):
+        name = f"residence_{rule.name}_{policy}"
+        case = _Case(rule, policy, period, expectations)
+        grown = _follow(engine, name, known.chain, starters, case)
+        newborns = find_newborns(engine, people, grown[0], rule, period)
+        found[policy] = [grown, _follow(engine, f"{name}_newborns", known.chain, newborns, case)]
+    return found
 
 
 def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:
@@ -91,6 +134,11 @@ def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _C
         chain=chain,
         travellers=travellers,
     )
+    if isinstance(case.rule, VisaSpanRule):
+        own_visas = VisaQuestion(case.rule, case.period, case.expectations)
+        corrected, status_days, moves = judge_visa_spans(engine, own, followed, own_visas)
+        changes = engine.step(f"{name}_changes", "SELECT * FROM moves", moves=moves)
+        return find_statuses(engine, f"{name}_statuses", status_days, corrected), changes
     if isinstance(case.rule, ReferenceDateRule):
         question = Question(case.rule, case.policy, case.period, case.expectations)
         corrected, status_days, moves = judge_reference_dates(engine, own, followed, question)
@@ -113,17 +161,23 @@ def _listed(engine: Engine, statuses: list[Table], rule: Rule) -> list[Table]:
 
 
 def _find_expectations(
-    engine: Engine, evidence: Evidence, people: Table, rule: Rule, resident_permits: tuple[str, ...] | None
+    engine: Engine,
+    evidence: Evidence,
+    people: Table,
+    rule: CrossingsRule | VisaSpanRule,
+    resident_permits: tuple[str, ...] | None,
 ) -> Table:
     """When permits and visas let expect a stay; those for a visit do not, nor permits of who lives abroad."""
     visits = ", ".join(map(text_literal, () if isinstance(rule, ForwardWindowRule) else rule.visit_purposes))
     purposes = ", ".join(map(text_literal, resident_permits or ()))
+    endless = ", ".join(map(text_literal, rule.endless_purposes if isinstance(rule, VisaSpanRule) else ()))
     is_residence = "TRUE" if resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
     return engine.step(
         f"residence_expectations_{rule.name}",
         f"""
         SELECT DISTINCT q.person_key, {day_number("r.valid_from")} AS from_day,
-               COALESCE({day_number("r.valid_to")} + 1, {FOREVER}) AS until_day
+               CASE WHEN r.valid_to IS NULL OR r.purpose IN ({endless or "'-'"}) THEN {FOREVER}
+                    ELSE {day_number("r.valid_to")} + 1 END AS until_day
         FROM records r
         JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         JOIN people q ON q.person_id = p.person_id

@@ -88,9 +88,10 @@ def settle_chain(
 
     A forward-window rule has two bodies, of equal rows: arrays where the engine computes in this process, which is many
     times as fast, and SQL where it does not. A rule in calendar months has SQL alone: its windows differ in length, and
-    what it looks up in them are stays, not days.
+    what it looks up in them are stays, not days. So has the policy visa_end, which looks up visas.
     """
-    if isinstance(rule, ForwardWindowRule) and rule.window.unit == "days" and computes_here(engine):
+    has_kernel = isinstance(rule, ForwardWindowRule) and rule.window.unit == "days" and policy != "visa_end"
+    if isinstance(rule, ForwardWindowRule) and has_kernel and computes_here(engine):
         table = settle_table(engine, chain, travellers, rule, policy)
         return table, table
     elements = find_elements(engine, chain, policy)

@@ -3,6 +3,7 @@
 from miglink.config.rules import MissingCrossings
 from miglink.engine import Engine, Table
 
+_MIDPOINT = "COALESCE(likely_day, day + CAST(FLOOR((gap_day - day) / 2.0) AS BIGINT))"
 # Where the missing crossing lies on the timelines of least and of most presence, between the crossings on `day` and
 # `gap_day`. After an arrival it is a departure that is missing.
 _PLACES: dict[MissingCrossings, tuple[str, str]] = {
@@ -10,15 +11,19 @@ _PLACES: dict[MissingCrossings, tuple[str, str]] = {
         "CASE WHEN is_arrival THEN day ELSE gap_day END",
         "CASE WHEN is_arrival THEN gap_day ELSE day END",
     ),
-    "midpoint": ("COALESCE(likely_day, day + CAST(FLOOR((gap_day - day) / 2.0) AS BIGINT))",) * 2,
+    "midpoint": (_MIDPOINT, _MIDPOINT),
     "open_until_next": ("gap_day", "gap_day"),
+    # Only after an arrival is there a visa to speak of.
+    "visa_end": (f"CASE WHEN visa_end_day IS NULL THEN {_MIDPOINT} ELSE LEAST(visa_end_day, gap_day) END",)
+    * 2,
 }
 
 
 def find_elements(engine: Engine, chain: Table, policy: MissingCrossings) -> Table:
     """Turn each person's crossings into elements with their days on the timelines of least and most presence.
 
-    Chain: person_key, position, day, is_arrival, is_crossing, gap_day, likely_day (null: the middle), is_by_evidence.
+    Chain: person_key, position, day, is_arrival, is_crossing, gap_day, likely_day (null: the middle), is_by_evidence;
+    for `visa_end` also visa_end_day (null: no visa was in force on an arrival).
     Only under `unresolved` may a missing crossing itself be a migration (`is_in_chain`); the other policies use it
     to count days. Under `reject_person` persons with a missing crossing have no elements.
     """

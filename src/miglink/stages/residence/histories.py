@@ -1,6 +1,6 @@
 """Histories: the status of each person day by day, and the crossings that change it or may."""
 
-from miglink.engine import Engine, Table
+from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import status_word
 from miglink.stages.residence.days import FOREVER, as_date, as_final_date
 from miglink.stages.residence.initial_status import Evidence
@@ -163,10 +163,18 @@ def write_residence(engine: Engine, people: Table, histories: dict[tuple[str, st
 
 
 def write_migrations(
-    engine: Engine, people: Table, evidence: Evidence, changes: dict[tuple[str, str], list[Table]]
+    engine: Engine,
+    people: Table,
+    evidence: Evidence,
+    changes: dict[tuple[str, str], list[Table]],
+    by_crossings: tuple[str, ...],
 ) -> Table:
-    """The table migrations from the changes under every rule and policy, with what the crossing's record says."""
+    """The table migrations from the changes under every rule and policy, with what the crossing's record says.
+
+    by_crossings: the rules whose changes are crossings; changes under others have no crossing's record.
+    """
     parts, tables = _union(changes)
+    names = ", ".join(map(text_literal, by_crossings)) or "NULL"
     return engine.query(
         "migrations",
         f"""
@@ -178,7 +186,8 @@ def write_migrations(
                r.country_from_to AS other_country, r.purpose
         FROM ({parts}) AS c
         JOIN people p ON p.person_key = c.person_key
-        JOIN spells s ON s.draw = 0 AND s.person_id = p.person_id AND s.sequence = c.position
+        LEFT JOIN spells s ON s.draw = 0 AND s.person_id = p.person_id AND s.sequence = c.position
+             AND c.rule IN ({names})
         LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id AND NOT c.is_implied
         """,
         people=people,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from miglink.config.rules import Rule
+from miglink.config.rules import StartedRule
 from miglink.config.stages import InitialEvidence, Period, ResidenceSettings
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
@@ -73,7 +73,7 @@ def find_people(engine: Engine, evidence: Evidence, period: Period, settings: Re
 
 
 def find_starters(
-    engine: Engine, people: Table, rule: Rule, period: Period, order: tuple[InitialEvidence, ...]
+    engine: Engine, people: Table, rule: StartedRule, period: Period, order: tuple[InitialEvidence, ...]
 ) -> Table:
     """Travellers (one row for each person) who do not need their mother's status, with their own at the start."""
     start = day_number(f"DATE '{period.from_date}'")
@@ -114,7 +114,7 @@ def find_starters(
     )
 
 
-def find_newborns(engine: Engine, people: Table, statuses: Table, rule: Rule, period: Period) -> Table:
+def find_newborns(engine: Engine, people: Table, statuses: Table, rule: StartedRule, period: Period) -> Table:
     """Travellers born here in the period to a known mother: each starts with her status at the end of that day."""
     return engine.step(
         "residence_newborns",
@@ -167,7 +167,7 @@ def _find_permissions(
     )
 
 
-def _observed(rule: Rule, period: Period) -> str:
+def _observed(rule: StartedRule, period: Period) -> str:
     """SQL for the day until which days are observed, and whether death cuts the window short.
 
     The last day of the period is observed whole. `hold`: the state at death counts on as long as a window asks for, so

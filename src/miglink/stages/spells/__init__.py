@@ -1,6 +1,6 @@
 """Stage 5: the presence and absence of each person, from crossings, births and deaths."""
 
-from miglink.config.stages import Period, SpellsSettings
+from miglink.config.stages import Borders, Period, SpellsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.spells.day_places import UNKNOWN, Numbers
 from miglink.stages.spells.days import count_days
@@ -32,14 +32,13 @@ def find_spells(
         the spell is `unresolved`: a crossing is missing within it. After the last crossing the state lasts until
         death or the end of observation. Where the evidence speaks against the state before the first or after the
         last crossing, it is `unresolved` too (`find_doubts`).
-        Persons without crossings have no spells.
+        Persons without crossings have no spells; where borders are open, nobody has.
     Units: local days; a spell holds from start_date up to but not on end_date. Spells may have no length.
     Errors: TableError if the contract is broken. Crossings that contradict the period, a birth or a death are
         not used; `find_left_out` gives them with the reason.
     Source: StatisticsNZ migrbc 2.0.9 (half-open days, same-day returns); methods of miglink, section 2.
     """
-    assert settings.borders == "recorded", settings.borders  # the configuration admits no other
-    recorded = _find_recorded(engine, records, record_persons, persons, country.period)
+    recorded = _find_recorded(engine, records, record_persons, persons, country.period, settings.borders)
     histories = _find_histories(engine, _find_starts(engine, recorded))
     stays = engine.step(
         "spells_stays",
@@ -71,11 +70,16 @@ def find_spells(
 
 
 def find_left_out(
-    engine: Engine, records: Table, record_persons: Table, persons: Table, period: Period
+    engine: Engine,
+    records: Table,
+    record_persons: Table,
+    persons: Table,
+    period: Period,
+    borders: Borders = "recorded",
 ) -> Table:
     """The crossings that no spell uses: source, record_id, person_id and the reason.
 
-    Reasons: repeat (double scan), outside_period, before_birth, after_death.
+    Reasons: repeat (double scan), outside_period, before_birth, after_death, open_borders.
     """
     return engine.step(
         "spells_left_out",
@@ -86,14 +90,14 @@ def find_left_out(
         FROM records r JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         WHERE r.kind = 'crossings' AND r.is_repeat
         """,
-        recorded=_find_recorded(engine, records, record_persons, persons, period),
+        recorded=_find_recorded(engine, records, record_persons, persons, period, borders),
         records=records,
         record_persons=record_persons,
     )
 
 
 def _find_recorded(
-    engine: Engine, records: Table, record_persons: Table, persons: Table, period: Period
+    engine: Engine, records: Table, record_persons: Table, persons: Table, period: Period, borders: Borders
 ) -> Table:
     """Every crossing that is no double scan, its person's birth and death, and the reason if it is not used."""
     first, last = f"DATE '{period.from_date}'", f"DATE '{period.to_date}'"
@@ -113,7 +117,8 @@ def _find_recorded(
                CASE WHEN l.born_date IS NULL THEN 'observation_start' ELSE 'birth' END AS start_basis,
                CASE WHEN r.crossed_date NOT BETWEEN {first} AND {last} THEN 'outside_period'
                     WHEN r.crossed_date < l.born_date THEN 'before_birth'
-                    WHEN r.crossed_date > l.death_date THEN 'after_death' END AS reason
+                    WHEN r.crossed_date > l.death_date THEN 'after_death'
+                    WHEN {borders == "open"} THEN 'open_borders' END AS reason
         FROM records r
         JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         JOIN lives l ON l.person_id = p.person_id
