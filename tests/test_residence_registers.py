@@ -253,7 +253,7 @@ def test_months_without_crossings_do_not_touch_figures_of_the_register(engine: E
         frozenset(),
         {},
         empty,
-        frozenset(r.name for r in rules if not r.needs_crossings),
+        rules_without_crossings=frozenset(r.name for r in rules if not r.needs_crossings),
     )
     made = estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))
     accounts = (

@@ -152,7 +152,7 @@ def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _C
     )
 
 
-def _listed(engine: Engine, statuses: list[Table], rule: Rule) -> list[Table]:
+def _listed(engine: Engine, statuses: list[Table], rule: AnyRule) -> list[Table]:
     """The statuses that the rule gives: none before the date from which it applies."""
     first_day = first_listed_day(rule)
     if first_day is None:
