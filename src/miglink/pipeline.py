@@ -213,7 +213,11 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         empty_months = estimates.find_empty_months(engine, t["records"], period)
         observation = estimates.Observation(period, windows, is_listed, by_year, last_dates, empty_months)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
-        record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
+        record.finish(
+            *estimates.estimate(engine, histories, observation, config.estimates),
+            *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
+            estimates.find_person_time(engine, t["residence"], t["spells"], observation),
+        )
 
     if record.begin("quality"):
         left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
