@@ -94,9 +94,10 @@ def outputs(engine: Engine, tmp_path: Path) -> Path:
                           | {"valid_from": date(1, 1, 1)}],
     }  # fmt: skip
     names = ("stocks", "flows", "accounts", "quality", "persons", "person_traits", "residence", "migrations")
+    compared = ("stock_differences", "flow_differences", "person_time")
     tables = {
         name: make_table(engine, name, rows.get(name, []))
-        for name in (*names, "spells", "records", "record_persons")
+        for name in (*names, *compared, "spells", "records", "record_persons")
     }
     told = Publication("National_2019", ("register", "border"), {"nz_12_16": "365 of 487 days"}, "NZL")
     publish(engine, tables, tmp_path / "run", END, told)
