@@ -81,6 +81,10 @@ def little_run() -> dict[str, Rows]:
             | {"period": "2018", "status": "resident", "basis": "register", "person_days": 365}
             | {"least_present_days": 1, "most_present_days": 2, "unseen_days": 3, "data_to_date": END}
         ],
+        "expired_stays": [
+            {"period": "2018", "kind": "visas", "purpose": "work", "outcome": "left_late"}
+            | {"n": 1, "data_to_date": END}
+        ],
         "quality": [{"stage": "persons", "measure": "persons", "item": "all", "value": 1.0}],
         "persons": [
             {

@@ -235,7 +235,10 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             engine, t["records"], t["record_identities"], t["record_persons"]
         )
         described = {**t, "left_out": left_out, "open_ends": engine.frame("open_ends", open_ends)}
-        record.finish(quality.measure(engine, described, end, empty_months, linked, review))
+        record.finish(
+            quality.measure(engine, described, end, empty_months, linked, review),
+            quality.count_expired_stays(engine, t["spells"], t["records"], t["record_persons"], period),
+        )
 
     if record.begin("publish"):
         publication = publish.Publication(

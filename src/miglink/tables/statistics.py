@@ -298,6 +298,29 @@ STATISTICS_TABLES = (
         is_aggregate=True,
     ),
     Contract(
+        "expired_stays",
+        "quality",
+        "Visas and permits that ended in a year, by what became of the last stay under them; those that follow one "
+        "another are one.",
+        ("period", "kind", "purpose", "outcome"),
+        (
+            required("period", TEXT, "year (2019) of the last day of validity"),
+            required("kind", TEXT, "visas or permits: what the right to stay was when it ended"),
+            required("purpose", TEXT, "purpose of that visa or permit, or unknown"),
+            required(
+                "outcome",
+                TEXT,
+                "no_stay (none is seen in it), left_in_time, died, prolonged (another visa or permit began before a "
+                "departure), registered (in the population register after it), left_late and seen_later (a departure, "
+                "or a sign of life, after its last day: overstayed), arrived_again (a departure is missing), "
+                "no_departure_found (overstayed, or left unrecorded)",
+            ),
+            required("n", COUNT, "rights to stay; a person may have several, one after the other"),
+            required("data_to_date", DATE, "the observation ends before this day"),
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
         "quality",
         "quality",
         "Row accounts and rates that describe the run, by stage.",

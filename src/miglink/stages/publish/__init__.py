@@ -29,6 +29,7 @@ _AGGREGATES = (
     "stock_differences",
     "flow_differences",
     "person_time",
+    "expired_stays",
     "quality",
 )
 _OUTPUTS = (
@@ -68,8 +69,8 @@ def publish(
 ) -> list[Path]:
     """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
 
-    Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, quality; persons, person_traits,
-        residence, migrations, spells, records, record_persons.
+    Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, expired_stays, quality; persons,
+        person_traits, residence, migrations, spells, records, record_persons.
     Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
