@@ -26,8 +26,8 @@ def count_expired_stays(
         no_departure_found    nothing: overstayed, or left unrecorded.
     Units: rights to stay, by the year of their last day; the day of departure counts as a day of the stay.
     Errors: TableError if the contract is broken.
-    Source: Regulation (EU) 2017/2226, Articles 3(1)(19) and 12 (overstayers; the last day of the authorised stay);
-        Home Office, Exit checks (in time, late, no departure matched: not necessarily overstayers).
+    Source: Regulation (EU) 2017/2226, Article 12 (a stay that is over, and no exit recorded); Home Office, Exit checks
+        (in time, late, no departure matched: not necessarily overstayers); methods of miglink, section 3.
     """
     rights = engine.step("quality_rights", _RIGHTS, records=records, record_persons=record_persons)
     stays = engine.step(
