@@ -51,6 +51,7 @@ def run_pipeline(
     ):
         link_records(config, engine, record, key)
         measure_migration(config, engine, record)
+        describe_migration(config, engine, record)
     return record.tables
 
 
@@ -183,11 +184,10 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
 
 
 def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None:
-    """The stages from persons to published figures."""
+    """The stages from persons to figures."""
     t, period = record.tables, config.period
     if period is None or config.residence is None:
         return
-    end = period.data_to_date
     is_listed = any(source.covers_population for source in config.sources.values())
 
     if record.begin("spells"):
@@ -218,6 +218,14 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
             estimates.find_person_time(engine, t["residence"], t["spells"], observation),
         )
+
+
+def describe_migration(config: Config, engine: Engine, record: RunRecord) -> None:
+    """The stages that say what the figures are worth, and publish them."""
+    t, period = record.tables, config.period
+    if period is None or config.residence is None or config.estimates is None:
+        return
+    end = period.data_to_date
 
     if record.begin("quality"):
         left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)
