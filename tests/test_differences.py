@@ -58,8 +58,8 @@ def compare(
     observation: Observation = OBSERVATION,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     rows = rows_of(persons, died or {})
-    tables = (name_table(engine, name, rows[name]) for name in ("residence", "migrations"))
-    stocks, flows = compare_rules(engine, *tables, observation)
+    residence, migrations = (name_table(engine, name, rows[name]) for name in ("residence", "migrations"))
+    stocks, flows = compare_rules(engine, residence, migrations, observation)
     return pl.read_parquet(stocks.path), pl.read_parquet(flows.path)
 
 
@@ -318,7 +318,7 @@ STEPS = st.one_of(st.sampled_from([0, 1, 90, 182, 364, 365, 366]), st.integers(0
 def drawn_crossings(draw: st.DrawFn) -> list[tuple[date, str]]:
     """Crossings of a person, now and then one missing."""
     day, direction = PERIOD.from_date + timedelta(draw(STEPS)), draw(st.sampled_from([IN, OUT]))
-    crossings = []
+    crossings: list[tuple[date, str]] = []
     while day <= PERIOD.to_date and len(crossings) < 8:
         crossings.append((day, direction))
         day += timedelta(draw(STEPS))

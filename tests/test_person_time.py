@@ -43,8 +43,8 @@ def count(
     engine: Engine, residence: Rows, spells: Rows, observation: Observation = OBSERVATION
 ) -> dict[tuple[str, ...], tuple[int, ...]]:
     """Days by year, status and basis."""
-    tables = (name_table(engine, name, rows) for name, rows in (("residence", residence), ("spells", spells)))
-    found = pl.read_parquet(find_person_time(engine, *tables, observation).path)
+    statuses, stays = name_table(engine, "residence", residence), name_table(engine, "spells", spells)
+    found = pl.read_parquet(find_person_time(engine, statuses, stays, observation).path)
     rows = found.select("period", "status", "basis", *DAYS).iter_rows()
     return {(year, word, basis): tuple(days) for year, word, basis, *days in rows}
 
@@ -106,7 +106,7 @@ STEPS = st.one_of(st.sampled_from([0, 1, 30, 364, 365]), st.integers(0, 500))
 def drawn_crossings(draw: st.DrawFn) -> list[tuple[date, str]]:
     """Crossings of a person, perhaps none, now and then one missing."""
     day, direction = PERIOD.from_date + timedelta(draw(STEPS)), draw(st.sampled_from([IN, OUT]))
-    crossings = []
+    crossings: list[tuple[date, str]] = []
     while day <= PERIOD.to_date and len(crossings) < 6:
         crossings.append((day, direction))
         day += timedelta(draw(STEPS))

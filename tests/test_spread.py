@@ -26,8 +26,9 @@ def figure(n: int, status: str = "final", **cell: str) -> dict[str, Any]:
 
 
 def summary(engine: Engine, stocks: list[Any], flows: list[Any], width: int = 120) -> list[str]:
-    tables = (make_whole(engine, name, rows) for name, rows in (("stocks", stocks), ("flows", flows)))
-    return lines_of(render_summary(*tables, make_whole(engine, "accounts", [])), width)
+    given = {"stocks": stocks, "flows": flows, "accounts": []}
+    stock, flow, account = (make_whole(engine, name, rows) for name, rows in given.items())
+    return lines_of(render_summary(stock, flow, account), width)
 
 
 def spread(lines: list[str]) -> dict[tuple[str, str], list[str]]:
