@@ -145,6 +145,20 @@ def test_person_years_are_the_days_counted_one_by_one(run: Path) -> None:
         assert years == pytest.approx({state: n for state, n in expected.items() if n > 0})
 
 
+def test_the_persons_behind_a_difference_are_those_counted(run: Path) -> None:
+    differences = pl.read_parquet(run / "outputs" / "stock_differences.parquet").filter(
+        rule="nz_12_16", policy="midpoint", other_policy="unresolved", period=f"{YEAR}-01-01"
+    )
+    expected = differences.filter(pl.col("other_status") != "resident")
+    assert expected["n"].sum() > 0
+    (text,) = [block for block in blocks("sql") if "AS other_basis\n" in block]
+    for found in (of_python("behind"), ask(text)):
+        counted = found.group_by("basis", "other_status", "other_basis").len()
+        assert sorted(counted.rows()) == sorted(
+            expected.select("basis", "other_status", "other_basis", "n").rows()
+        )
+
+
 def test_the_metadata_is_where_the_page_says(run: Path) -> None:
     (text,) = [block for block in blocks("python") if "read_parquet_metadata" in block]
     known: dict[str, Any] = {}

@@ -272,6 +272,10 @@ def test_a_run_leaves_its_record_and_its_results(tmp_path: Path, capsys: pytest.
         "stocks",
         "flows",
         "accounts",
+        "stock_differences",
+        "flow_differences",
+        "person_time",
+        "expired_stays",
         "quality",
         "datapackage",
     }

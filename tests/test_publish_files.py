@@ -94,9 +94,10 @@ def outputs(engine: Engine, tmp_path: Path) -> Path:
                           | {"valid_from": date(1, 1, 1)}],
     }  # fmt: skip
     names = ("stocks", "flows", "accounts", "quality", "persons", "person_traits", "residence", "migrations")
+    compared = ("stock_differences", "flow_differences", "person_time", "expired_stays")
     tables = {
         name: make_table(engine, name, rows.get(name, []))
-        for name in (*names, "spells", "records", "record_persons")
+        for name in (*names, *compared, "spells", "records", "record_persons")
     }
     told = Publication("National_2019", ("register", "border"), {"nz_12_16": "365 of 487 days"}, "NZL")
     publish(engine, tables, tmp_path / "run", END, told)
@@ -198,7 +199,7 @@ def test_frictionless_accepts_the_packages(outputs: Path, monkeypatch: pytest.Mo
         files = {path.name for path in folder.iterdir()} - {"datapackage.json"}
         assert {task.name for task in report.tasks} == files
     of_csv = [task.type for task in validate(str(outputs / "datapackage.json")).tasks if ".csv" in task.name]
-    assert of_csv == ["table"] * 4
+    assert of_csv == ["table"] * 8
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def run_pipeline(
     ):
         link_records(config, engine, record, key)
         measure_migration(config, engine, record)
+        describe_migration(config, engine, record)
     return record.tables
 
 
@@ -183,11 +184,10 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
 
 
 def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None:
-    """The stages from persons to published figures."""
+    """The stages from persons to figures."""
     t, period = record.tables, config.period
     if period is None or config.residence is None:
         return
-    end = period.data_to_date
     is_listed = any(source.covers_population for source in config.sources.values())
 
     if record.begin("spells"):
@@ -209,7 +209,19 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         empty_months = estimates.find_empty_months(engine, t["records"], period)
         observation = estimates.observe(period, config.residence.rules, is_listed, empty_months)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
-        record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
+        record.finish(
+            *estimates.estimate(engine, histories, observation, config.estimates),
+            *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
+            estimates.find_person_time(engine, t["residence"], t["spells"], observation),
+        )
+
+
+def describe_migration(config: Config, engine: Engine, record: RunRecord) -> None:
+    """The stages that say what the figures are worth, and publish them."""
+    t, period = record.tables, config.period
+    if period is None or config.residence is None or config.estimates is None:
+        return
+    end = period.data_to_date
 
     if record.begin("quality"):
         owned = (t["records"], t["record_persons"], t["persons"])
@@ -228,7 +240,10 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             engine, t["records"], t["record_identities"], t["record_persons"]
         )
         described = {**t, "left_out": left_out, "open_ends": engine.frame("open_ends", open_ends)}
-        record.finish(quality.measure(engine, described, end, empty_months, linked, review))
+        record.finish(
+            quality.measure(engine, described, end, empty_months, linked, review),
+            quality.count_expired_stays(engine, t["spells"], t["records"], t["record_persons"], period),
+        )
 
     if record.begin("publish"):
         publication = publish.Publication(

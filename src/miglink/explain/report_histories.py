@@ -24,7 +24,7 @@ def render_person(found: PersonExplanation) -> Group:
     if "spells" not in found.stages_not_run:
         shown.append(_spells(found))
     if "residence" not in found.stages_not_run:
-        shown += [*_residence(found), *_migrations(found)]
+        shown += [*_compared(found), *_residence(found), *_migrations(found)]
     if found.stages_not_run:
         shown.append(Text(f"The run was ended before {found.stages_not_run[0]}.\n"))
     return Group(*shown)
@@ -175,6 +175,33 @@ def _spells(found: PersonExplanation) -> RenderableType:
         ["from", "<to", "<state", "<begins with", *(["<missing crossing"] if has_missing else [])],
         [row(one) for one in found.spells],
     )
+
+
+def _compared(found: PersonExplanation) -> list[RenderableType]:
+    """The statuses under all rules and policies side by side, a column for those that agree on every day."""
+    histories: dict[tuple[tuple[str, str], ...], list[tuple[str, str]]] = {}
+    for (rule, policy), statuses in groupby(found.residence, key=lambda one: (one.rule, one.policy)):
+        history = tuple((one.from_date, one.status) for one in statuses)
+        histories.setdefault(history, []).append((rule, policy))
+    n_strata = sum(map(len, histories.values()))
+    if n_strata < 2:
+        return []
+    if len(histories) == 1:
+        return [Text(f"All {n_strata} rules and policies give the same statuses on every day.\n")]
+    days = sorted({day for history in histories for day, _ in history})
+    rows = [
+        [day, *([status for since, status in history if since <= day][-1] for history in histories)]
+        for day in days
+    ]
+    headings = [
+        "\n".join(
+            "\n ".join([f"{rule}:", *(policy for _, policy in policies)])
+            for rule, policies in groupby(strata, key=lambda stratum: stratum[0])
+        )
+        for strata in histories.values()
+    ]
+    title = "Rules and policies compared: the status in force from the end of the day"
+    return [grid(title, ["from", *(f"<{heading}" for heading in headings)], rows)]
 
 
 def _residence(found: PersonExplanation) -> list[RenderableType]:

@@ -18,6 +18,11 @@ from miglink.tables.contract import (
     required,
 )
 
+_OTHER = (
+    required("other_rule", TEXT, "rule that it is compared with; the same rule where the policies differ"),
+    required("other_policy", TEXT, "policy that it is compared with"),
+)
+
 STATISTICS_TABLES = (
     Contract(
         "spells",
@@ -214,6 +219,111 @@ STATISTICS_TABLES = (
             required("closing", COUNT, "settled residents at the next 1 January"),
             required("discrepancy", COUNT, "closing minus the sum of the terms; always 0, or the run fails"),
             *VINTAGE,
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
+        "stock_differences",
+        "estimates",
+        "Settled residents under one rule and policy, by the status that each other rule and policy gives them: the "
+        "rows of one other add up to the total of stocks; no row where the run has one rule and policy.",
+        (
+            "rule",
+            "policy",
+            "period",
+            "other_rule",
+            "other_policy",
+            "basis",
+            "other_status",
+            "other_basis",
+        ),
+        (
+            RULE,
+            POLICY,
+            required("period", TEXT, "reference date (2019-01-01)"),
+            *_OTHER,
+            required("basis", TEXT, "what the status resident rests on, as in residence"),
+            required(
+                "other_status",
+                TEXT,
+                "status under the other: resident (counted by both), non_resident, undetermined; not_covered: the "
+                "other rule gives no status at that date; none: it has none of the person",
+            ),
+            required("other_basis", TEXT, "what that status rests on; none where there is none"),
+            required("n", COUNT, "persons"),
+            *VINTAGE,
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
+        "flow_differences",
+        "estimates",
+        "Settled migrations of a year under one rule and policy, by what each other rule and policy makes of them: "
+        "the rows of one other add up to the total of flows; no row where the run has one rule and policy.",
+        ("rule", "policy", "period", "flow", "other_rule", "other_policy", "other_outcome"),
+        (
+            RULE,
+            POLICY,
+            required("period", TEXT, "year (2019)"),
+            required("flow", TEXT, "immigration or emigration"),
+            *_OTHER,
+            required(
+                "other_outcome",
+                TEXT,
+                "counted (by both: the person, the direction and the year are the same), counted_earlier and "
+                "counted_later (the same change, in another year), undetermined (the other does not know the status "
+                "before or after), had_status (the person had the new status already), kept_status (the person keeps "
+                "the old one: under the other the stay is too short), rejected_person, not_covered (the other rule "
+                "gives no status in that year)",
+            ),
+            required("n", COUNT, "migrations"),
+            *VINTAGE,
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
+        "person_time",
+        "estimates",
+        "Days lived under each status by what it rests on, and how many of them were spent here at least and at most.",
+        ("rule", "policy", "period", "status", "basis"),
+        (
+            RULE,
+            POLICY,
+            required("period", TEXT, "year (2019); of the first and the last, the days observed"),
+            required("status", TEXT, "resident, non_resident or undetermined, at the end of the day"),
+            required("basis", TEXT, "what the status rests on, as in residence"),
+            required("person_days", COUNT, "days of all persons who have the status"),
+            required("least_present_days", COUNT, "of these, days in spells of state present"),
+            required("most_present_days", COUNT, "of these, days in spells of state present or unresolved"),
+            required(
+                "unseen_days",
+                COUNT,
+                "of these, days of persons without any crossing: where they were is not seen",
+            ),
+            required("data_to_date", DATE, "the observation ends before this day"),
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
+        "expired_stays",
+        "quality",
+        "Visas and permits that ended in a year, by what became of the last stay under them; those that follow one "
+        "another are one.",
+        ("period", "kind", "purpose", "outcome"),
+        (
+            required("period", TEXT, "year (2019) of the last day of validity"),
+            required("kind", TEXT, "visas or permits: what the right to stay was when it ended"),
+            required("purpose", TEXT, "purpose of that visa or permit, or unknown"),
+            required(
+                "outcome",
+                TEXT,
+                "no_stay (none is seen in it), left_in_time, died, prolonged (another visa or permit began before a "
+                "departure), registered (in the population register after it), left_late and seen_later (a departure, "
+                "or a sign of life, after its last day: overstayed), arrived_again (a departure is missing), "
+                "no_departure_found (overstayed, or left unrecorded)",
+            ),
+            required("n", COUNT, "rights to stay; a person may have several, one after the other"),
+            required("data_to_date", DATE, "the observation ends before this day"),
         ),
         is_aggregate=True,
     ),

@@ -1,4 +1,4 @@
-"""Stage 7: counts residents at reference dates, migrations in periods, and draws up the accounts."""
+"""Stage 7: counts residents, migrations and the days lived, draws up the accounts, and compares rules and policies."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,26 @@ from miglink.stages.estimates.cells import cells_of, margins
 from miglink.stages.estimates.counts import FLOWS, Counts, count_breakdown, join_histories
 from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
 from miglink.stages.estimates.empty_months import find_empty_months
+from miglink.stages.estimates.flow_differences import count_flow_differences
 from miglink.stages.estimates.histories import check_histories, find_statuses
 from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
+from miglink.stages.estimates.person_time import count_person_days
+from miglink.stages.estimates.stock_differences import count_stock_differences
+from miglink.stages.estimates.strata import number_strata
 from miglink.stages.estimates.traits import find_traits
 from miglink.stages.estimates.vintages import Observation, add_vintages, observe
 from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
 
-__all__ = ["Histories", "Observation", "estimate", "find_empty_months", "observe"]
+__all__ = [
+    "Histories",
+    "Observation",
+    "compare_rules",
+    "estimate",
+    "find_empty_months",
+    "find_person_time",
+    "observe",
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,46 @@ def estimate(
         _write(engine, "flows", flows),
         _write(engine, "accounts", accounts),
     )
+
+
+def compare_rules(
+    engine: Engine, residence: Table, migrations: Table, observation: Observation
+) -> tuple[Table, Table]:
+    """Compare every rule and policy of a run with every other, person by person.
+
+    Reads: residence and migrations (draw 0), which `estimate` has found to agree.
+    Gives: stock_differences (the residents of each at every 1 January, by the status that each other gives them) and
+        flow_differences (the settled migrations of each whole year, by what each other makes of them). Both are empty
+        where there is one rule and policy. Added up over the statuses, or outcomes, under one other, they are the
+        settled totals of stocks and flows; what both count is the same in either direction.
+    Units: persons; settled migrations.
+    Errors: TableError if a contract is broken.
+    Source: docs/analysts.md (two rules, one person); methods of miglink, sections 2 and 4.
+    """
+    strata = number_strata(engine, residence, observation)
+    if strata.height < 2:
+        return _write_nothing(engine, "stock_differences"), _write_nothing(engine, "flow_differences")
+    stocks = count_stock_differences(engine, residence, strata, observation)
+    flows = count_flow_differences(engine, residence, migrations, strata, observation)
+    return _write(engine, "stock_differences", stocks), _write(engine, "flow_differences", flows)
+
+
+def find_person_time(engine: Engine, residence: Table, spells: Table, observation: Observation) -> Table:
+    """Count the days lived under each status and the evidence that it rests on, under every rule and policy.
+
+    Reads: residence and spells (draw 0).
+    Gives: person_time. Days of presence are those of the spells, at least (present) and at most (unresolved too);
+        unseen days are of persons without crossings. The rest of person_days was spent abroad at least.
+    Units: person-days, from the first observed day up to but not on data_to_date; a day has the status and the
+        presence of its end. Nothing is counted after the last day for which a rule gives a status.
+    Errors: TableError if the contract is broken.
+    Source: methods of miglink, section 2 (the share of person-time that rests on each kind of evidence).
+    """
+    strata = number_strata(engine, residence, observation)
+    if strata.is_empty():
+        return _write_nothing(engine, "person_time")
+    days = count_person_days(engine, residence, spells, strata, observation)
+    return _write(engine, "person_time", days)
 
 
 def _accounts(
@@ -201,3 +253,9 @@ def _write(engine: Engine, name: str, frame: pl.DataFrame) -> Table:
     columns = [column.name for column in TABLES[name].columns]
     counted = engine.frame(f"estimates_{name}", frame.select(columns))
     return engine.query(name, f"SELECT {', '.join(columns)} FROM counted", counted=counted)
+
+
+def _write_nothing(engine: Engine, name: str) -> Table:
+    """The table without a row."""
+    columns = [f"CAST(NULL AS {column.type}) AS {column.name}" for column in TABLES[name].columns]
+    return engine.query(name, f"SELECT {', '.join(columns)} WHERE FALSE")

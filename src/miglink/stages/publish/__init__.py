@@ -22,7 +22,16 @@ from miglink.tables import TABLES, Contract
 
 __all__ = ["Publication", "month_ranges", "publish", "render_summary"]
 
-_AGGREGATES = ("stocks", "flows", "accounts", "quality")
+_AGGREGATES = (
+    "stocks",
+    "flows",
+    "accounts",
+    "stock_differences",
+    "flow_differences",
+    "person_time",
+    "expired_stays",
+    "quality",
+)
 _OUTPUTS = (
     "Aggregates only. No disclosure control has been applied. Filter on rule and policy always, and on `total` in "
     "every dimension that is not wanted; n_undetermined is not in n_settled; status says what is provisional."
@@ -60,8 +69,8 @@ def publish(
 ) -> list[Path]:
     """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
 
-    Reads: stocks, flows, accounts, quality; persons, person_traits, residence, migrations, spells, records,
-        record_persons.
+    Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, expired_stays, quality; persons,
+        person_traits, residence, migrations, spells, records, record_persons.
     Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.

@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from miglink.engine import Table
+from miglink.stages.publish.spread import render_spread
 from miglink.tables.contract import DIMENSIONS
 
 _PROVISIONAL = "p"
@@ -33,8 +34,8 @@ _TERMS = {
 def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table | None = None) -> Group:
     """For each rule and policy: migration and stock by year, and the accounts of the last final year.
 
-    Months without any crossing (of `quality`) come first: they change what all the figures are worth. What a clerical
-    review found comes last.
+    Months without any crossing (of `quality`) come first: they change what all the figures are worth. How far several
+    rules and policies lie apart follows them, and what a clerical review found comes last.
     """
     stock, flow, account = (_read(table) for table in (stocks, flows, accounts))
     strata = (
@@ -53,6 +54,7 @@ def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table 
             shown.append(_by_cell(rule, policy, str(final), cells.filter(period=final)))
         elif not years.is_empty():
             shown.append(Text("No year is final yet, so none is broken down.", style="dim"))
+    shown += render_spread(stock, flow)
     shown += _review(quality) if quality is not None else []
     return (
         Group(*shown)

@@ -9,9 +9,10 @@ import polars as pl
 from miglink.engine import Engine, Table
 from miglink.errors import ResultError
 from miglink.stages.quality.error_rates import Linkage, measure_error_rates
+from miglink.stages.quality.expired_stays import count_expired_stays
 from miglink.stages.quality.register_coverage import measure_register
 
-__all__ = ["Linkage", "check_rows", "measure"]
+__all__ = ["Linkage", "check_rows", "count_expired_stays", "measure"]
 
 Tables = Mapping[str, Table]
 
