@@ -11,6 +11,7 @@ from typing import cast, get_args
 import polars as pl
 
 from miglink.config import read_rule
+from miglink.config.mobility import RollingWindowRule
 from miglink.config.rules import MissingCrossings, ReferenceDateRule
 from miglink.engine import Engine, open_engine
 from miglink.errors import ConfigError, SourceError
@@ -37,6 +38,11 @@ def classify_file(path: Path, rule_name: str, policy: str | None, observed: Obse
     Errors: ConfigError for a wrong rule, policy or file to write; SourceError for crossings that cannot be read.
     """
     rule = read_rule(rule_name, Path.cwd())
+    if isinstance(rule, RollingWindowRule):
+        raise ConfigError(
+            f"--rule {rule_name}: this rule says how long somebody may stay, not who lives here; name it under "
+            "`mobility.rules` and use `miglink run`"
+        )
     if isinstance(rule, ReferenceDateRule):
         raise ConfigError(
             f"--rule {rule_name}: this rule looks back from a reference date, so no crossing is a migration by itself; "

@@ -133,7 +133,7 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "persons": [parts["persons"], before, country, current],
         "spells": [parts["spells"], permits, listed],
         "residence": [parts["residence"]],
-        "estimates": [parts["estimates"]],
+        "estimates": [parts["estimates"], parts["mobility"]],
         "quality": [],
         "publish": [parts["publish"], parts["name"]],
     }
@@ -213,7 +213,14 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         empty_months = estimates.find_empty_months(engine, t["records"], period)
         observation = estimates.Observation(period, windows, is_listed, by_year, last_dates, empty_months)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
-        record.finish(*estimates.estimate(engine, histories, observation, config.estimates))
+        counted = estimates.estimate(engine, histories, observation, config.estimates)
+        travellers = estimates.Travellers(
+            *(t[name] for name in ("residence", "migrations", "persons", "person_traits")),
+            *(t[name] for name in ("spells", "records", "record_persons")),
+        )
+        country = config.estimates.reporting_country
+        mobility = estimates.count_mobility(engine, travellers, observation, config.mobility, country)
+        record.finish(*counted, mobility)
 
     if record.begin("quality"):
         left_out = spells.find_left_out(engine, t["records"], t["record_persons"], t["persons"], period)

@@ -14,13 +14,14 @@ from miglink.stages.estimates.counts import FLOWS, Counts, count_breakdown, join
 from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
 from miglink.stages.estimates.empty_months import find_empty_months
 from miglink.stages.estimates.histories import check_histories, find_statuses
+from miglink.stages.estimates.mobility import Travellers, count_mobility
 from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
 from miglink.stages.estimates.traits import find_traits
 from miglink.stages.estimates.vintages import Observation, add_vintages
 from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
 
-__all__ = ["Histories", "Observation", "estimate", "find_empty_months"]
+__all__ = ["Histories", "Observation", "Travellers", "count_mobility", "estimate", "find_empty_months"]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from miglink.tables import TABLES, Contract
 
 __all__ = ["Publication", "month_ranges", "publish", "render_summary"]
 
-_AGGREGATES = ("stocks", "flows", "accounts", "quality")
+_AGGREGATES = ("stocks", "flows", "accounts", "mobility", "quality")
 _OUTPUTS = (
     "Aggregates only. No disclosure control has been applied. Filter on rule and policy always, and on `total` in "
     "every dimension that is not wanted; n_undetermined is not in n_settled; status says what is provisional."
