@@ -46,7 +46,7 @@ class RollingWindowRule(Section):
 
 
 class CircularSettings(Section):
-    """Who is a circular migrant; the values are those of the UNECE Task Force on Measuring Circular Migration (2016)."""
+    """Who is a circular migrant, with the values of the UNECE Task Force on Measuring Circular Migration (2016)."""
 
     migrations: int = Field(default=3, ge=2)
     """Changes of residence, immigrations and emigrations together, that there must be."""

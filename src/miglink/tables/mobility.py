@@ -16,9 +16,9 @@ MOBILITY_TABLES = (
                 "measure",
                 TEXT,
                 "stays: of non-residents here, that ended in the year. trips: of residents abroad. returns: "
-                "immigrations of who emigrated before within the observation. commuters_in, commuters_out: persons. above_limit: "
-                "persons with days above the limit of the rule; days_above_limit: their days. At reference dates: "
-                "present_non_residents, lived_abroad (residents), circular_migrants",
+                "immigrations of who emigrated before within the observation. commuters_in, commuters_out: "
+                "persons. above_limit: persons with days above the limit of the rule; days_above_limit: their days. "
+                "At reference dates: present_non_residents, lived_abroad (residents), circular_migrants",
             ),
             required(
                 "duration",
