@@ -169,10 +169,11 @@ def above(
     period = Period.model_validate({"from": date(2012, 1, 1), "to": end - timedelta(days=1)})
     spells = find_spells(engine, records, owners, persons, Seen(period, False), SpellsSettings())
     table = find_days_above(engine, spells, records, owners, (rule, end))
-    rows = engine.collect("SELECT person_id, evidence, day FROM t ORDER BY day", t=table)
+    rows = engine.collect("SELECT person_id, evidence, from_day, until_day FROM t ORDER BY from_day", t=table)
     found: dict[tuple[str, str], list[int]] = {}
-    for person, evidence, day in rows.iter_rows():
-        found.setdefault((person, evidence), []).append(day - (date(2012, 1, 1) - date(1900, 1, 1)).days)
+    start = (date(2012, 1, 1) - date(1900, 1, 1)).days
+    for person, evidence, first, until in rows.iter_rows():
+        found.setdefault((person, evidence), []).extend(range(first - start, until - start))
     return found
 
 

@@ -93,10 +93,26 @@ def count_mobility(
             travellers.record_persons,
             (rule, observation.data_to_date),
         )
-        counted = engine.collect(count_above_sql(rule), above=above, citizenships=given["citizenships"])
+        counted = engine.collect(
+            count_above_sql(rule),
+            above=above,
+            years=_days_of_years(observation),
+            citizenships=given["citizenships"],
+        )
         found.append(_of_groups(counted, rule, reporting_country))
     counts = _label(pl.concat(found, how="diagonal_relaxed"), settings.durations)
     return _write(engine, _sum(counts, reporting_country), dates, observation, settings)
+
+
+def _days_of_years(observation: Observation) -> pl.DataFrame:
+    """The years of the observation as numbers of days: from_day up to but not on until_day."""
+    epoch = date(1900, 1, 1)
+    years = range(observation.period.from_date.year, observation.period.to_date.year + 1)
+    days = {
+        name: [(date(year + add, 1, 1) - epoch).days for year in years]
+        for name, add in (("from_day", 0), ("until_day", 1))
+    }
+    return pl.DataFrame({"year": list(years), **days})
 
 
 def _of_groups(counted: pl.DataFrame, rule: RollingWindowRule, reporting_country: str) -> pl.DataFrame:

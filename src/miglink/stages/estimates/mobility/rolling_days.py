@@ -15,52 +15,39 @@ def find_days_above(
     record_persons: Table,
     observed: tuple[RollingWindowRule, date],
 ) -> Table:
-    """The days on which somebody is present and above the limit of a rule: person_id, evidence, day.
+    """The days on which somebody is present and above the limit of a rule: person_id, evidence, from_day, until_day.
 
     observed: the rule, and the first day that is not observed. evidence: least or most presence, where a crossing is
-    missing. Units: day is a number of days since 1900-01-01.
+    missing. Units: days since 1900-01-01, up to but not on until_day.
     Source: Reg. (EU) 2016/399 Art 6(1): the window before each day of stay is looked at, that day among it.
 
-    Within a stay the number of days in the window never falls, so a stay whose last day is within the limit has no day
-    above it, and the days of the few others are looked at one by one.
+    The n-th day of presence is above the limit L if the day of presence L before it lies in its window of W days: if
+    W − L − 1 days of absence or fewer are between the two. Days of absence before a stretch are the same for all of its
+    days, so what is looked for is the first stretch with so few between, and its first day.
     """
     rule, _ = observed
     limit, window = rule.limit.value, rule.window.value
-    segments = _find_segments(engine, spells, records, record_persons, observed)
-    ends = engine.view(
-        "mobility_ends",
-        f"""SELECT person_id, evidence, until_day AS day FROM segments
-        UNION ALL SELECT person_id, evidence, until_day - {window} AS day FROM segments""",
-        segments=segments,
-    )
-    exceeding = engine.step(
-        "mobility_exceeding",
-        f"""
-        SELECT s.person_id, s.evidence, UNNEST(generate_series(s.from_day, s.until_day - 1)) AS day
-        FROM segments s
-        JOIN present e ON e.person_id = s.person_id AND e.evidence = s.evidence AND e.day = s.until_day
-        JOIN present b ON b.person_id = s.person_id AND b.evidence = s.evidence AND b.day = s.until_day - {window}
-        WHERE e.n_before - b.n_before > {limit}
-        """,
-        segments=segments,
-        present=_count_before(engine, "mobility_present_at_ends", segments, ends),
-    )
-    days = engine.view(
-        "mobility_days",
-        f"""SELECT person_id, evidence, day + 1 AS day FROM exceeding
-        UNION ALL SELECT person_id, evidence, day + 1 - {window} AS day FROM exceeding""",
-        exceeding=exceeding,
-    )
     return engine.step(
         f"mobility_above_{rule.name}",
         f"""
-        SELECT x.person_id, x.evidence, x.day FROM exceeding x
-        JOIN present e ON e.person_id = x.person_id AND e.evidence = x.evidence AND e.day = x.day + 1
-        JOIN present b ON b.person_id = x.person_id AND b.evidence = x.evidence AND b.day = x.day + 1 - {window}
-        WHERE e.n_before - b.n_before > {limit}
+        WITH counted AS (
+            SELECT *, CAST(COALESCE(SUM(until_day - from_day) OVER (
+                          PARTITION BY person_id, evidence ORDER BY from_day
+                          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS BIGINT) AS n_present
+            FROM segments
+        ), reached AS (
+            SELECT *, MIN(n_present) OVER (
+                          PARTITION BY person_id, evidence ORDER BY from_day - n_present
+                          RANGE BETWEEN {window - limit - 1} PRECEDING AND CURRENT ROW) AS n_before_window
+            FROM counted
+        ), dated AS (
+            SELECT person_id, evidence, until_day,
+                   from_day + GREATEST(0, {limit} + n_before_window - n_present) AS from_day
+            FROM reached
+        )
+        SELECT person_id, evidence, from_day, until_day FROM dated WHERE from_day < until_day
         """,
-        exceeding=exceeding,
-        present=_count_before(engine, "mobility_present_on_days", segments, days),
+        segments=_find_segments(engine, spells, records, record_persons, observed),
     )
 
 
@@ -125,39 +112,16 @@ def _find_segments(
     )
 
 
-def _count_before(engine: Engine, name: str, segments: Table, probes: Table) -> Table:
-    """The days that count before each day asked for (n_before): each once, whoever asks twice."""
-    return engine.step(
-        name,
-        """
-        WITH points AS (
-            SELECT person_id, evidence, from_day AS day, 1 AS sign, FALSE AS is_probe FROM segments
-            UNION ALL
-            SELECT person_id, evidence, until_day AS day, -1 AS sign, FALSE AS is_probe FROM segments
-            UNION ALL
-            SELECT DISTINCT person_id, evidence, day, 0 AS sign, TRUE AS is_probe FROM probes
-        ), summed AS (
-            SELECT person_id, evidence, day, is_probe,
-                   day * SUM(sign) OVER earlier - SUM(sign * day) OVER earlier AS n_before
-            FROM points
-            WINDOW earlier AS (PARTITION BY person_id, evidence ORDER BY day
-                               RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
-        )
-        SELECT person_id, evidence, day, CAST(n_before AS BIGINT) AS n_before FROM summed WHERE is_probe
-        """,
-        segments=segments,
-        probes=probes,
-    )
-
-
 def count_above_sql(rule: RollingWindowRule) -> str:
-    """Persons with days above the limit, and these days, by year. Reads: above, citizenships."""
-    day = "CAST(DATE '1900-01-01' + CAST(day AS INTEGER) AS DATE)"
-    rows = f"""SELECT person_id, CAST(EXTRACT(YEAR FROM over_date) AS INTEGER) AS year, MIN(over_date) AS first_date,
-               COUNT(CASE WHEN evidence = 'least' THEN 1 END) AS n_least,
-               COUNT(CASE WHEN evidence = 'most' THEN 1 END) AS n_most
-        FROM (SELECT *, {day} AS over_date FROM above) AS z
-        GROUP BY person_id, EXTRACT(YEAR FROM over_date)"""
+    """Persons with days above the limit, and these days, by year. Reads: above, years, citizenships."""
+    rows = """SELECT a.person_id, y.year,
+               CAST(DATE '1900-01-01' + CAST(MIN(GREATEST(a.from_day, y.from_day)) AS INTEGER) AS DATE) AS first_date,
+               SUM(CASE WHEN evidence = 'least'
+                        THEN LEAST(a.until_day, y.until_day) - GREATEST(a.from_day, y.from_day) ELSE 0 END) AS n_least,
+               SUM(CASE WHEN evidence = 'most'
+                        THEN LEAST(a.until_day, y.until_day) - GREATEST(a.from_day, y.from_day) ELSE 0 END) AS n_most
+        FROM above a JOIN years y ON a.from_day < y.until_day AND y.from_day < a.until_day
+        GROUP BY a.person_id, y.year"""
     both = with_citizenship(rows, "first_date")
     named = f"'{rule.name}' AS rule, 'unresolved' AS policy, year"
     return f"""SELECT {named}, 'above_limit' AS measure, citizenship,
