@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from miglink.config import config_schema, load_key, preset_rules, read_config, read_rule
+from miglink.config import config_schema, load_key, preset_rules, read_any_rule, read_config
 from miglink.config.keys import DEMO_KEY
 from miglink.config.stages import KeySettings
 from miglink.errors import ConfigError
@@ -209,8 +209,8 @@ def test_a_missing_configuration_is_refused(tmp_path: Path) -> None:
 
 def test_presets_are_read_by_name_and_files_by_path(tmp_path: Path) -> None:
     for name, path in preset_rules().items():
-        assert read_rule(name, tmp_path).name == name
-        assert read_rule(path.name, path.parent).name == name
+        assert read_any_rule(name, tmp_path).name == name
+        assert read_any_rule(path.name, path.parent).name == name
     assert "nz_12_16" in preset_rules()
 
 

@@ -335,7 +335,8 @@ def test_differences_add_up_to_the_published_totals(
     for n, crossings in enumerate(histories):
         country.add(f"p{n:02}", *crossings)
     # Spark takes a minute and more for the statuses of one rule and policy.
-    names, policies = ("nz_12_16", "eu_2013", "un_12_months"), ("unresolved", "reject_person", "midpoint")
+    names: tuple[str, ...] = ("nz_12_16", "eu_2013", "un_12_months")
+    policies: tuple[str, ...] = ("unresolved", "reject_person", "midpoint")
     if not is_quick(engine):
         names, policies = names[:2], policies[:1]
     rules = [read_rule(name, CONFIGS) for name in names]

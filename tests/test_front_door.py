@@ -87,7 +87,13 @@ def test_the_presets_are_listed_in_words_and_as_json(capsys: pytest.CaptureFixtu
     rules = json.loads(capsys.readouterr().out)
     newer = {"abs_12_16", "days_183", "eu_2025"}
     on_evidence = {"register", "residency_index", "visa_span"}
-    assert set(rules) == newer | on_evidence | {"eu_2013", "most_of_12", "nz_12_16", "un_12_months"}
+    assert set(rules) == newer | on_evidence | {
+        "eu_2013",
+        "most_of_12",
+        "nz_12_16",
+        "schengen_90_180",
+        "un_12_months",
+    }
     assert rules["nz_12_16"]["window"]["value"] == 487
 
 

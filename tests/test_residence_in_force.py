@@ -10,7 +10,8 @@ from ruamel.yaml import YAML
 from given_country import TOTAL
 from given_tables import name_table
 from given_travellers import CONFIGS, Country
-from miglink.config import preset_rules, read_rule
+from miglink.config import preset_rules, read_any_rule, read_rule
+from miglink.config.mobility import RollingWindowRule
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine
 from miglink.stages import estimates
@@ -95,9 +96,11 @@ def test_the_page_of_rules_counts_their_cases() -> None:
     assert min(n_cases.values()) >= 12
     wanted = []
     for name, n in sorted(n_cases.items()):
-        rule = read_rule(name, CONFIGS)
-        dates = "to {last_date}" if rule.last_date else "from {first_date}" if rule.first_date else "all"
-        dates = dates.format(last_date=rule.last_date, first_date=rule.first_date)
+        rule, dates = read_any_rule(name, CONFIGS), "all"
+        if not isinstance(rule, RollingWindowRule) and rule.last_date:
+            dates = f"to {rule.last_date}"
+        elif not isinstance(rule, RollingWindowRule) and rule.first_date:
+            dates = f"from {rule.first_date}"
         wanted.append(f"| `{name}` | `{rule.kind}` | {rule.title} | {dates} | {n} |")
     assert re.findall(r"^\| `.*\|$", PAGE, flags=re.MULTILINE) == wanted
 

@@ -59,7 +59,7 @@ def make_rule(threshold: int, window: int) -> ForwardWindowRule:
 def drawn_crossings(draw: st.DrawFn, *, longest: int) -> list[tuple[Any, ...]]:
     """The crossings of one person: missing ones, several of a day, with and without time, sequence and status."""
     day, direction = draw(st.integers(0, longest)), draw(st.sampled_from([IN, OUT]))
-    statuses = draw(
+    statuses: list[str | None] = draw(
         st.sampled_from(
             [[None], [None, "resident"], ["non_resident"], ["resident", "non_resident"], ["unknown"]]
         )

@@ -134,7 +134,7 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "persons": [parts["persons"], before, country, current],
         "spells": [parts["spells"], permits, listed],
         "residence": [parts["residence"]],
-        "estimates": [parts["estimates"]],
+        "estimates": [parts["estimates"], parts["mobility"]],
         "quality": [],
         "publish": [parts["publish"], parts["name"]],
     }
@@ -209,10 +209,16 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         empty_months = estimates.find_empty_months(engine, t["records"], period)
         observation = estimates.observe(period, config.residence.rules, is_listed, empty_months)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
+        travellers = estimates.Travellers(
+            *(t[name] for name in ("residence", "migrations", "persons", "person_traits")),
+            *(t[name] for name in ("spells", "records", "record_persons")),
+        )
+        country = config.estimates.reporting_country
         record.finish(
             *estimates.estimate(engine, histories, observation, config.estimates),
             *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
             estimates.find_person_time(engine, t["residence"], t["spells"], observation),
+            estimates.count_mobility(engine, travellers, observation, config.mobility, country),
         )
 
 

@@ -1,11 +1,12 @@
-"""The usual-residence rules that miglink brings, in words: for the terminal and as JSON."""
+"""The rules that miglink brings, in words: for the terminal and as JSON."""
 
 import json
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from miglink.config import Rule, preset_rules, read_rule
+from miglink.config import Rule, preset_rules, read_any_rule
+from miglink.config.mobility import RollingWindowRule
 
 _WIDTH = 96
 _SAID_FIRST = ("name", "title", "reference")
@@ -22,11 +23,11 @@ def rules_as_json() -> str:
     return json.dumps(rules, indent=2, ensure_ascii=False) + "\n"
 
 
-def _presets() -> list[Rule]:
-    return [read_rule(name, path.parent) for name, path in preset_rules().items()]
+def _presets() -> list[Rule | RollingWindowRule]:
+    return [read_any_rule(name, path.parent) for name, path in preset_rules().items()]
 
 
-def _paragraph(rule: Rule) -> str:
+def _paragraph(rule: Rule | RollingWindowRule) -> str:
     values: dict[str, Any] = rule.model_dump(mode="json", by_alias=True)
     lines = [f"{values['name']}: {values['title']}", *_folded(f"Source: {values['reference']}")]
     for key, value in values.items():

@@ -2,7 +2,7 @@
 
 from miglink.config.description import config_schema, describe_config
 from miglink.config.keys import load_key, make_key
-from miglink.config.reading import preset_rules, read_config, read_rule
+from miglink.config.reading import preset_rules, read_any_rule, read_config, read_rule
 from miglink.config.rules import Rule
 from miglink.config.run import Config
 
@@ -14,6 +14,7 @@ __all__ = [
     "load_key",
     "make_key",
     "preset_rules",
+    "read_any_rule",
     "read_config",
     "read_rule",
 ]

@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from miglink.config.agreement import find_disagreements
+from miglink.config.mobility import RollingWindowRule
 from miglink.config.models import Section
 from miglink.config.problems import find_problems, unknown_key
 from miglink.config.rules import RULE_KINDS, Rule
@@ -29,6 +30,10 @@ _PATHS = (
 )
 
 AnySection = TypeVar("AnySection", bound=Section)
+
+# All kinds of rules, and the sections that name those which give what the section is called.
+_KINDS: dict[str, type[Rule | RollingWindowRule]] = {**RULE_KINDS, "rolling_window": RollingWindowRule}
+_SECTIONS = ("residence", "mobility")
 
 
 def read_config(
@@ -58,14 +63,25 @@ def read_config(
     if config is not None:
         found = find_disagreements(config, tree)
     if wrong_rules:
-        found = [problem for problem in found if not problem.key.startswith("residence.rules")]
+        found = [one for one in found if not one.key.startswith(tuple(f"{name}.rules" for name in _SECTIONS))]
     _raise(problems + wrong_rules + found)
     assert config is not None
     return config
 
 
 def read_rule(name_or_path: str, base: Path) -> Rule:
-    """Read a usual-residence rule: the name of a preset, or a file, its path relative to `base`."""
+    """Read a usual-residence rule, as `read_any_rule` does; ConfigError for one that gives something else."""
+    rule = read_any_rule(name_or_path, base)
+    if isinstance(rule, RollingWindowRule):
+        raise ConfigError(
+            f"rule '{name_or_path}' says how long somebody may stay, not who lives here; name it under `mobility.rules` of "
+            "a configuration, and use `miglink run`"
+        )
+    return rule
+
+
+def read_any_rule(name_or_path: str, base: Path) -> Rule | RollingWindowRule:
+    """Read a rule: the name of a preset, or a file, its path relative to `base`."""
     presets = preset_rules()
     if name_or_path in presets:
         path = presets[name_or_path]
@@ -88,26 +104,26 @@ def read_rule(name_or_path: str, base: Path) -> Rule:
     return rule
 
 
-def _taken_name(rule: Rule | None, tree: Node) -> list[Problem]:
+def _taken_name(rule: Rule | RollingWindowRule | None, tree: Node) -> list[Problem]:
     """A rule of the user's own that bears the name of a preset but decides otherwise: results would be mistaken."""
     name = tree.child("name")
     if rule is None or name is None or rule.name not in preset_rules():
         return []
-    preset = read_rule(rule.name, Path())
+    preset = read_any_rule(rule.name, Path())
     if rule.model_copy(update={"title": preset.title}) == preset:
         return []
     message = f"'{rule.name}' is the name of a preset that has other values; give the rule a name of its own"
     return [Problem(name.place, "name", message)]
 
 
-def _validate_rule(tree: Node) -> tuple[Rule | None, list[Problem]]:
+def _validate_rule(tree: Node) -> tuple[Rule | RollingWindowRule | None, list[Problem]]:
     """Validate a rule by the model of its kind, so that problems speak of that kind only."""
     kind = tree.child("kind")
-    if kind is None or str(kind.value) not in RULE_KINDS:
-        advice = unknown_key(str(kind.value), RULE_KINDS) if kind else f"known: {', '.join(RULE_KINDS)}"
+    if kind is None or str(kind.value) not in _KINDS:
+        advice = unknown_key(str(kind.value), _KINDS) if kind else f"known: {', '.join(_KINDS)}"
         what = f"no such kind of rule, {advice}" if kind else f"missing: the family of rules; {advice}"
         return None, [Problem(kind.place if kind else tree.place, "kind", what)]
-    return _validate(RULE_KINDS[str(kind.value)], tree)
+    return _validate(_KINDS[str(kind.value)], tree)
 
 
 def preset_rules() -> dict[str, Path]:
@@ -179,23 +195,36 @@ def _make_paths_absolute(tree: Node, base: Path) -> None:
 
 def _insert_rules(tree: Node, base: Path) -> list[Problem]:
     """Put the rules themselves where the configuration names them; gives what is wrong with them."""
-    residence = tree.child("residence")
-    rules = residence.child("rules") if residence else None
     problems: list[Problem] = []
-    for number, node in enumerate(rules.value if rules and isinstance(rules.value, list) else ()):
-        if isinstance(node.value, dict):
-            key = f"residence.rules.{number}"
-            rule_read, wrong = _validate_rule(node)
-            wrong += _taken_name(rule_read, node)
-            problems.extend(replace(one, key=f"{key}.{one.key}" if one.key else key) for one in wrong)
-        elif isinstance(node.value, str):
-            try:
-                rule = read_rule(node.value, base)
-            except ConfigError as error:
-                problems.extend(Problem(node.place, "residence.rules", line) for line in error.problems)
-            else:
-                node.value = parse_yaml(rule.model_dump_json(by_alias=True), "", [], node.place).value
+    for section in _SECTIONS:
+        parent = tree.child(section)
+        rules = parent.child("rules") if parent else None
+        for number, node in enumerate(rules.value if rules and isinstance(rules.value, list) else ()):
+            problems += _insert_rule(node, base, section, number)
     return problems
+
+
+def _insert_rule(node: Node, base: Path, section: str, number: int) -> list[Problem]:
+    """Put a rule in the place of its name; gives what is wrong with it."""
+    key = f"{section}.rules"
+    if isinstance(node.value, dict):
+        rule, wrong = _validate_rule(node)
+        wrong += _taken_name(rule, node)
+        wrong = [
+            replace(one, key=f"{key}.{number}.{one.key}" if one.key else f"{key}.{number}") for one in wrong
+        ]
+    elif isinstance(node.value, str):
+        try:
+            rule, wrong = read_any_rule(node.value, base), []
+        except ConfigError as error:
+            return [Problem(node.place, key, line) for line in error.problems]
+        node.value = parse_yaml(rule.model_dump_json(by_alias=True), "", [], node.place).value
+    else:
+        return []
+    if rule is not None and rule.gives != section:
+        message = f"rule {rule.name} gives {rule.gives}: name it under `{rule.gives}.rules`"
+        wrong.append(Problem(node.place, key, message))
+    return wrong
 
 
 def _check_columns(tree: Node, problems: list[Problem]) -> None:

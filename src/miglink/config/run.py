@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from miglink.config.mobility import MobilitySettings
 from miglink.config.models import Section
 from miglink.config.sources import Mapping, Source
 from miglink.config.stages import (
@@ -48,6 +49,8 @@ class Config(Section):
     """Which rules decide who is a usual resident. Needed by the stages from spells on."""
     estimates: EstimatesSettings | None = None
     """What is counted. Needed by the stages from estimates on."""
+    mobility: MobilitySettings = MobilitySettings()
+    """What is counted of mobility that is no migration."""
     publish: PublishSettings = PublishSettings()
     """What leaves the run folder."""
 

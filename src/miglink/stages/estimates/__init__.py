@@ -15,6 +15,7 @@ from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
 from miglink.stages.estimates.empty_months import find_empty_months
 from miglink.stages.estimates.flow_differences import count_flow_differences
 from miglink.stages.estimates.histories import check_histories, find_statuses
+from miglink.stages.estimates.mobility import Travellers, count_mobility
 from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
 from miglink.stages.estimates.person_time import count_person_days
 from miglink.stages.estimates.stock_differences import count_stock_differences
@@ -27,7 +28,9 @@ from miglink.tables.contract import DIMENSIONS
 __all__ = [
     "Histories",
     "Observation",
+    "Travellers",
     "compare_rules",
+    "count_mobility",
     "estimate",
     "find_empty_months",
     "find_person_time",

@@ -9,7 +9,7 @@ from miglink.stages.estimates.vintages import Observation, add_vintages
 
 
 def number_strata(engine: Engine, residence: Table, observation: Observation) -> pl.DataFrame:
-    """Every rule and policy with its number (stratum, from 0), and the first and last day that has a status by the rule."""
+    """Every rule and policy with its number (stratum, from 0), and the first and last day with a status by the rule."""
     strata = engine.collect("SELECT DISTINCT rule, policy FROM residence WHERE draw = 0", residence=residence)
     rules = strata["rule"].unique()
     first_dates = {rule: observation.first_dates.get(rule, date.min) for rule in rules}

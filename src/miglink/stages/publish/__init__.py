@@ -29,6 +29,7 @@ _AGGREGATES = (
     "stock_differences",
     "flow_differences",
     "person_time",
+    "mobility",
     "expired_stays",
     "quality",
 )

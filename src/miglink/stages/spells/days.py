@@ -45,12 +45,12 @@ def count_days(
                CAST(SUM(CASE WHEN evidence = 'most' THEN n_days ELSE 0 END) AS INTEGER) AS days_most
         FROM days GROUP BY window_id
         """,
-        spells=_find_presence(engine, spells),
+        spells=find_presence(engine, spells),
         windows=windows,
     )
 
 
-def _find_presence(engine: Engine, spells: Table) -> Table:
+def find_presence(engine: Engine, spells: Table) -> Table:
     """Spells with the days on which presence in them begins and ends, if least and if most is assumed."""
     return engine.step(
         "spells_presence",
