@@ -74,8 +74,8 @@ def read_rule(name_or_path: str, base: Path) -> Rule:
     rule = read_any_rule(name_or_path, base)
     if isinstance(rule, RollingWindowRule):
         raise ConfigError(
-            f"rule '{name_or_path}' says how long somebody may stay, not who lives here; name it under `mobility.rules` of "
-            "a configuration, and use `miglink run`"
+            f"rule '{name_or_path}' says how long somebody may stay, not who lives here; name it under "
+            "`mobility.rules` of a configuration, and use `miglink run`"
         )
     return rule
 
