@@ -81,6 +81,12 @@ def little_run() -> dict[str, Rows]:
             | {"period": "2018", "status": "resident", "basis": "register", "person_days": 365}
             | {"least_present_days": 1, "most_present_days": 2, "unseen_days": 3, "data_to_date": END}
         ],
+        "mobility": [
+            STRATUM
+            | {"period": "2018", "measure": "stays", "duration": "1-29", "purpose": "work"}
+            | {"citizenship_group": "other", "n_settled": 1, "n_undetermined": 2}
+            | {"data_to_date": END, "status": "final"}
+        ],
         "expired_stays": [
             {"period": "2018", "kind": "visas", "purpose": "work", "outcome": "left_late"}
             | {"n": 1, "data_to_date": END}

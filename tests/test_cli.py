@@ -275,6 +275,7 @@ def test_a_run_leaves_its_record_and_its_results(tmp_path: Path, capsys: pytest.
         "stock_differences",
         "flow_differences",
         "person_time",
+        "mobility",
         "expired_stays",
         "quality",
         "datapackage",

@@ -27,7 +27,7 @@ def published(engine: Engine, folder: Path, publication: Publication | None = No
     return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
-COMPARED = ("stock_differences", "flow_differences", "person_time", "expired_stays")
+COMPARED = ("stock_differences", "flow_differences", "person_time", "mobility", "expired_stays")
 AGGREGATES = ("stocks", "flows", "accounts", *COMPARED, "quality")
 PERSONS = ("persons", "person_traits", "citizenship_groups", "residence", "migrations", "spells", "crossings")
 

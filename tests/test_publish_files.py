@@ -94,7 +94,7 @@ def outputs(engine: Engine, tmp_path: Path) -> Path:
                           | {"valid_from": date(1, 1, 1)}],
     }  # fmt: skip
     names = ("stocks", "flows", "accounts", "quality", "persons", "person_traits", "residence", "migrations")
-    compared = ("stock_differences", "flow_differences", "person_time", "expired_stays")
+    compared = ("stock_differences", "flow_differences", "person_time", "mobility", "expired_stays")
     tables = {
         name: make_table(engine, name, rows.get(name, []))
         for name in (*names, *compared, "spells", "records", "record_persons")
