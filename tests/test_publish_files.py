@@ -199,7 +199,7 @@ def test_frictionless_accepts_the_packages(outputs: Path, monkeypatch: pytest.Mo
         files = {path.name for path in folder.iterdir()} - {"datapackage.json"}
         assert {task.name for task in report.tasks} == files
     of_csv = [task.type for task in validate(str(outputs / "datapackage.json")).tasks if ".csv" in task.name]
-    assert of_csv == ["table"] * 8
+    assert of_csv == ["table"] * 9
 
 
 @pytest.mark.parametrize(
