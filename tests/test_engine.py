@@ -137,3 +137,12 @@ def test_the_same_sql_means_the_same(engine: Engine, tmp_path: Path, select: str
     found, expected = engine.collect(select), other.collect(select)
     other.close()
     assert found.rows() == expected.rows()
+
+
+def test_a_name_stands_for_what_it_was_given_last(engine: Engine) -> None:
+    """A table, then a frame, then a table again under one name."""
+    table = engine.step("made", "SELECT 1 AS n")
+    frame = pl.DataFrame({"n": [2]})
+    given: list[Table | pl.DataFrame] = [table, frame, table, frame]
+    found = [engine.collect("SELECT n FROM same_name", same_name=one).item() for one in given]
+    assert found == [1, 2, 1, 2]

@@ -117,6 +117,8 @@ class DuckDBEngine:
     def _name(self, tables: Mapping[str, Table | pl.DataFrame]) -> None:
         for alias, table in tables.items():
             if isinstance(table, pl.DataFrame):
+                # A frame does not replace a view of that name.
+                self._connection.execute(f"DROP VIEW IF EXISTS {identifier(alias)}")
                 self._connection.register(alias, table)
                 continue
             self._connection.execute(f"CREATE OR REPLACE TEMP VIEW {identifier(alias)} AS {_rows_of(table)}")
