@@ -20,7 +20,7 @@ from miglink.stages.residence.kernel.elements import (
 from miglink.stages.residence.kernel.settlement import settle
 
 # Rows of the chain held at once, and those of them worked on by one thread.
-_AT_ONCE = 1 << 21
+_AT_ONCE = 1 << 20
 _PART = 1 << 16
 _MOST_THREADS = 8
 
