@@ -91,6 +91,7 @@ def classify_by_days(
         final_days[0][own.row], final_days[1][own.row] = found.status_final_day, found.migration_final_day
         return len(own.given_status)
 
+    residence.keep_freed_memory()
     # numpy lets other threads work while it computes.
     with ThreadPoolExecutor(min(_MOST_THREADS, pl.thread_pool_size())) as pool:
         n_persons = sum(pool.map(classify_part, spells.find_parts(sorted_rows, _PART)))

@@ -16,11 +16,17 @@ from miglink.stages.residence.histories import (
     write_residence,
 )
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
-from miglink.stages.residence.kernel import Histories, Observation, classify_histories
+from miglink.stages.residence.kernel import (
+    Histories,
+    Observation,
+    classify_histories,
+    keep_freed_memory,
+)
 from miglink.stages.residence.reference_dates import Question, judge_reference_dates
 
 __all__ = [
     "Evidence", "ForwardRule", "Histories", "Observation", "classify", "classify_histories", "find_residence",
+    "keep_freed_memory",
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from miglink.stages.residence.kernel.elements import (
     Travellers,
     find_edges,
     find_elements,
+    keep_freed_memory,
 )
 from miglink.stages.residence.kernel.settlement import settle
 
@@ -66,6 +67,7 @@ def _settle_parts(
         of_people = slice(int(person[part.start]), int(person[part.stop - 1]) + 1)
         return _settle(rows[part], person[part] - of_people.start, people[of_people], rule, policy)
 
+    keep_freed_memory()
     nobody = _settle(rows[:0], person[:0], people[:0], rule, policy)
     with ThreadPoolExecutor(min(_MOST_THREADS, pl.thread_pool_size())) as pool:
         return pl.concat([nobody, *pool.map(settle_part, range(len(cuts) - 1))])
