@@ -1,6 +1,5 @@
 """Stage 6 on arrays: what the kernel gives is, row for row and column for column, what the SQL gives."""
 
-from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -59,11 +58,7 @@ def make_rule(threshold: int, window: int) -> ForwardWindowRule:
 def drawn_crossings(draw: st.DrawFn, *, longest: int) -> list[tuple[Any, ...]]:
     """The crossings of one person: missing ones, several of a day, with and without time, sequence and status."""
     day, direction = draw(st.integers(0, longest)), draw(st.sampled_from([IN, OUT]))
-    statuses: list[str | None] = draw(
-        st.sampled_from(
-            [[None], [None, "resident"], ["non_resident"], ["resident", "non_resident"], ["unknown"]]
-        )
-    )
+    statuses = draw(st.sampled_from(STATED))
     rows = []
     for _ in range(draw(st.integers(1, 9))):
         moment = draw(st.sampled_from([None, None, 9, 9, 12, 15]))
@@ -116,16 +111,20 @@ def in_sql(
     return pl.read_parquet(ordered.path), pl.read_parquet(found.path).sort("crossing_id")
 
 
+def number(day: date) -> int:
+    return (day - date(1970, 1, 1)).days
+
+
 def on_arrays(
     crossings: pl.DataFrame, rule: ForwardWindowRule, policy: MissingCrossings, observed: Observed
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The same from the kernel, in parts of a few persons."""
     last = observed.to_date or crossings["crossed_date"].max()
     assert isinstance(last, date)
-    before = (START - date(1970, 1, 1)).days - 1
-    rows = spells.sort_rows(command._as_numbers(crossings, before))
-    first = None if observed.from_date is None else (observed.from_date - START).days + 1
-    observation = residence.Observation(first, (last - START).days + 1)
+    rows = spells.sort_rows(command.as_numbers(crossings))
+    before = rows.before
+    first = None if observed.from_date is None else number(observed.from_date) - before
+    observation = residence.Observation(first, number(last) - before)
     orders, results = [], []
     for part in spells.find_parts(rows, 20):
         own = spells.order_part(rows, part)
@@ -298,16 +297,18 @@ def test_rows_too_many_for_one_number_are_sorted_all_the_same() -> None:
             assert (values == getattr(both[1], name)).all(), name
 
 
-@pytest.mark.parametrize("ids", [[5, 900, 5], [-(2**62), 2**62, -(2**62)], ["a", "b ", "a"], [1.5, 2.5, 1.5]])
-def test_persons_are_told_apart_by_any_id(ids: Sequence[Any]) -> None:
-    frame = pl.DataFrame(
-        {"person_id": ids, "crossed_date": [START, START, date(2002, 1, 1)], "direction": [IN, IN, OUT]}
-    )
-    found, n_persons = command.classify_by_days(
-        check_crossings(frame, "given"),
-        make_rule(365, 487),
-        "unresolved",
-        Observed(date(1990, 1, 1), date(2004, 1, 1)),
-    )
+@pytest.mark.parametrize(
+    ("one", "other", "dtype"),
+    [
+        (5, 900, pl.Int64), (-120, 120, pl.Int8), (-(2**62), 2**62, pl.Int64), (2**64 - 1, 2**64 - 2, pl.UInt64),
+        ("a", "b ", pl.String), ("a", "b", pl.Categorical), (1.5, 2.5, pl.Float64),
+    ],
+)  # fmt: skip
+def test_persons_are_told_apart_by_any_id(one: Any, other: Any, dtype: Any) -> None:
+    ids = pl.Series([one, other, one], dtype=dtype)
+    days = [START, START, date(2002, 1, 1)]
+    frame = pl.DataFrame({"person_id": ids, "crossed_date": days, "direction": [IN, IN, OUT]})
+    crossings, observed = check_crossings(frame, "given"), Observed(date(1990, 1, 1), date(2004, 1, 1))
+    found, n_persons = command.classify_by_days(crossings, make_rule(365, 487), "unresolved", observed)
     assert n_persons == 2
     assert found["is_migration"].to_list() == [True, True, True]

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import cast, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from miglink.config import read_rule
@@ -78,9 +79,8 @@ def classify_by_days(
     crossings: pl.DataFrame, rule: ForwardWindowRule, policy: MissingCrossings, observed: Observed
 ) -> tuple[pl.DataFrame, int]:
     """The results in the order of the rows, and the number of persons; several parts of the persons at once."""
-    day = crossings["crossed_date"].to_physical()
-    before = cast(int, day.min()) - 1  # days are numbered from 1 on
-    sorted_rows = spells.sort_rows(_as_numbers(crossings, before))
+    sorted_rows = spells.sort_rows(as_numbers(crossings))
+    before = sorted_rows.before
     observation = residence.Observation(
         None if observed.from_date is None else _number(observed.from_date, before),
         _number(observed.to_date or cast(date, crossings["crossed_date"].max()), before),
@@ -96,6 +96,7 @@ def classify_by_days(
         final_days[0][own.row], final_days[1][own.row] = found.status_final_day, found.migration_final_day
         return len(own.given_status)
 
+    residence.keep_freed_memory()
     # numpy lets other threads work while it computes.
     with ThreadPoolExecutor(min(_MOST_THREADS, pl.thread_pool_size())) as pool:
         n_persons = sum(pool.map(classify_part, spells.find_parts(sorted_rows, _PART)))
@@ -137,8 +138,8 @@ def _classify_by_calendar(
     return found, given["person_id"].n_unique()
 
 
-def _as_numbers(crossings: pl.DataFrame, before: int) -> spells.Crossings:
-    """The columns as numbers; days from the one after `before` on."""
+def as_numbers(crossings: pl.DataFrame) -> spells.Crossings:
+    """The columns as numbers; days are those since 1970."""
     known = {}
     if "crossed_at" in crossings.columns:
         known["time"] = crossings["crossed_at"].to_physical()
@@ -157,21 +158,21 @@ def _as_numbers(crossings: pl.DataFrame, before: int) -> spells.Crossings:
         )
     return spells.Crossings(
         _number_persons(crossings["person_id"]),
-        (crossings["crossed_date"].to_physical().cast(pl.Int64) - before).to_numpy(),
+        crossings["crossed_date"].to_physical().to_numpy(),
         (crossings["direction"] == "arrival").to_numpy(),
         **{name: numbers.fill_null(spells.UNKNOWN).to_numpy() for name, numbers in known.items()},
         status=None if status is None else status.to_series().to_numpy(),
     )
 
 
-def _number_persons(person_id: pl.Series) -> spells.Numbers:
-    """A number for each person, not negative; whole numbers that lie close together stay what they are."""
+def _number_persons(person_id: pl.Series) -> npt.NDArray[np.integer[Any]]:
+    """A number for each person; whole numbers that lie close together stay what they are."""
     if not person_id.dtype.is_integer():
-        return person_id.cast(pl.Categorical).to_physical().cast(pl.Int64).to_numpy()
-    lowest, highest = cast(int, person_id.min()), cast(int, person_id.max())
-    if highest - lowest > 8 * len(person_id):
-        return person_id.rank("dense").cast(pl.Int64).to_numpy()
-    return (person_id.cast(pl.Int64) - lowest).to_numpy()
+        return person_id.cast(pl.Categorical).to_physical().to_numpy()
+    is_wide = cast(int, person_id.max()) - cast(int, person_id.min()) > 8 * len(person_id)
+    if is_wide or person_id.dtype in (pl.UInt64, pl.Int128, pl.UInt128):
+        return person_id.rank("dense").to_numpy()
+    return person_id.cast(pl.Int64).to_numpy()
 
 
 def _number(day: date, before: int) -> int:

@@ -25,7 +25,12 @@ from miglink.stages.residence.histories import (
     write_residence,
 )
 from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
-from miglink.stages.residence.kernel import Histories, Observation, classify_histories
+from miglink.stages.residence.kernel import (
+    Histories,
+    Observation,
+    classify_histories,
+    keep_freed_memory,
+)
 from miglink.stages.residence.reference_dates import Question, first_listed_day, judge_reference_dates
 from miglink.stages.residence.registrations import follow_register
 from miglink.stages.residence.residency_index import follow_index
@@ -34,6 +39,7 @@ from miglink.stages.residence.visas import add_visa_ends
 
 __all__ = [
     "Evidence", "ForwardRule", "Histories", "Observation", "classify", "classify_histories", "find_residence",
+    "keep_freed_memory",
 ]  # fmt: skip
 
 

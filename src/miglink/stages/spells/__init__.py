@@ -2,14 +2,14 @@
 
 from miglink.config.stages import Borders, Period, SpellsSettings
 from miglink.engine import Engine, Table
-from miglink.stages.spells.day_places import UNKNOWN, Numbers
+from miglink.stages.spells.day_places import UNKNOWN
 from miglink.stages.spells.days import count_days
 from miglink.stages.spells.evidence import Country, find_doubts
 from miglink.stages.spells.order import order_crossings
 from miglink.stages.spells.row_order import Crossings, find_parts, order_part, sort_rows
 
 __all__ = [
-    "UNKNOWN", "Country", "Crossings", "Numbers", "count_days", "find_left_out", "find_parts", "find_spells",
+    "UNKNOWN", "Country", "Crossings", "count_days", "find_left_out", "find_parts", "find_spells",
     "order_crossings", "order_part", "sort_rows",
 ]  # fmt: skip
 

@@ -6,8 +6,10 @@ is held at a time and several can be worked on at once.
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from miglink.stages.spells.day_places import (
@@ -20,18 +22,20 @@ from miglink.stages.spells.day_places import (
 
 # Bits of a number that is not negative.
 _BITS = 63
+# Rows whose numbers are put together at once: few enough to stay near the processor.
+_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Crossings:
-    """Crossings in any order: a number for each person, a number for each day, neither negative, and the direction.
+    """Crossings in any order: whole numbers for persons and days, and the direction.
 
     Of each may be known the time and the sequence (UNKNOWN where not) and the status at first (1, 0 or −1); None where
     nothing is known of any.
     """
 
-    person: Numbers
-    day: Numbers
+    person: npt.NDArray[np.integer[Any]]
+    day: npt.NDArray[np.integer[Any]]
     is_arrival: Flags
     time: Numbers | None = None
     number: Numbers | None = None
@@ -42,17 +46,19 @@ class Crossings:
 class SortedRows:
     """Crossings sorted by person, day and row: person, day, row and direction as one number, or the row alone.
 
-    shift: bits below those of the person, the day and the row; None for the row alone.
+    before: the day before the first, from which histories number theirs. shift: bits below those of the person, the day
+    and the row; None for the row alone.
     """
 
     crossings: Crossings
+    before: int
     keys: Numbers
     shift: tuple[int, int, int] | None
 
 
 @dataclass(frozen=True)
 class Histories:
-    """The crossings of some persons in order; row: which of all crossings; person: from 0 on.
+    """The crossings of some persons in order; row: which of all crossings; person: from 0 on; day: from 1 on.
 
     given_status: for each person what is stated of the status at first; −1 where nothing is, −2 where both states are.
     """
@@ -66,20 +72,22 @@ class Histories:
 
 def sort_rows(crossings: Crossings) -> SortedRows:
     """Sort crossings by person and day; those of one day stay in the order of the rows."""
-    n = len(crossings.day)
-    day_bits, row_bits = int(crossings.day.max()).bit_length(), (n - 1).bit_length()
-    if int(crossings.person.max()).bit_length() + day_bits + row_bits + 1 > _BITS:
-        return SortedRows(crossings, np.lexsort((crossings.day, crossings.person)), None)
-    keys = crossings.person << day_bits
-    keys |= crossings.day
-    keys <<= row_bits
-    keys |= np.arange(n)
-    keys <<= 1
-    keys |= crossings.is_arrival
+    person, day, n = crossings.person, crossings.day, len(crossings.day)
+    lowest, before = int(person.min()), int(day.min()) - 1
+    row_bits, day_bits = (n - 1).bit_length(), (int(day.max()) - before).bit_length()
+    above_row, above_day = row_bits + 1, row_bits + day_bits + 1
+    if (int(person.max()) - lowest).bit_length() + above_day > _BITS:
+        return SortedRows(crossings, before, np.lexsort((day, person)), None)
+    keys = np.empty(n, np.int64)
+    for begin in range(0, n, _AT_ONCE):
+        some = slice(begin, min(begin + _AT_ONCE, n))
+        key = (person[some] - lowest).astype(np.int64) << above_day
+        key |= (day[some] - before).astype(np.int64) << above_row
+        key |= np.arange(some.start, some.stop) << 1
+        key |= crossings.is_arrival[some]
+        keys[some] = key
     # polars sorts numbers on all cores.
-    return SortedRows(
-        crossings, pl.Series(keys).sort().to_numpy(), (day_bits + row_bits + 1, row_bits + 1, 1)
-    )
+    return SortedRows(crossings, before, pl.Series(keys).sort().to_numpy(), (above_day, above_row, 1))
 
 
 def find_parts(rows: SortedRows, size: int) -> list[slice]:
@@ -98,7 +106,8 @@ def order_part(rows: SortedRows, part: slice) -> Histories:
     """The histories of the persons of a part: within a day in the order that `order_crossings` states."""
     keys, given = rows.keys[part], rows.crossings
     if rows.shift is None:
-        row, person, day, is_arrival = keys, given.person[keys], given.day[keys], given.is_arrival[keys]
+        row, person, is_arrival = keys, given.person[keys], given.is_arrival[keys]
+        day = given.day[keys].astype(np.int64) - rows.before
     else:
         above_day, above_row, above_way = rows.shift
         person, is_arrival = keys >> above_day, (keys & 1).astype(bool)

@@ -6,5 +6,6 @@ from miglink.stages.residence.kernel.crossings import (
     Observation,
     classify_histories,
 )
+from miglink.stages.residence.kernel.elements import keep_freed_memory
 
-__all__ = ["Classified", "Histories", "Observation", "classify_histories"]
+__all__ = ["Classified", "Histories", "Observation", "classify_histories", "keep_freed_memory"]

@@ -16,11 +16,12 @@ from miglink.stages.residence.kernel.elements import (
     Travellers,
     find_edges,
     find_elements,
+    keep_freed_memory,
 )
 from miglink.stages.residence.kernel.settlement import settle
 
 # Rows of the chain held at once, and those of them worked on by one thread.
-_AT_ONCE = 1 << 21
+_AT_ONCE = 1 << 20
 _PART = 1 << 16
 _MOST_THREADS = 8
 
@@ -66,6 +67,7 @@ def _settle_parts(
         of_people = slice(int(person[part.start]), int(person[part.stop - 1]) + 1)
         return _settle(rows[part], person[part] - of_people.start, people[of_people], rule, policy)
 
+    keep_freed_memory()
     nobody = _settle(rows[:0], person[:0], people[:0], rule, policy)
     with ThreadPoolExecutor(min(_MOST_THREADS, pl.thread_pool_size())) as pool:
         return pl.concat([nobody, *pool.map(settle_part, range(len(cuts) - 1))])
