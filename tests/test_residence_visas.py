@@ -83,6 +83,23 @@ def make_country(lives: list[dict[str, Any]]) -> Country:
 def test_visa_spans_agree_with_the_oracle(
     engine: Engine, lives: list[dict[str, Any]], gap: int, last: int
 ) -> None:
+    check_lives(engine, lives, gap, last)
+
+
+def test_spans_of_whom_an_arrival_is_missing(engine: Engine) -> None:
+    """A second departure in a row, 12 months after the arrival, shows that the span is long."""
+    moves = ((100, IN), (200, OUT), (500, OUT), (600, IN), (1000, OUT))
+    lives = [
+        {"crossings": moves[:n], "visas": ((90, end),), "is_registered": False, "died": died}
+        for n in range(2, 6)
+        for end in (464, 465, 499, 500, 950)
+        for died in (None, 550)
+        if died is None or n < 4
+    ]
+    check_lives(engine, lives, 0, 1100)
+
+
+def check_lives(engine: Engine, lives: list[dict[str, Any]], gap: int, last: int) -> None:
     """Statuses, migrations, and the days from which records of any later day say the same."""
     period = Period.model_validate({"from": START, "to": START + timedelta(last)})
     tables = make_country(lives).find(engine, [make_rule(gap)], period, initial_status=("register",))

@@ -146,7 +146,8 @@ def _find_spans(
 def _date_spans(engine: Engine, spans: Table, chain: Table, visas: Table) -> Table:
     """The spans with the day on which a long one is known to be long, and that on which it is known to be over.
 
-    It is long as soon as the person is here 12 months after its beginning or later, with a visa that reaches so far.
+    It is long as soon as the person is here, or crosses, 12 months after its beginning or later, with a visa that
+    reaches so far. (Two departures in a row show that the person was here between.)
     """
     return engine.step(
         "residence_spans_dated",
@@ -155,7 +156,7 @@ def _date_spans(engine: Engine, spans: Table, chain: Table, visas: Table) -> Tab
             SELECT s.person_key, s.n,
                    MAX(CASE WHEN c.day < s.year_day THEN 2 * c.position + CASE WHEN c.is_arrival THEN 1 ELSE 0 END END)
                        AS code_before,
-                   MIN(CASE WHEN c.is_arrival AND c.day >= s.year_day THEN c.day END) AS back_day
+                   MIN(CASE WHEN c.day >= s.year_day THEN c.day END) AS later_day
             FROM spans s
             JOIN chain c ON c.person_key = s.person_key AND c.is_crossing
                  AND c.day >= s.span_day AND c.day < s.until_day
@@ -168,7 +169,7 @@ def _date_spans(engine: Engine, spans: Table, chain: Table, visas: Table) -> Tab
             GROUP BY s.person_key, s.n
         )
         SELECT s.*, GREATEST(s.year_day - 1, v.visa_day,
-                             CASE MOD(c.code_before, 2) WHEN 1 THEN s.year_day - 1 ELSE c.back_day END) AS long_day
+                             CASE MOD(c.code_before, 2) WHEN 1 THEN s.year_day - 1 ELSE c.later_day END) AS long_day
         FROM spans s
         LEFT JOIN seen c ON c.person_key = s.person_key AND c.n = s.n
         LEFT JOIN permitted v ON v.person_key = s.person_key AND v.n = s.n
