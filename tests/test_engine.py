@@ -6,7 +6,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from miglink.engine import Engine
+from miglink.engine import Engine, Table
 from miglink.engine.columnar import Described
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.errors import TableError
