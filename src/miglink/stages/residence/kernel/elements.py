@@ -85,7 +85,8 @@ def keep_freed_memory() -> None:
     """Let the arrays of one part use the memory of those of the last.
 
     The C library of Linux gives freed memory back to the system, which has to clear it anew for the next part: that
-    took as long as the work itself. Once so large a piece was freed it keeps pieces of that size; none of it is touched.
+    took as long as the work itself. Once so large a piece was freed it keeps pieces of that size; nothing of it is
+    touched.
     """
     np.empty(_KEPT_BYTES, np.uint8)
 
