@@ -142,7 +142,8 @@ def exponents(kind: str, sizes: list[dict[str, Any]]) -> dict[str, float]:
 
 
 HEADINGS = (
-    "crossings", "ids", "classify: seconds", "peak GB", "crossings a second", "DuckDB: seconds", "peak GB", "ratio",
+    "crossings", "ids", "classify: seconds", "CPU", "peak GB", "crossings a second",
+    "DuckDB: seconds", "CPU", "peak GB", "ratio of seconds",
 )  # fmt: skip
 
 
@@ -153,9 +154,11 @@ def rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
             f"{size['crossings']:,}",
             kind,
             f"{found['classify']['seconds']:.2f}",
+            f"{found['classify']['cpu_seconds']:.2f}",
             f"{found['classify']['peak_memory_bytes'] / 1e9:.2f}",
             f"{found['crossings_per_second']:,}",
             f"{found['read_sort_write']['seconds']:.2f}",
+            f"{found['read_sort_write']['cpu_seconds']:.2f}",
             f"{found['read_sort_write']['peak_memory_bytes'] / 1e9:.2f}",
             f"{found['ratio']:.2f}",
         )

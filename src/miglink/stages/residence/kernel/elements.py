@@ -13,9 +13,10 @@ Flags = npt.NDArray[np.bool_]
 States = npt.NDArray[np.int8]
 # In an array of days: none. Days are numbers from 1 on.
 NO_DAY = 0
-_KEPT_BYTES = 24 << 20
 # Persons stand so far apart on one line of days that a window never reaches the next.
 _SPAN = 1 << 32
+# Below the 32 MB above which the C library gives memory back in any case.
+_KEPT_BYTES = 24 << 20
 
 
 @dataclass(frozen=True)
@@ -84,9 +85,8 @@ class Elements:
 def keep_freed_memory() -> None:
     """Let the arrays of one part use the memory of those of the last.
 
-    The C library of Linux gives freed memory back to the system, which has to clear it anew for the next part: that
-    took as long as the work itself. Once so large a piece was freed it keeps pieces of that size; nothing of it is
-    touched.
+    The C library of Linux gives freed memory back to the system, which clears it anew for the next part: that took as
+    long as the work itself. Once so large a piece was freed it keeps pieces of that size; none of it is touched.
     """
     np.empty(_KEPT_BYTES, np.uint8)
 
