@@ -55,6 +55,15 @@ def make_signs() -> list[dict[str, Any]]:
     ]
 
 
+# First and last days of years, and any others.
+DAYS = st.one_of(
+    st.sampled_from(
+        [(date(START.year + n, 1, 1) - START).days - k for n in range(N_YEARS + 1) for k in (0, 1)]
+    ),
+    st.integers(-50, LAST),
+)
+
+
 @st.composite
 def drawn_life(draw: st.DrawFn) -> dict[str, Any]:
     """Registrations and signs of life, perhaps a birth and a death."""
@@ -63,13 +72,13 @@ def drawn_life(draw: st.DrawFn) -> dict[str, Any]:
     earliest = -50 if born is None else born
     registrations = []
     for _ in range(draw(st.integers(0, 2))):
-        first = draw(st.one_of(st.just(earliest), st.integers(earliest, LAST)))
-        end = draw(st.one_of(st.none(), st.integers(0, 900)))
-        registrations.append((first, None if end is None else first + end))
+        first = max(earliest, draw(st.one_of(st.just(earliest), DAYS)))
+        end = draw(st.one_of(st.none(), DAYS))
+        registrations.append((first, None if end is None else max(first + 1, end)))
     signs = []
     for _ in range(draw(st.integers(0, 6))):
-        first, kind = draw(st.integers(earliest, LAST)), draw(st.sampled_from(sorted(WORTH)))
-        signs.append((first, first + (0 if kind == "crossings" else draw(st.integers(0, 500))), kind))
+        first, kind = max(earliest, draw(DAYS)), draw(st.sampled_from(sorted(WORTH)))
+        signs.append((first, first if kind == "crossings" else max(first, draw(DAYS)), kind))
     return {
         "registrations": tuple(registrations),
         "signs": tuple(signs),
