@@ -114,15 +114,15 @@ def order_part(rows: SortedRows, part: slice) -> Histories:
         day = (keys >> above_row) & ((1 << (above_day - above_row)) - 1)
         row = (keys >> above_way) & ((1 << (above_row - above_way)) - 1)
     is_first = np.diff(person, prepend=-1) != 0
-    person, begins = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
+    number, begins = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
     least, most = _find_stated(given.status, row, begins)
     order = find_order_within_days(
-        Days(person, day, is_arrival, least),
+        Days(number, day, is_arrival, least),
         *(None if told is None else told[row] for told in (given.time, given.number)),
     )
     if order is not None:
         row, is_arrival = row[order], is_arrival[order]
-    return Histories(row, person, day, is_arrival, np.where(least == most, most, -2).astype(np.int8))
+    return Histories(row, number, day, is_arrival, np.where(least == most, most, -2).astype(np.int8))
 
 
 def _find_stated(status: States | None, row: Numbers, begins: Numbers) -> tuple[States, States]:
