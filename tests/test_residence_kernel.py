@@ -285,7 +285,7 @@ def test_rows_too_many_for_one_number_are_sorted_all_the_same() -> None:
     rng = np.random.default_rng(1)
     person, day = rng.integers(0, 30, 400), rng.integers(1, 90, 400)
     arrays = (day, rng.random(400) < 0.5)
-    large = row_order.Crossings(person << 50, *arrays)
+    large = row_order.Crossings((person << 50) - 1, *arrays)
     rows = {True: spells.sort_rows(row_order.Crossings(person, *arrays)), False: spells.sort_rows(large)}
     assert [rows[small].shift is None for small in (True, False)] == [False, True]
     parts = [spells.find_parts(rows[small], 50) for small in (True, False)]

@@ -106,14 +106,14 @@ def order_part(rows: SortedRows, part: slice) -> Histories:
     """The histories of the persons of a part: within a day in the order that `order_crossings` states."""
     keys, given = rows.keys[part], rows.crossings
     if rows.shift is None:
-        row, person, is_arrival = keys, given.person[keys], given.is_arrival[keys]
+        row, person, is_arrival = keys, given.person[keys].astype(np.int64), given.is_arrival[keys]
         day = given.day[keys].astype(np.int64) - rows.before
     else:
         above_day, above_row, above_way = rows.shift
         person, is_arrival = keys >> above_day, (keys & 1).astype(bool)
         day = (keys >> above_row) & ((1 << (above_day - above_row)) - 1)
         row = (keys >> above_way) & ((1 << (above_row - above_way)) - 1)
-    is_first = np.diff(person, prepend=-1) != 0
+    is_first = np.diff(person, prepend=person[0] - 1) != 0
     number, begins = np.cumsum(is_first) - 1, np.flatnonzero(is_first)
     least, most = _find_stated(given.status, row, begins)
     order = find_order_within_days(
