@@ -15,7 +15,17 @@ import duckdb
 
 from benchmarks.agency import markdown
 
-TABLES = ("stocks", "flows", "stock_differences", "flow_differences", "person_time", "expired_stays")
+TABLES = (
+    "stocks",
+    "flows",
+    "stock_differences",
+    "flow_differences",
+    "person_time",
+    "expired_stays",
+    "migrations",
+    "residence",
+    "spells",
+)
 _MAIN = "rule = 'nz_12_16' AND policy = 'unresolved'"
 
 QUESTIONS = {
@@ -57,6 +67,22 @@ QUESTIONS = {
                WHERE rule = 'nz_12_16' AND policy = 'midpoint' AND other_policy = policy AND other_rule <> rule
                  AND period BETWEEN '2013' AND '2021')
         ON other_outcome USING coalesce(sum(n), 0) ORDER BY flow, "other rule" """,
+    "Migrations of nz_12_16 midpoint, 2013 to 2021, of whoever had the new status since observation began under "
+    "eu_2013 midpoint, by the first spell and the days from its likely missing crossing to the first recorded": """
+        WITH moved AS (
+            SELECT person_id, counted_date, direction,
+                   CASE direction WHEN 'immigration' THEN 'resident' ELSE 'non_resident' END AS status
+            FROM migrations
+            WHERE rule = 'nz_12_16' AND policy = 'midpoint' AND outcome = 'migration'
+              AND year(counted_date) BETWEEN 2013 AND 2021),
+        held AS (
+            SELECT person_id, status, coalesce(to_date, DATE '9999-12-31') AS to_date FROM residence
+            WHERE rule = 'eu_2013' AND policy = 'midpoint' AND from_date = '2011-12-31')
+        SELECT m.direction, s.state AS "first spell", min(date_diff('day', s.likely_date, s.end_date)) AS "days, least",
+               max(date_diff('day', s.likely_date, s.end_date)) AS "days, most", count(*) AS migrations
+        FROM moved m JOIN held h ON h.person_id = m.person_id AND h.status = m.status AND h.to_date > m.counted_date
+        JOIN spells s ON s.person_id = m.person_id AND s.sequence = 1
+        GROUP BY ALL ORDER BY ALL""",
     "Person-years of 2021 under nz_12_16 by status and what it rests on, and those present at least and at most": """
         SELECT policy, status, basis, round(sum(person_days) / 365, 1) AS "person-years",
                round(sum(least_present_days) / 365, 1) AS "present, least",
