@@ -99,14 +99,17 @@ _LAST_STAYS = """
 
 # Whether a registration was in force, or a sign of life began, after the right and before the next crossing.
 _SIGNS = """
-    SELECT s.person_id, s.to_date, MAX(CASE WHEN r.kind = 'register' THEN 1 ELSE 0 END) AS is_registered,
-           MAX(CASE WHEN r.kind = 'activity' THEN 1 ELSE 0 END) AS is_seen
-    FROM stays s
-    JOIN record_persons p ON p.person_id = s.person_id
-    JOIN records r ON r.source = p.source AND r.record_id = p.record_id AND r.valid_from < s.until_date
-    WHERE s.until_date > s.to_date
-      AND ((r.kind = 'register' AND (r.ended_date IS NULL OR date_diff('day', s.to_date, r.ended_date) > 1))
-           OR (r.kind = 'activity' AND r.valid_from > s.to_date))
+    WITH evidence AS (
+        SELECT p.person_id, r.kind, r.valid_from, COALESCE(r.ended_date, DATE '9999-12-31') AS ended_date
+        FROM records r JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
+        WHERE r.kind IN ('register', 'activity') AND p.person_id IN (SELECT person_id FROM stays)
+    )
+    SELECT s.person_id, s.to_date, MAX(CASE WHEN e.kind = 'register' THEN 1 ELSE 0 END) AS is_registered,
+           MAX(CASE WHEN e.kind = 'activity' THEN 1 ELSE 0 END) AS is_seen
+    FROM stays s JOIN evidence e ON e.person_id = s.person_id
+    WHERE s.until_date > s.to_date AND e.valid_from < s.until_date
+      AND CASE e.kind WHEN 'register' THEN date_diff('day', s.to_date, e.ended_date) > 1
+               ELSE e.valid_from > s.to_date END
     GROUP BY s.person_id, s.to_date
 """
 
