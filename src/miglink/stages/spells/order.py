@@ -1,7 +1,7 @@
 """The order in which the crossings of a person must have happened."""
 
 from miglink.engine import Engine, Table
-from miglink.stages.spells.days import day_number
+from miglink.presence import day_number
 from miglink.tables.numbering import numbered_sql
 
 # Places within a day stay below this, so that day and place fit into one number.

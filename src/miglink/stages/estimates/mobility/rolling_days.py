@@ -4,8 +4,8 @@ from datetime import date
 
 from miglink.config.mobility import RollingWindowRule
 from miglink.engine import Engine, Table, text_literal
+from miglink.presence import day_number, find_presence
 from miglink.stages.estimates.mobility.stays import with_citizenship
-from miglink.stages.spells.days import day_number, find_presence
 
 
 def find_days_above(

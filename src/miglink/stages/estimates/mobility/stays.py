@@ -2,7 +2,7 @@
 
 from miglink.config.mobility import CircularSettings, CommuterSettings
 from miglink.engine import Engine, Table
-from miglink.stages.spells.days import day_number
+from miglink.presence import day_number
 
 
 def find_stays(engine: Engine, spells: Table, records: Table) -> Table:
