@@ -74,7 +74,7 @@ def count_returns_sql() -> str:
                             OVER earlier AS n_out,
                      SUM(CASE WHEN direction = 'emigration' THEN 1 ELSE 0 END) OVER earlier AS n_out_at_most
               FROM migrations WHERE draw = 0
-              WINDOW earlier AS (PARTITION BY person_id, rule, policy ORDER BY counted_date, sequence
+              WINDOW earlier AS (PARTITION BY person_id, rule, policy ORDER BY counted_date, sequence, is_implied
                                  ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS m
         WHERE direction = 'immigration' AND n_out_at_most > 0"""
     return f"""SELECT rule, policy, year, 'returns' AS measure, citizenship,
@@ -151,7 +151,7 @@ def count_circular_sql(settings: CircularSettings) -> str:
                              <= LEAST(next_date, CAST(d.last_date + INTERVAL 1 DAY AS DATE))
                         THEN 1 ELSE 0 END) AS n_at_most
         FROM (SELECT *, LEAD(event_date, 1, DATE '9999-12-31') OVER (
-                  PARTITION BY person_id, rule, policy ORDER BY event_date, sequence) AS next_date
+                  PARTITION BY person_id, rule, policy ORDER BY event_date, sequence, is_implied) AS next_date
               FROM migrations WHERE draw = 0) AS m
         JOIN dates d ON m.event_date <= d.last_date AND m.event_date >= {opening}
         GROUP BY m.person_id, m.rule, m.policy, d.year, d.last_date"""
