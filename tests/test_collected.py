@@ -33,6 +33,8 @@ _CHANGED = {
 _FEW, _A_CELL = 30, 0.02
 # Each distinct name once: persons share names, the more of them the more.
 _OF_NAMES = "linkage/_variants"
+# Where the engine computes in this process its rows are at hand; so many are held at a time, which its own test checks.
+_OF_KERNEL = "kernel/settle_table"
 Heights = dict[str, int]
 
 
@@ -148,7 +150,7 @@ def test_nothing_that_is_collected_grows_with_the_data(heights: tuple[Heights, H
     growing = {
         place: (small.get(place, 0), height)
         for place, height in large.items()
-        if height > small.get(place, 0) * (1 + _A_CELL) + _FEW and place != _OF_NAMES
+        if height > small.get(place, 0) * (1 + _A_CELL) + _FEW and place not in (_OF_NAMES, _OF_KERNEL)
     }
     assert growing == {}
 
