@@ -21,6 +21,7 @@ from miglink.engine import Engine
 from miglink.errors import ConfigError
 from miglink.stages import estimates
 from miglink.stages.estimates.mobility.rolling_days import find_days_above
+from miglink.stages.estimates.mobility.stays import find_citizenships, with_citizenship
 from miglink.stages.spells import Country as Seen
 from miglink.stages.spells import find_spells
 
@@ -311,3 +312,20 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"name it under `residence\.rules`"):
         read_config(agency, ["mobility.rules=[nz_12_16]"])
     assert read_config(agency, ["mobility.rules=[schengen_90_180]"]).mobility.rules[0].limit.value == 90
+
+
+def test_a_citizenship_that_ended_is_not_known_until_the_next(engine: Engine) -> None:
+    trait = {"person_id": "a", "trait": "citizenship", "source": "register"}
+    days = [(date(1, 1, 1), date(2014, 1, 1), "USA"), (date(2016, 1, 1), None, "FRA")]
+    traits = [
+        trait | {"valid_from": first, "valid_to": until, "value": value} for first, until, value in days
+    ]
+    citizenships = find_citizenships(engine, name_table(engine, "person_traits", traits))
+    asked = engine.frame(
+        "asked", pl.DataFrame({"person_id": "a", "day": [date(y, 6, 1) for y in (2013, 2015, 2017)]})
+    )
+    select = with_citizenship("SELECT * FROM asked", "day")
+    found = engine.collect(
+        f"SELECT * FROM ({select}) AS s ORDER BY day", asked=asked, citizenships=citizenships
+    )
+    assert found["citizenship"].to_list() == ["USA", "unknown", "FRA"]

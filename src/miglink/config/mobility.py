@@ -31,7 +31,7 @@ class RollingWindowRule(Section):
     visit_purposes: tuple[str, ...] = ()
     """Purposes of permits and visas that are visits: days on them count."""
     citizenship_groups: tuple[str, ...] | None = None
-    """Whom the rule binds, by the group of citizenship when observation ends; absent: everybody."""
+    """Whom the rule binds, by the group of citizenship on the first day above it in a year; absent: everybody."""
     reference: str
     """Publication the rule is taken from."""
 

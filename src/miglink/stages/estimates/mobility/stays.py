@@ -31,7 +31,8 @@ def find_citizenships(engine: Engine, person_traits: Table) -> Table:
         "mobility_citizenships",
         """
         SELECT person_id, COALESCE(NULLIF(value, 'XXX'), 'unknown') AS citizenship, valid_from AS from_date,
-               LEAD(valid_from, 1, DATE '9999-12-31') OVER (PARTITION BY person_id ORDER BY valid_from) AS to_date
+               LEAST(LEAD(valid_from, 1, DATE '9999-12-31') OVER (PARTITION BY person_id ORDER BY valid_from),
+                     COALESCE(valid_to, DATE '9999-12-31')) AS to_date
         FROM person_traits WHERE trait = 'citizenship'
         """,
         person_traits=person_traits,
