@@ -315,7 +315,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_citizenship_that_ended_is_not_known_until_the_next(engine: Engine) -> None:
-    trait = {"person_id": "a", "trait": "citizenship", "source": "register"}
+    trait: dict[str, Any] = {"person_id": "a", "trait": "citizenship", "source": "register"}
     days = [(date(1, 1, 1), date(2014, 1, 1), "USA"), (date(2016, 1, 1), None, "FRA")]
     traits = [
         trait | {"valid_from": first, "valid_to": until, "value": value} for first, until, value in days
