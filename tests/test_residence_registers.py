@@ -134,6 +134,31 @@ def check_accounts(engine: Engine, tables: tuple[Any, Any, Any]) -> None:
     estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))
 
 
+def test_the_first_day_within_a_gap_is_final_when_the_gap_is_over(engine: Engine) -> None:
+    """Registered until nine days before observation: two gaps of 90 days, one tolerated, the other not."""
+    country = Country()
+    for name in ("came back", "came late", "dead"):
+        country.add(name, death_date=date(2012, 1, 20) if name == "dead" else None)
+        country.record(name, "register", valid_from=date(2000, 1, 1), ended_date=START - timedelta(9))
+    country.record("came back", "register", valid_from=START + timedelta(40))
+    country.record("came late", "register", valid_from=START + timedelta(400))
+    period = Period.model_validate({"from": START, "to": date(2014, 12, 31)})
+    residence, _ = country.follow(engine, [make_rule(90, 90)], period)
+    first = residence.sort("from_date").group_by("person_id").first().sort("person_id")
+    assert first.select("person_id", "status", "status_final_date").rows() == [
+        ("came back", "resident", START + timedelta(40)),
+        ("came late", "non_resident", START + timedelta(81)),
+        ("dead", "non_resident", date(2012, 1, 20)),
+    ]
+    early = Period.model_validate({"from": START, "to": START + timedelta(30)})
+    residence, _ = country.follow(engine, [make_rule(90, 90)], early)
+    assert residence.sort("person_id").select("person_id", "status").rows() == [
+        ("came back", "undetermined"),
+        ("came late", "undetermined"),
+        ("dead", "non_resident"),
+    ]
+
+
 def test_an_end_within_a_tolerated_gap_is_open(engine: Engine) -> None:
     """Fifty days from the end of observation it is not known whether a registration goes on after 90 days."""
     period = Period.model_validate({"from": START, "to": date(2014, 12, 31)})

@@ -28,7 +28,8 @@ def follow_register(
     registered = find_registered(
         engine, people, evidence, period, rule.tolerated_gap.value, rule.birth_registration.value
     )
-    travellers = _find_first_statuses(engine, people, registered, rule, period)
+    gaps = _find_first_gaps(engine, people, _view_registrations(engine, people, evidence, period))
+    travellers = _find_first_statuses(engine, people, registered, gaps, rule, period)
     events = _find_events(engine, people, registered, rule, period)
     days = engine.view(
         "residence_register_days",
@@ -60,18 +61,10 @@ def find_registered(
     return engine.step(
         "residence_registered",
         f"""
-        WITH registrations AS (
-            SELECT DISTINCT q.person_key, {day_number("r.valid_from")} AS from_day,
-                   CASE WHEN r.end_reason = 'death' OR r.ended_date IS NULL THEN {FOREVER}
-                        ELSE {day_number("r.ended_date")} END AS until_day
-            FROM records r
-            JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
-            JOIN people q ON q.person_id = p.person_id
-            WHERE r.kind = 'register' AND r.valid_from <= DATE '{period.to_date}'
-        ), neighbours AS (
+        WITH neighbours AS (
             SELECT *, MAX(until_day) OVER (PARTITION BY person_key ORDER BY from_day, until_day
                                            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS earlier_day
-            FROM registrations WHERE until_day > from_day
+            FROM registrations
         ), numbered AS (
             SELECT *, SUM(CASE WHEN from_day - earlier_day <= {tolerated_gap} THEN 0 ELSE 1 END)
                           OVER (PARTITION BY person_key ORDER BY from_day, until_day
@@ -97,38 +90,85 @@ def find_registered(
         SELECT * FROM dated WHERE until_day > from_day
         """,
         people=people,
+        registrations=_view_registrations(engine, people, evidence, period),
+    )
+
+
+def _view_registrations(engine: Engine, people: Table, evidence: Evidence, period: Period) -> Table:
+    """Each registration of people until the end of observation that lasts a day: from_day, until_day."""
+    return engine.view(
+        "residence_registrations",
+        f"""
+        WITH given AS (
+            SELECT DISTINCT q.person_key, {day_number("r.valid_from")} AS from_day,
+                   CASE WHEN r.end_reason = 'death' OR r.ended_date IS NULL THEN {FOREVER}
+                        ELSE {day_number("r.ended_date")} END AS until_day
+            FROM records r
+            JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
+            JOIN people q ON q.person_id = p.person_id
+            WHERE r.kind = 'register' AND r.valid_from <= DATE '{period.to_date}'
+        )
+        SELECT * FROM given WHERE until_day > from_day
+        """,
+        people=people,
         records=evidence.records,
         record_persons=evidence.record_persons,
     )
 
 
+def _find_first_gaps(engine: Engine, people: Table, registrations: Table) -> Table:
+    """For who is not registered on the first day, but was before: when that ended, and the next registration."""
+    return engine.step(
+        "residence_register_first_gaps",
+        """
+        SELECT r.person_key, MAX(CASE WHEN r.from_day <= p.from_day THEN r.until_day END) AS ended_day,
+               MIN(CASE WHEN r.from_day > p.from_day THEN r.from_day END) AS next_day
+        FROM registrations r JOIN people p ON p.person_key = r.person_key
+        WHERE p.start NOT IN ('birth_here', 'birth_abroad')
+        GROUP BY r.person_key, p.from_day
+        HAVING MAX(CASE WHEN r.from_day <= p.from_day THEN r.until_day END) <= p.from_day
+        """,
+        people=people,
+        registrations=registrations,
+    )
+
+
 def _find_first_statuses(
-    engine: Engine, people: Table, registered: Table, rule: RegistrationRule, period: Period
+    engine: Engine, people: Table, registered: Table, gaps: Table, rule: RegistrationRule, period: Period
 ) -> Table:
-    """One row for each person, with the status at the end of the first day."""
+    """One row for each person, with the status at the end of the first day.
+
+    Where that day is within a gap, the status is final when the next registration is known, or the gap too long.
+    """
+    last_day = day_number(f"DATE '{period.to_date}'")
     return engine.step(
         "residence_register_starters",
         f"""
         WITH firsts AS (
             SELECT p.person_key, p.start, p.from_day, p.death_day, r.registered_day,
-                   p.from_day + {rule.birth_registration.value} AS awaited_day
-            FROM people p LEFT JOIN registered r ON r.person_key = p.person_key AND r.from_day <= p.from_day
+                   CASE WHEN p.start = 'birth_here'
+                        THEN COALESCE(r.registered_day, p.from_day + {rule.birth_registration.value})
+                        WHEN g.ended_day IS NULL THEN p.from_day
+                        WHEN r.registered_day IS NOT NULL THEN g.next_day
+                        ELSE LEAST(g.ended_day + {rule.tolerated_gap.value},
+                                   COALESCE(p.death_day, g.ended_day + {rule.tolerated_gap.value})) END AS sure_day
+            FROM people p
+            LEFT JOIN registered r ON r.person_key = p.person_key AND r.from_day <= p.from_day
+            LEFT JOIN gaps g ON g.person_key = p.person_key
         ), based AS (
             SELECT *, CASE WHEN registered_day IS NOT NULL THEN 'register'
-                           WHEN start = 'birth_here' AND awaited_day > {day_number(f"DATE '{period.to_date}'")}
-                           THEN 'none'
+                           WHEN sure_day > {last_day} THEN 'none'
                            WHEN start = 'birth_abroad' THEN start ELSE 'not_registered' END AS initial_basis
             FROM firsts
         )
         SELECT person_key, from_day, death_day, initial_basis,
                CASE initial_basis WHEN 'register' THEN 1 WHEN 'none' THEN -1 ELSE 0 END AS initial_status,
-               CASE WHEN initial_basis = 'none' THEN NULL
-                    WHEN start = 'birth_here' THEN GREATEST(from_day, COALESCE(registered_day, awaited_day))
-                    ELSE from_day END AS initial_final_day
+               CASE WHEN initial_basis <> 'none' THEN GREATEST(from_day, sure_day) END AS initial_final_day
         FROM based
         """,
         people=people,
         registered=registered,
+        gaps=gaps,
     )
 
 
