@@ -20,6 +20,12 @@ from miglink.stages.linkage.by_splink import splink_settings
 from miglink.stages.linkage.splitting import split_blocks
 from miglink.tables import IDENTIFYING
 
+# Blocking rules: miglink's own, which are many and narrow; and three as people write them by hand, two of which lead to
+# blocks that grow with the population (who were born on one day; the beginnings of common names).
+RULES: dict[str, tuple[tuple[str, ...], ...] | None] = {
+    "default": None,
+    "plain": (("birth_day_iso",), ("surname_start", "given_names_start"), ("document_number",)),
+}
 _NUMBERS = ("document_number", "person_number")
 # Characters that change places among themselves; those in one place of these texts look alike, and move together.
 _ALIKE = ("1852", "IBSZ")
@@ -192,11 +198,14 @@ def sample(engine: Engine, population: Population, most: int) -> Population:
     )
 
 
-def write_identities(engine: Engine, population: Population, folder: Path) -> dict[str, Any]:
+def write_identities(
+    engine: Engine, population: Population, folder: Path, rules: str = "default"
+) -> dict[str, Any]:
     """Write what the programs read into a folder.
 
-    Identities and record_identities are for miglink, prepared (with keys) and settings.json for Splink; owners, by id
-    (identity_id) and number (unique_id), is for who measures. Gives what there is of them.
+    Identities and record_identities are for miglink, prepared (with keys) and settings.json for Splink; linkage.json,
+    with the blocking rules of that name, for both; owners, by id (identity_id) and number (unique_id), is for who measures. Gives
+    what there is of them.
     """
     given = {"identities": population.identities, "record_identities": population.record_identities}
     tables = {name: engine.query(name, "SELECT * FROM given", given=table) for name, table in given.items()}
@@ -209,13 +218,15 @@ def write_identities(engine: Engine, population: Population, folder: Path) -> di
         keyed=keyed,
     )
     told = {**_counted(engine, owners), "seconds_of_keys": seconds}
-    told["pairs_proposed"] = _write_settings(engine, keyed, keyed, folder)
+    told["pairs_proposed"] = _write_settings(engine, keyed, keyed, folder, rules)
     for name, table in (*tables.items(), ("prepared", keyed), ("owners", owners)):
         table.path.rename(folder / f"{name}.parquet")
     return told
 
 
-def write_events(engine: Engine, population: Population, each: int, folder: Path) -> dict[str, Any]:
+def write_events(
+    engine: Engine, population: Population, each: int, folder: Path, rules: str = "default"
+) -> dict[str, Any]:
     """Write so many records of each person, divided among its identities as its own records are: one at least.
 
     Records for miglink, the same with the keys of their identities (prepared) and settings.json for Splink; owners by
@@ -250,7 +261,7 @@ def write_events(engine: Engine, population: Population, each: int, folder: Path
         owners=population.owners,
     )
     told = {**_counted(engine, owners), "seconds_of_keys": seconds}
-    told["pairs_proposed"] = _write_settings(engine, keyed, prepared, folder)
+    told["pairs_proposed"] = _write_settings(engine, keyed, prepared, folder, rules)
     for name, table in (("records", records), ("prepared", prepared), ("owners", owners)):
         table.path.rename(folder / f"{name}.parquet")
     return told
@@ -270,13 +281,21 @@ def _counted(engine: Engine, owners: Table) -> dict[str, Any]:
     return counted
 
 
-def _write_settings(engine: Engine, keyed: Table, prepared: Table, folder: Path) -> dict[str, int]:
-    """What miglink compares of these identities by itself and its blocking rules, in Splink's words: none is split.
+def read_rules(folder: Path) -> LinkageSettings:
+    """The settings by which a folder's identities are linked: the blocking rules that it was written with."""
+    return LinkageSettings.model_validate_json((folder / "linkage.json").read_text(encoding="utf-8"))
+
+
+def _write_settings(
+    engine: Engine, keyed: Table, prepared: Table, folder: Path, rules: str
+) -> dict[str, int]:
+    """What miglink compares of these identities by itself and the blocking rules, in Splink's words: none is split.
 
     Gives: the pairs that all rules propose, one by one: of identities, with over-full blocks split as miglink splits
     them, and whole; and of the rows that Splink gets.
     """
-    asked = LinkageSettings()
+    (folder / "linkage.json").write_text(json.dumps({"blocking": RULES[rules]}), encoding="utf-8")
+    asked = read_rules(folder)
     comparisons = choose_comparisons(engine, keyed, asked, ())
     blocks = choose_blocks(comparisons, asked)
     text = json.dumps(splink_settings(comparisons, blocks), indent=1)

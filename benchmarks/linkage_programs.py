@@ -17,6 +17,7 @@ import duckdb
 import polars as pl
 from splink import DuckDBAPI, Linker, block_on
 
+from benchmarks.linkage_population import read_rules
 from benchmarks.peer_linkage import MEMORY
 from miglink.config.stages import LinkageSettings, PersonsSettings
 from miglink.engine import Engine, Table
@@ -42,7 +43,7 @@ _CERTAIN_RECALL = 0.7
 # Blocks of training sessions: between them every comparison is outside one block at least.
 _TRAINED_WITHIN = (("surname_key", "birth_day_iso"), ("document_number",), ("person_number",))
 # No block is split, however many pairs that makes.
-_WHOLE = LinkageSettings(pairs_per_identity=None, max_pairs=10**15)
+_WHOLE = {"pairs_per_identity": None, "max_pairs": 10**15}
 Seconds = dict[str, float]
 
 
@@ -170,8 +171,8 @@ def _between(times: dict[str, float]) -> Seconds:
 
 
 PROGRAMS: dict[str, Callable[[Path, Path], Seconds]] = {
-    "ours": lambda folder, out: with_miglink(folder, out, LinkageSettings()),
-    "whole": lambda folder, out: with_miglink(folder, out, _WHOLE),
+    "ours": lambda folder, out: with_miglink(folder, out, read_rules(folder)),
+    "whole": lambda folder, out: with_miglink(folder, out, read_rules(folder).model_copy(update=_WHOLE)),
     "splink": lambda folder, out: with_splink(folder, out, is_tuned=True),
     "bare": lambda folder, out: with_splink(folder, out, is_tuned=False),
 }

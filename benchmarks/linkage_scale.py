@@ -1,7 +1,7 @@
 """Linkage from identities to clusters beside bare Splink, up to ten million of them, and what splitting blocks costs.
 
-    python -m benchmarks.linkage_scale RUN TRUTH [RUN TRUTH …] [--identities N …] [--repeats N] [--only NAME …]
-        [--memory 16] [--times 1] [--json FILE]
+    python -m benchmarks.linkage_scale RUN TRUTH [RUN TRUTH …] [--identities N …] [--repeats N] [--rules plain]
+        [--only NAME …] [--memory 16] [--times 1] [--json FILE]
 
 RUN is a finished run of the synthetic country, TRUTH the truth of that country; several, made with different seeds, are
 one population (linkage_population.py). --identities takes samples of it, by whole true persons. The programs, each in a
@@ -19,6 +19,10 @@ process of its own that is ended when it holds more than --memory (GB):
 equal in what identifies): events, which a program gets as they come. miglink collapses them into identities, and these
 are linked; Splink links the rows. What is compared is the clusters of records. Without --identities it is all that is
 done.
+
+--rules plain: not miglink's own blocking rules, which are many and narrow, but three as people write them by hand: the
+day of birth; the beginnings of surname and given names; the document. Their blocks grow with the population, and the
+pairs with its square where they are not split.
 
 The exponent is the slope of the logarithm of seconds over that of identities, nothing subtracted. With --times a
 program is run so often, and the run of median seconds counts.
@@ -39,6 +43,7 @@ from rich.table import Table as Grid
 from benchmarks.linkage_accuracy import measure
 from benchmarks.linkage_figures import exponents, lost, measurements, ratios, sayings, tables
 from benchmarks.linkage_population import (
+    RULES,
     Population,
     keep,
     sample,
@@ -70,6 +75,7 @@ def main() -> int:
         "memory": asked.memory,
         "times": asked.times,
         "countries": len(asked.paths) // 2,
+        "rules": asked.rules,
         "sizes": [],
         "repeats": None,
         "exponents": {},
@@ -102,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("paths", type=Path, nargs="+", metavar="RUN TRUTH")
     parser.add_argument("--identities", type=int, nargs="+", default=[], help="sizes; default: all there are")
     parser.add_argument("--repeats", type=int, help="identities whose persons get 30 records each")
+    parser.add_argument("--rules", choices=list(RULES), default="default", help="blocking rules of all")
     parser.add_argument("--only", nargs="+", choices=list(PROGRAMS), default=list(PROGRAMS))
     parser.add_argument("--memory", type=float, default=16.0, help="the most that each may hold, in GB")
     parser.add_argument("--times", type=int, default=1)
@@ -129,9 +136,9 @@ def measure_size(population: Population, size: int, each: int, asked: argparse.N
             chosen = sample(engine, population, size)
             n_identities = engine.count(chosen.identities)
             told = (
-                write_events(engine, chosen, each, folder)
+                write_events(engine, chosen, each, folder, asked.rules)
                 if each
-                else write_identities(engine, chosen, folder)
+                else write_identities(engine, chosen, folder, asked.rules)
             )
         # What splitting costs is seen on identities: miglink links these, whatever it is given.
         named = [program for program in asked.only if not (each and program == "whole")]
