@@ -209,12 +209,15 @@ def _find_changed_cells(engine: Engine, units: Table) -> Table:
 
 
 def _is_listed(figures: pl.DataFrame, part: str, dimension: str) -> bool:
-    """Whether both runs have a part by this dimension alone."""
+    """Whether both runs have a part by this dimension alone; of who counts nobody, there are no cells."""
     others = [name for name in DIMENSIONS if name != dimension]
-    rows = figures.filter(
-        pl.col("part") == part, pl.col(dimension) != TOTAL, pl.all_horizontal(pl.col(*others) == TOTAL)
+    of_part = figures.filter(pl.col("part") == part)
+    has_cells = pl.all_horizontal(pl.col(*others) == TOTAL) & (pl.col(dimension) != TOTAL)
+    found = of_part.group_by("vintage").agg(
+        has_cells=has_cells.any(), is_empty=pl.all_horizontal(pl.col(*MEASURES) == 0).all()
     )
-    return rows["vintage"].n_unique() == 2
+    n_listed = found["has_cells"].sum()
+    return n_listed == 2 or (n_listed == 1 and bool(found["is_empty"].any()))
 
 
 def _count_moved(engine: Engine, reasons: Table, part: str, dimension: str) -> pl.DataFrame:
