@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +14,11 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 
 from given_country import ABROAD, RESIDENT, TOTAL, UNCLEAR
 from given_vintages import BEFORE, Delivery, Record, crossing, write_run, write_runs
-from miglink.compare import Choice, Comparison, compare_runs
+from miglink.compare import Choice, Comparison, compare_runs, render_comparison
 from miglink.compare.inputs import open_vintages
 from miglink.compare.settings import compare_settings
 from miglink.errors import ConfigError, ResultError, SourceError
@@ -251,10 +253,12 @@ def test_what_cannot_be_compared_is_said(runs: Sequence[Path], tmp_path: Path) -
     sources = {"border": {"kind": "crossings", "files": ["other.csv"]}, "visas": {"kind": "visas"}}
     rules = [*config["residence"]["rules"], {"name": "register"}]
     stages = [{"name": name, "outputs": {}, "rests_on": {"key": "b"}} for name in ("persons", "estimates")]
-    apart = config | {"sources": sources, "residence": {"rules": rules}, "name": "renamed"}
+    residence = {"rules": rules, "policies": ["unresolved"]}
+    apart = config | {"sources": sources, "residence": residence, "name": "renamed"}
     other = copy_run(runs[1], tmp_path / "b", config=apart, miglink="0.2.0", stages=stages)
     told = compare_settings(*open_vintages([other, runs[0]]))
     assert told.rules_apart == ("register",) and told.sources_apart == ("visas",)
+    assert told.policies_apart == ("unresolved",)
     assert told.is_other_key and [named.key for named in told.software] == ["miglink"]
     keys = {change.key for change in told.changes}
     assert "sources.visas.kind" in keys and not keys & {"name", "period.to", "sources.border.files"}
@@ -291,6 +295,30 @@ def test_triangles_means_and_accounts_of_three_runs(tmp_path: Path) -> None:
         table = found.tables[name]
         assert table.columns == [column.name for column in contract.columns]
         assert not table.select(contract.required_columns).null_count().sum_horizontal().item()
+
+
+def test_later_headlines_are_held_against_earlier_bounds(runs: Sequence[Path], tmp_path: Path) -> None:
+    """The bounds of 2016 hold what became of the headline, those of 2017 do not; 2018 has none."""
+    bounds = {"2016": (-1.0, 1.0), "2017": (100.0, 200.0)}
+    first = copy_run(runs[0], tmp_path / "first")
+    path = first / "tables" / "flows.parquet"
+    lower, upper = (
+        pl.col("period").replace_strict({year: pair[side] for year, pair in bounds.items()}, default=None)
+        for side in (0, 1)
+    )
+    flows = pl.read_parquet(path).with_columns(n=lower, lower=lower, upper=upper)
+    flows.write_parquet(path)
+    later = copy_run(runs[1], tmp_path / "later")
+    path = later / "tables" / "flows.parquet"
+    pl.read_parquet(path).with_columns(n=pl.col("n_settled").cast(pl.Float64)).write_parquet(path)
+    found = compare_runs([first, later])
+    net = totals(found).filter(figure="net", kind="year").select("period", "is_covered")
+    assert dict(net.iter_rows()) == {"2016": True, "2017": False, "2018": None}
+    ages = found.tables["revisions_by_age"].filter(figure="net", kind="year").sort("age_months")
+    assert ages["covered_share"].to_list() == [None, 0.0, 1.0]
+    text = StringIO()
+    Console(width=120, file=text).print(render_comparison(found))
+    assert "bounds, %" in text.getvalue()
 
 
 def test_a_choice_narrows_every_table(runs: Sequence[Path]) -> None:

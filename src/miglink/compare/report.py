@@ -77,6 +77,8 @@ def show_settings(settings: Sequence[Settings]) -> Iterator[str]:
             lines.append(f"  … and {len(told.changes) - _MOST_KEYS} more keys")
         if told.rules_apart:
             lines.append(f"  rules of one run alone, not compared: {', '.join(told.rules_apart)}")
+        if told.policies_apart:
+            lines.append(f"  policies of one run alone, not compared: {', '.join(told.policies_apart)}")
         if told.sources_apart:
             lines.append(f"  sources of one run alone: {', '.join(told.sources_apart)}")
         if told.is_other_key:

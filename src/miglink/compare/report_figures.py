@@ -16,7 +16,9 @@ _N_LARGEST = 10
 
 def show_triangles(triangle: pl.DataFrame) -> Iterator[RenderableType]:
     """Periods down, runs across, for each figure; periods that were not revised are left out and counted."""
-    shown = widest(triangle).sort(
+    # A rule or policy of one run alone has nothing beside it.
+    n_runs = pl.col("vintage").n_unique().over("part", *_STRATUM, "figure")
+    shown = widest(triangle.filter(n_runs > 1)).sort(
         "part", "rule", "policy", "figure", "period", descending=[True] + [False] * 4
     )
     ends = dict(shown.select("vintage", "data_to_date").unique().sort("vintage").iter_rows())
@@ -31,8 +33,12 @@ def show_triangles(triangle: pl.DataFrame) -> Iterator[RenderableType]:
                 n_same += 1
                 continue
             lines.append([str(period), *(figure(found.get(number)) for number in ends), *_moved(found)])
+        title = f"{str(name).capitalize()}: rule {rule}, policy {policy}"
+        if not lines:
+            yield f"{title}\n  the same in each run, in all {n_same} periods\n"
+            continue
         yield grid(
-            f"{str(name).capitalize()}: rule {rule}, policy {policy}",
+            title,
             ["", *(f"data to\n{day}" for day in ends.values()), "\nrevision", "\n%"],
             lines,
             f"Further periods, the same in each run: {n_same}." if n_same else "",

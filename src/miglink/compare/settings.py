@@ -37,13 +37,14 @@ class Settings:
     """What sets two runs apart beside their data.
 
     changes: keys of the configuration that can move a figure. changed_rules: rules for which one of them does so
-    for who holds the same records. rules_apart, sources_apart: in one of the two alone. software: name, earlier and
-    later version. is_other_key: the pseudonyms of the two cannot be compared. engines: of both.
+    for who holds the same records. rules_apart, policies_apart, sources_apart: of one of the two alone. software:
+    name, earlier and later version. is_other_key: the pseudonyms of the two cannot be compared. engines: of both.
     """
 
     changes: tuple[Change, ...]
     changed_rules: frozenset[str]
     rules_apart: tuple[str, ...]
+    policies_apart: tuple[str, ...]
     sources_apart: tuple[str, ...]
     software: tuple[Change, ...]
     is_other_key: bool
@@ -65,6 +66,7 @@ def compare_settings(earlier: Vintage, later: Vintage) -> Settings:
         for rule in rules[0] & rules[1]
         if is_general or any(change.key.startswith(f"residence.rules.{rule}.") for change in changes)
     }
+    policies = [set(vintage.config["residence"].get("policies", ())) for vintage in (earlier, later)]
     sources = [set(vintage.config["sources"]) for vintage in (earlier, later)]
     versions = [
         {"miglink": str(v.manifest.get("miglink")), **v.manifest.get("libraries", {})}
@@ -74,6 +76,7 @@ def compare_settings(earlier: Vintage, later: Vintage) -> Settings:
         changes,
         frozenset(changed),
         tuple(sorted(rules[0] ^ rules[1])),
+        tuple(sorted(policies[0] ^ policies[1])),
         tuple(sorted(sources[0] ^ sources[1])),
         tuple(
             Change(name, str(versions[0].get(name)), str(versions[1].get(name)))
