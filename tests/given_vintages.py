@@ -1,12 +1,14 @@
 """Finished runs, written by hand: persons, their records and histories, and the figures that count them."""
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from given_country import RULE, Country
+from given_country import ABROAD, RESIDENT, RULE, UNCLEAR, Country
 from given_tables import make_table
 from miglink.engine.duckdb_engine import DuckDBEngine
 
@@ -29,7 +31,7 @@ class Delivery(Country):
     def hold(self, person: str, *records: Record) -> None:
         for record_id, day, further in records:
             row = {"source": "border", "record_id": record_id, "person_id": person, "kind": "crossings"}
-            self.records.append(row | {"is_repeat": False, "record_date": day} | further)
+            self.records.append({**row, "is_repeat": False, "record_date": day, **further})
 
 
 def write_run(folder: Path, given: Delivery, to: date, **how: Any) -> Path:
@@ -64,3 +66,98 @@ def write_run(folder: Path, given: Delivery, to: date, **how: Any) -> Path:
 def write_runs(folder: Path, ends: Mapping[date, Delivery], **how: Any) -> Sequence[Path]:
     """A run for each day on which data end."""
     return [write_run(folder / str(to), given, to, **how) for to, given in ends.items()]
+
+
+FIRST, LAST = date(2018, 12, 31), date(2019, 12, 31)
+QUICK: dict[str, Any] = {"breakdowns": [["sex"], ["citizenship"]], "periods": ["year"]}
+Statuses = Sequence[tuple[date | None, str]]
+# A person in one run: the records, the statuses, and what else is known.
+Held = tuple[Sequence[Record], Statuses, Mapping[str, Any]]
+
+
+def held(records: Sequence[Record], *statuses: tuple[date | None, str], **facts: Any) -> Held:
+    return records, statuses, facts
+
+
+def deliver(persons: Sequence[Held], name: str) -> Delivery:
+    """A delivery with these persons; an undetermined status that follows one abroad may be an immigration."""
+    found = Delivery()
+    for number, (records, statuses, facts) in enumerate(persons):
+        person = f"{name}{number}"
+        found.add(person, *statuses, **facts)
+        found.hold(person, *records)
+        for (_, before), (day, status) in pairwise(statuses):
+            if (before, status) == (ABROAD, UNCLEAR) and day is not None:
+                found.migrate(person, day, "immigration", "undetermined")
+    return found
+
+
+def one(name: str, day: date, **further: Any) -> list[Record]:
+    return [crossing(name, day, **further)]
+
+
+DAY = date(2017, 6, 1)
+STAYS, COMES = (None, ABROAD), (DAY, RESIDENT)
+# Reason -> the persons concerned in the earlier and in the later run.
+CASES: dict[str, tuple[list[Held], list[Held]]] = {
+    "new_person": ([], [held(one("n", DAY), STAYS, COMES)]),
+    "gone_person": ([held(one("g", DAY), STAYS, COMES)], []),
+    "merged": (
+        [held(one("m1", DAY), STAYS, COMES), held(one("m2", DAY), (None, RESIDENT), (DAY, ABROAD))],
+        [held([*one("m1", DAY), *one("m2", DAY)], (None, RESIDENT))],
+    ),
+    "split": (
+        [held([*one("s1", DAY), *one("s2", DAY)], (None, RESIDENT))],
+        [held(one("s1", DAY), (None, RESIDENT), (DAY, ABROAD)), held(one("s2", DAY), STAYS, COMES)],
+    ),
+    "regrouped": (
+        [held([*one("r1", DAY), *one("r2", DAY)], STAYS, COMES), held(one("r3", DAY), STAYS)],
+        [held(one("r1", DAY), STAYS), held([*one("r2", DAY), *one("r3", DAY)], STAYS)],
+    ),
+    "new_records": (
+        [held(one("new_records", DAY), STAYS)],
+        [held([*one("new_records", DAY), *one("late", FIRST)], STAYS, COMES)],
+    ),
+    "withdrawn_records": (
+        [held([*one("withdrawn_records", DAY), *one("w", DAY)], STAYS, COMES)],
+        [held(one("withdrawn_records", DAY), STAYS)],
+    ),
+    "changed_records": (
+        [held(one("c", DAY, direction="arrival"), STAYS, COMES)],
+        [held(one("c", DAY, direction="departure"), STAYS)],
+    ),
+    "settled": (
+        [held(one("settled", DAY), STAYS, (DAY, UNCLEAR))],
+        [held(one("settled", DAY), STAYS, COMES)],
+    ),
+    "unsettled": (
+        [held(one("unsettled", DAY), STAYS, COMES)],
+        [held(one("unsettled", DAY), STAYS, (DAY, UNCLEAR))],
+    ),
+    # What is dated after the earlier run's data came in time: the data reach further.
+    "longer_observation": (
+        [held(one("longer_observation", DAY), STAYS)],
+        [held([*one("longer_observation", DAY), *one("next", LAST)], STAYS, COMES)],
+    ),
+}
+
+
+def write_cases(folder: Path) -> Sequence[Path]:
+    """All cases in one country, among persons whom nothing moves, and one whom a trait moves alone."""
+    sides: list[list[Held]] = []
+    for side in (0, 1):
+        steady = [held(one(f"steady{n}", DAY), (None, RESIDENT)) for n in range(3)]
+        trait = held(one("trait", DAY), STAYS, COMES, citizenship=("NZL", "AUS")[side])
+        later = (DAY, date(2017, 8, 1))[side]
+        month = held(one("month", later), STAYS, (later, RESIDENT))
+        sides.append([*steady, trait, month, *(person for case in CASES.values() for person in case[side])])
+    ends = {FIRST: deliver(sides[0], "zz"), LAST: deliver(sides[1], "a")}
+    return write_runs(folder, ends, **QUICK | {"periods": ["year", "month"]})
+
+
+def copy_run(run: Path, folder: Path, **manifest: Any) -> Path:
+    """The run again, with parts of its manifest replaced."""
+    shutil.copytree(run, folder)
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | manifest), encoding="utf-8")
+    return folder

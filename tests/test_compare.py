@@ -1,8 +1,7 @@
 """Two runs compared: each revision by reason, in cases written out and on random histories; triangles, settings."""
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from io import StringIO
 from itertools import pairwise
@@ -17,35 +16,27 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from given_country import ABROAD, RESIDENT, TOTAL, UNCLEAR
-from given_vintages import BEFORE, Delivery, Record, crossing, write_run, write_runs
-from miglink.compare import Choice, Comparison, compare_runs, render_comparison
-from miglink.compare.inputs import open_vintages
-from miglink.compare.settings import compare_settings
-from miglink.errors import ConfigError, ResultError, SourceError
+from given_vintages import (
+    BEFORE,
+    CASES,
+    COMES,
+    DAY,
+    FIRST,
+    LAST,
+    QUICK,
+    STAYS,
+    Held,
+    copy_run,
+    crossing,
+    deliver,
+    held,
+    one,
+    write_cases,
+    write_run,
+    write_runs,
+)
+from miglink.compare import Comparison, compare_runs, render_comparison
 from miglink.tables import COMPARISON_TABLES
-
-FIRST, LAST = date(2018, 12, 31), date(2019, 12, 31)
-QUICK: Mapping[str, Any] = {"breakdowns": [["sex"], ["citizenship"]], "periods": ["year"]}
-Statuses = Sequence[tuple[date | None, str]]
-# A person in one run: the records, the statuses, and what else is known.
-Held = tuple[Sequence[Record], Statuses, Mapping[str, Any]]
-
-
-def held(records: Sequence[Record], *statuses: tuple[date | None, str], **facts: Any) -> Held:
-    return records, statuses, facts
-
-
-def deliver(persons: Sequence[Held], name: str) -> Delivery:
-    """A delivery with these persons; an undetermined status that follows one abroad may be an immigration."""
-    found = Delivery()
-    for number, (records, statuses, facts) in enumerate(persons):
-        person = f"{name}{number}"
-        found.add(person, *statuses, **facts)
-        found.hold(person, *records)
-        for (_, before), (day, status) in pairwise(statuses):
-            if (before, status) == (ABROAD, UNCLEAR) and day is not None:
-                found.migrate(person, day, "immigration", "undetermined")
-    return found
 
 
 def movers(found: Comparison, **cell: str) -> dict[tuple[str, str, str], tuple[int, int]]:
@@ -64,68 +55,9 @@ def compare(folder: Path, earlier: Sequence[Held], later: Sequence[Held], **how:
     return compare_runs(runs)
 
 
-def one(name: str, day: date, **further: Any) -> list[Record]:
-    return [crossing(name, day, **further)]
-
-
-DAY = date(2017, 6, 1)
-STAYS, COMES = (None, ABROAD), (DAY, RESIDENT)
-# Reason -> the persons concerned in the earlier and in the later run.
-CASES: dict[str, tuple[list[Held], list[Held]]] = {
-    "new_person": ([], [held(one("n", DAY), STAYS, COMES)]),
-    "gone_person": ([held(one("g", DAY), STAYS, COMES)], []),
-    "merged": (
-        [held(one("m1", DAY), STAYS, COMES), held(one("m2", DAY), (None, RESIDENT), (DAY, ABROAD))],
-        [held([*one("m1", DAY), *one("m2", DAY)], (None, RESIDENT))],
-    ),
-    "split": (
-        [held([*one("s1", DAY), *one("s2", DAY)], (None, RESIDENT))],
-        [held(one("s1", DAY), (None, RESIDENT), (DAY, ABROAD)), held(one("s2", DAY), STAYS, COMES)],
-    ),
-    "regrouped": (
-        [held([*one("r1", DAY), *one("r2", DAY)], STAYS, COMES), held(one("r3", DAY), STAYS)],
-        [held(one("r1", DAY), STAYS), held([*one("r2", DAY), *one("r3", DAY)], STAYS)],
-    ),
-    "new_records": (
-        [held(one("new_records", DAY), STAYS)],
-        [held([*one("new_records", DAY), *one("late", FIRST)], STAYS, COMES)],
-    ),
-    "withdrawn_records": (
-        [held([*one("withdrawn_records", DAY), *one("w", DAY)], STAYS, COMES)],
-        [held(one("withdrawn_records", DAY), STAYS)],
-    ),
-    "changed_records": (
-        [held(one("c", DAY, direction="arrival"), STAYS, COMES)],
-        [held(one("c", DAY, direction="departure"), STAYS)],
-    ),
-    "settled": (
-        [held(one("settled", DAY), STAYS, (DAY, UNCLEAR))],
-        [held(one("settled", DAY), STAYS, COMES)],
-    ),
-    "unsettled": (
-        [held(one("unsettled", DAY), STAYS, COMES)],
-        [held(one("unsettled", DAY), STAYS, (DAY, UNCLEAR))],
-    ),
-    # What is dated after the earlier run's data came in time: the data reach further.
-    "longer_observation": (
-        [held(one("longer_observation", DAY), STAYS)],
-        [held([*one("longer_observation", DAY), *one("next", LAST)], STAYS, COMES)],
-    ),
-}
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Sequence[Path]:
-    """All cases in one country, among persons whom nothing moves, and one whom a trait moves alone."""
-    sides: list[list[Held]] = []
-    for side in (0, 1):
-        steady = [held(one(f"steady{n}", DAY), (None, RESIDENT)) for n in range(3)]
-        trait = held(one("trait", DAY), STAYS, COMES, citizenship=("NZL", "AUS")[side])
-        later = (DAY, date(2017, 8, 1))[side]
-        month = held(one("month", later), STAYS, (later, RESIDENT))
-        sides.append([*steady, trait, month, *(person for case in CASES.values() for person in case[side])])
-    ends = {FIRST: deliver(sides[0], "zz"), LAST: deliver(sides[1], "a")}
-    return write_runs(tmp_path_factory.mktemp("vintages"), ends, **QUICK | {"periods": ["year", "month"]})
+    return write_cases(tmp_path_factory.mktemp("vintages"))
 
 
 @pytest.fixture(scope="module")
@@ -248,22 +180,6 @@ def test_another_rule_is_the_reason_on_the_same_data(tmp_path: Path) -> None:
     assert plain.settings[0].changes == ()
 
 
-def test_what_cannot_be_compared_is_said(runs: Sequence[Path], tmp_path: Path) -> None:
-    config = json.loads((runs[1] / "manifest.json").read_text("utf-8"))["config"]
-    sources = {"border": {"kind": "crossings", "files": ["other.csv"]}, "visas": {"kind": "visas"}}
-    rules = [*config["residence"]["rules"], {"name": "register"}]
-    stages = [{"name": name, "outputs": {}, "rests_on": {"key": "b"}} for name in ("persons", "estimates")]
-    residence = {"rules": rules, "policies": ["unresolved"]}
-    apart = config | {"sources": sources, "residence": residence, "name": "renamed"}
-    other = copy_run(runs[1], tmp_path / "b", config=apart, miglink="0.2.0", stages=stages)
-    told = compare_settings(*open_vintages([other, runs[0]]))
-    assert told.rules_apart == ("register",) and told.sources_apart == ("visas",)
-    assert told.policies_apart == ("unresolved",)
-    assert told.is_other_key and [named.key for named in told.software] == ["miglink"]
-    keys = {change.key for change in told.changes}
-    assert "sources.visas.kind" in keys and not keys & {"name", "period.to", "sources.border.files"}
-
-
 def test_triangles_means_and_accounts_of_three_runs(tmp_path: Path) -> None:
     """Nobody is resident in the first run, one person in the second, two in the third: an immigration each."""
     undecided = [held(one(name, DAY), STAYS, (DAY, UNCLEAR)) for name in "ab"]
@@ -321,85 +237,6 @@ def test_later_headlines_are_held_against_earlier_bounds(runs: Sequence[Path], t
     assert "bounds, %" in text.getvalue()
 
 
-def test_a_choice_narrows_every_table(runs: Sequence[Path]) -> None:
-    narrow = compare_runs(runs, Choice("flows", "nz_12_16", "2017"))
-    for name in ("revisions", "triangle", "movers"):
-        assert set(narrow.tables[name]["part"]) == {"flows"}
-        assert set(narrow.tables[name]["period"].str.head(4)) == {"2017"}
-    assert narrow.tables["account_revisions"].is_empty()
-    with pytest.raises(ConfigError, match="--rule nz: no figure is of it; the runs have nz_12_16"):
-        compare_runs(runs, Choice(rule="nz"))
-
-
-def copy_run(run: Path, folder: Path, **manifest: Any) -> Path:
-    """The run again, with parts of its manifest replaced."""
-    shutil.copytree(run, folder)
-    path = folder / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | manifest), encoding="utf-8")
-    return folder
-
-
-def test_runs_that_cannot_be_compared(runs: Sequence[Path], tmp_path: Path) -> None:
-    good, other = runs
-    with pytest.raises(ConfigError, match="two runs or more"):
-        compare_runs([good])
-    with pytest.raises(ConfigError, match="given twice"):
-        compare_runs([good, other, good / ".." / good.name])
-    with pytest.raises(ConfigError, match="holds no manifest"):
-        compare_runs([good, tmp_path])
-    manifests: Mapping[str, tuple[dict[str, Any], str]] = {
-        "failed": ({"state": "failed"}, "not finished but failed"),
-        "short": (
-            {"state": "stopped", "stages": [{"name": "persons", "outputs": {}}]},
-            "before the stage estim",
-        ),
-        "odd": ({"config": {}}, "does not state the configuration"),
-    }
-    for name, (manifest, said) in manifests.items():
-        with pytest.raises(ConfigError, match=said):
-            compare_runs([good, copy_run(other, tmp_path / name, **manifest)])
-
-
-def test_tables_that_are_missing_elsewhere_or_of_another_version(
-    runs: Sequence[Path], tmp_path: Path
-) -> None:
-    away = copy_run(runs[1], tmp_path / "away")
-    place = away / "tables" / "migrations.parquet"
-    pl.read_parquet(place).drop("outcome").write_parquet(place)
-    with pytest.raises(SourceError, match="has no column outcome; another version"):
-        compare_runs([runs[0], away])
-    place.unlink()
-    with pytest.raises(SourceError, match="no tables/migrations"):
-        compare_runs([runs[0], away])
-    place.mkdir()
-    note = '{"address": "hdfs://there", "n_rows": 1, "n_bytes": {}, "checksums": {}}'
-    (place / "_lies_at.json").write_text(note, encoding="utf-8")
-    with pytest.raises(SourceError, match="lies at hdfs://there"):
-        compare_runs([runs[0], away])
-
-
-def test_tables_of_a_run_on_spark_are_folders(
-    runs: Sequence[Path], found: Comparison, tmp_path: Path
-) -> None:
-    folders = copy_run(runs[0], tmp_path / "folders")
-    for path in sorted((folders / "tables").glob("*.parquet")):
-        rows = pl.read_parquet(path)
-        path.unlink()
-        path.mkdir()
-        rows.write_parquet(path / "part-00000.parquet")
-    again = compare_runs([folders, runs[1]])
-    assert all(again.tables[name].equals(table) for name, table in found.tables.items())
-
-
-def test_figures_that_do_not_count_the_persons_are_refused(runs: Sequence[Path], tmp_path: Path) -> None:
-    wrong = copy_run(runs[1], tmp_path / "wrong")
-    path = wrong / "tables" / "flows.parquet"
-    flows = pl.read_parquet(path)
-    flows.with_columns(n_settled=pl.col("n_settled") + 1).write_parquet(path)
-    with pytest.raises(ResultError, match="does not add up"):
-        compare_runs([runs[0], wrong])
-
-
 @st.composite
 def histories(draw: st.DrawFn) -> Held:
     """A person with some of a few records, so that persons of two runs share them in every way."""
@@ -419,7 +256,7 @@ def histories(draw: st.DrawFn) -> Held:
 def without_doubles(persons: list[Held]) -> list[Held]:
     """Each record belongs to one person; who has none left has one of its own."""
     taken: set[str] = set()
-    found = []
+    found: list[Held] = []
     for number, (records, statuses, facts) in enumerate(persons):
         own = [record for record in records if record[0] not in taken] or [crossing(f"own{number}", DAY)]
         taken |= {record[0] for record in own}
