@@ -15,9 +15,9 @@ import polars as pl
 from rich.console import Group
 
 from miglink.compare.figures import (
+    find_revisions,
     gather_figures,
     measure_by_age,
-    measure_revisions,
     revise_accounts,
     totals_of,
 )
@@ -107,7 +107,7 @@ def write_comparison(found: Comparison, json_file: Path | None, out: Path | None
 def _compare(engine: Engine, vintages: Sequence[Vintage]) -> Comparison:
     """Compare each run with the next."""
     figures = gather_figures(engine, vintages)
-    settings, movers, matched, accounts = [], [], [], []
+    settings, movers, matched, accounts, revisions = [], [], [], [], []
     for pair in pairwise(vintages):
         told = compare_settings(*pair)
         matching = match_persons(engine, *pair)
@@ -117,9 +117,10 @@ def _compare(engine: Engine, vintages: Sequence[Vintage]) -> Comparison:
         matched.append(matching.counts.with_columns(named))
         movers.append(find_movers(engine, pair, matching, figures, told))
         accounts.append(revise_accounts(engine, *pair))
+        revisions.append(find_revisions(engine, *pair))
     totals = totals_of(figures)
     tables = {
-        "revisions": measure_revisions(figures),
+        "revisions": pl.concat(revisions),
         "triangle": totals,
         "revisions_by_age": measure_by_age(totals, vintages[-1].number),
         "movers": pl.concat(movers),

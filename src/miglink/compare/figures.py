@@ -12,17 +12,24 @@ from miglink.tables.contract import DIMENSIONS
 
 TOTAL = "total"
 _NAMED = ["part", "rule", "policy", "period", "figure"]
+# Part -> what its figure is called, in SQL.
+_FIGURES = {"stocks": "'residents'", "flows": "flow"}
 _VALUES = ["n_settled", "n_undetermined", "n", "lower", "upper", "status"]
 
 
 def gather_figures(engine: Engine, vintages: Sequence[Vintage]) -> pl.DataFrame:
-    """The stocks and flows of all runs, one row each: vintage, part, figure, the cell, its values, its age."""
+    """The stocks and flows of all runs: vintage, part, figure, the cell, its values, its age.
+
+    Totals and the cells of one dimension alone: those of several can be millions (`find_revisions` has them).
+    """
     columns = ", ".join(("rule", "policy", "period", *DIMENSIONS, *_VALUES, "data_to_date"))
+    n_totals = " + ".join(f"CASE WHEN {name} = '{TOTAL}' THEN 1 ELSE 0 END" for name in DIMENSIONS)
     found = []
     for vintage in vintages:
-        for part, figure in (("stocks", "'residents'"), ("flows", "flow")):
+        for part, figure in _FIGURES.items():
             rows = engine.collect(
-                f"SELECT {columns}, {figure} AS figure FROM figures", figures=vintage.tables[part]
+                f"SELECT {columns}, {figure} AS figure FROM figures WHERE {n_totals} >= {len(DIMENSIONS) - 1}",
+                figures=vintage.tables[part],
             )
             found.append(
                 rows.with_columns(part=pl.lit(part), vintage=pl.lit(vintage.number, pl.Int32)).select(
@@ -31,9 +38,11 @@ def gather_figures(engine: Engine, vintages: Sequence[Vintage]) -> pl.DataFrame:
             )
     figures = pl.concat(found)
     days = describe_periods(figures["period"].unique().sort())
-    return figures.join(days, on="period", how="left").with_columns(
-        age_months=completed_months(pl.col("last_date") + pl.duration(days=1), pl.col("data_to_date"))
-    )
+    return figures.join(days, on="period", how="left").with_columns(age_months=_age("data_to_date"))
+
+
+def _age(data_to: str) -> pl.Expr:
+    return completed_months(pl.col("last_date") + pl.duration(days=1), pl.col(data_to))
 
 
 def describe_periods(names: Iterable[str]) -> pl.DataFrame:
@@ -73,25 +82,44 @@ def completed_months(since: pl.Expr, until: pl.Expr) -> pl.Expr:
     return (months - (until.dt.day() < since.dt.day()).cast(pl.Int64)).cast(pl.Int64)
 
 
-def measure_revisions(figures: pl.DataFrame) -> pl.DataFrame:
-    """Every cell that a run and the next one have, but those where nobody is in either (table `revisions`)."""
-    key = [*_NAMED, *DIMENSIONS, "kind"]
-    values = [*_VALUES, "data_to_date", "age_months"]
-    sides = {
-        "earlier": figures.select(pl.col("vintage").alias("earlier"), *key, *values),
-        "later": figures.select(pl.col("vintage").alias("later"), *key, *values),
-    }
-    named = [side.rename({name: f"{word}_{name}" for name in values}) for word, side in sides.items()]
-    both = named[0].with_columns(later=pl.col("earlier") + 1).join(named[1], on=["later", *key], how="inner")
-    revision = pl.col("later_n_settled") - pl.col("earlier_n_settled")
-    counted = [f"{word}_{name}" for word in sides for name in ("n_settled", "n_undetermined")]
-    is_total = pl.all_horizontal(pl.col(*DIMENSIONS) == TOTAL)
-    return both.filter(is_total | pl.any_horizontal(pl.col(*counted) != 0)).with_columns(
+def find_revisions(engine: Engine, earlier: Vintage, later: Vintage) -> pl.DataFrame:
+    """Every cell that two runs have, but those where nobody is in either (table `revisions`)."""
+    found = pl.concat(_join_cells(engine, earlier, later, part) for part in _FIGURES)
+    days = describe_periods(found["period"].unique().sort())
+    settled = pl.col("earlier_n_settled")
+    revision = pl.col("later_n_settled") - settled
+    return found.join(days, on="period", how="left").with_columns(
+        earlier=pl.lit(earlier.number, pl.Int32),
+        later=pl.lit(later.number, pl.Int32),
+        earlier_age_months=_age("earlier_data_to_date"),
+        later_age_months=_age("later_data_to_date"),
         revision=revision,
-        relative_revision=pl.when(pl.col("earlier_n_settled") != 0).then(
-            revision / pl.col("earlier_n_settled").abs()
-        ),
+        relative_revision=pl.when(settled != 0).then(revision / settled.abs()),
         is_covered=pl.col("later_n").is_between(pl.col("earlier_lower"), pl.col("earlier_upper")),
+    )
+
+
+def _join_cells(engine: Engine, earlier: Vintage, later: Vintage, part: str) -> pl.DataFrame:
+    key = ("rule", "policy", "period", *(["flow"] if part == "flows" else []), *DIMENSIONS)
+    named = ", ".join(f"a.{name}" for name in key if name != "flow")
+    values = ", ".join(
+        f"{alias}.{name} AS {side}_{name}"
+        for alias, side in (("a", "earlier"), ("b", "later"))
+        for name in (*_VALUES, "data_to_date")
+    )
+    same = " AND ".join(f"b.{name} = a.{name}" for name in key)
+    is_total = " AND ".join(f"a.{name} = '{TOTAL}'" for name in DIMENSIONS)
+    is_counted = " OR ".join(
+        f"{alias}.{name} <> 0" for alias in "ab" for name in ("n_settled", "n_undetermined")
+    )
+    return engine.collect(
+        f"""
+        SELECT '{part}' AS part, {_FIGURES[part].replace("flow", "a.flow")} AS figure, {named}, {values}
+        FROM earlier_cells a JOIN later_cells b ON {same}
+        WHERE {is_counted} OR ({is_total})
+        """,
+        earlier_cells=earlier.tables[part],
+        later_cells=later.tables[part],
     )
 
 
