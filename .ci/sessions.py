@@ -29,6 +29,8 @@ SESSIONS: tuple[tuple[str, int], ...] = (
     ("miglink explain demo/run --pair PAIR", 70),
     ("miglink explain demo/run --person PERSON", 90),
     ("miglink sample-pairs demo/run --n 30 --out review.csv", 30),
+    ("miglink run demo/country/country.yml --out earlier --to estimates --set period.to=2022-12-31", 1),
+    ("miglink compare earlier demo/run --table flows --period 2022", 110),
     ("cat crossings.csv", 10),
     ("miglink classify crossings.csv --rule nz_12_16 --observed-from 2010-01-01 --observed-to 2020-01-01 "
      "--out classified.csv", 5),

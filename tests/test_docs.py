@@ -7,6 +7,7 @@ from miglink.cli import app
 from miglink.config import describe_config
 from miglink.contracts import contracts_as_markdown
 from miglink.tables import TABLES
+from miglink.tables.contract import VINTAGE
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -24,6 +25,17 @@ def test_every_table_and_column_is_on_its_page() -> None:
     for contract in TABLES.values():
         section = page.split(f"\n## {contract.name}\n")[1].split("\n## ")[0]
         assert all(f"| `{column.name}` |" in section for column in contract.columns)
+
+
+def test_every_figure_has_a_vintage_or_the_page_of_revisions_says_why_not() -> None:
+    vintage = {column.name for column in VINTAGE}
+    page = (DOCS / "revisions.md").read_text("utf-8").split("## Vintages\n")[1].split("\n## ")[0]
+    counted = [contract for contract in TABLES.values() if contract.is_aggregate]
+    without = {
+        c.name for c in counted if not vintage <= {column.name for column in c.columns if column in VINTAGE}
+    }
+    assert without == {"person_time", "expired_stays", "quality", "row_accounts"}
+    assert all(f"| `{contract.name}` |" in page for contract in counted)
 
 
 def commands() -> list[str]:

@@ -8,13 +8,13 @@ import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from miglink import __version__
+from miglink.choices import AnswerFormat, CountrySize, Part, Stage, TablesFormat
 from miglink.console import LogFormat, choose_log, print_results, print_wide, say, say_error
 from miglink.errors import MiglinkError
 
@@ -27,43 +27,6 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
-
-
-class Stage(StrEnum):
-    """The nine stages, in their order."""
-
-    ingest = "ingest"
-    identities = "identities"
-    linkage = "linkage"
-    persons = "persons"
-    spells = "spells"
-    residence = "residence"
-    estimates = "estimates"
-    quality = "quality"
-    publish = "publish"
-
-
-class CountrySize(StrEnum):
-    """How many crossings the synthetic country has, about."""
-
-    tiny = "tiny"
-    small = "small"
-    medium = "medium"
-
-
-class AnswerFormat(StrEnum):
-    """How an answer is printed."""
-
-    text = "text"
-    json = "json"
-
-
-class TablesFormat(StrEnum):
-    """How the contracts of the tables are printed."""
-
-    text = "text"
-    json = "json"
-    markdown = "markdown"
 
 
 def entry() -> None:
@@ -316,6 +279,34 @@ def explain(
         history = explained.explain_person(run_folder, person, show_values=show_values)
         is_json = answer is AnswerFormat.json
         print(explained.person_as_json(history)) if is_json else print_wide(explained.render_person(history))
+
+
+@app.command()
+def compare(
+    run_folders: Annotated[
+        list[Path], typer.Argument(metavar="RUN_A RUN_B …", help="The folders of two runs or more.")
+    ],
+    table: Annotated[Part | None, typer.Option(help="These figures alone.", show_default=False)] = None,
+    rule: Annotated[str | None, typer.Option(help="This rule alone.", show_default=False)] = None,
+    period: Annotated[
+        str | None, typer.Option(help="Periods that begin so: 2019, 2019-Q1, 2019-01.", show_default=False)
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write it as JSON too.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="New folder for every cell as Parquet and CSV.", show_default=False),
+    ] = None,
+) -> None:
+    """Say what moved from one run to the next as data came in: figures, persons, and who is counted, by reason."""
+    from miglink import compare as compared
+
+    compared.check_targets(json_file, out)
+    found = compared.compare_runs(run_folders, compared.Choice(table and table.value, rule, period))
+    print_wide(compared.render_comparison(found))
+    for target in compared.write_comparison(found, json_file, out):
+        print(f"Written: {target}")
 
 
 @app.command()

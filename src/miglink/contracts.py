@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from miglink.tables import EVALUATION_TABLES, TABLES, TRUTH_TABLES, Contract
+from miglink.tables import COMPARISON_TABLES, EVALUATION_TABLES, TABLES, TRUTH_TABLES, Contract
 
 _OPENING = """# Tables
 
@@ -14,12 +14,21 @@ _EVALUATION = """# Tables of an evaluation
 
 What `miglink evaluate` writes into `evaluation/` of the run (`docs/evaluation.md`).
 """
+_COMPARISON = """# Tables of a comparison
+
+What `miglink compare RUN_A RUN_B … --out DIR` writes into DIR (`docs/revisions.md`).
+"""
 _TRUTH = """# Tables of the truth
 
 What `miglink evaluate RUN --truth DIR` reads: Parquet files in DIR, `record_persons.parquet` and whichever of the
 others there are. Ids may be of any type; further columns are left out.
 """
-_SECTIONS = ((_OPENING, TABLES), (_EVALUATION, EVALUATION_TABLES), (_TRUTH, TRUTH_TABLES))
+_SECTIONS = (
+    (_OPENING, TABLES),
+    (_EVALUATION, EVALUATION_TABLES),
+    (_COMPARISON, COMPARISON_TABLES),
+    (_TRUTH, TRUTH_TABLES),
+)
 
 
 def contracts_as_text() -> str:

@@ -4,6 +4,7 @@ Engines check each table against this page when they write it; `miglink tables` 
 Types are DuckDB's. A column that is not in the contract may follow only where `open_columns` says so.
 """
 
+from miglink.tables.comparison import COMPARISON_TABLES as _COMPARISON_TABLES
 from miglink.tables.contract import IDENTIFYING, Column, Contract
 from miglink.tables.evaluation import EVALUATION_TABLES as _EVALUATION_TABLES
 from miglink.tables.linkage import LINKAGE_TABLES
@@ -18,5 +19,15 @@ TABLES: dict[str, Contract] = {
 TRUTH_TABLES: dict[str, Contract] = {contract.name: contract for contract in _TRUTH_TABLES}
 # The tables that `miglink evaluate` adds to a run.
 EVALUATION_TABLES: dict[str, Contract] = {contract.name: contract for contract in _EVALUATION_TABLES}
+# The tables that `miglink compare` makes of two runs or more.
+COMPARISON_TABLES: dict[str, Contract] = {contract.name: contract for contract in _COMPARISON_TABLES}
 
-__all__ = ["EVALUATION_TABLES", "IDENTIFYING", "TABLES", "TRUTH_TABLES", "Column", "Contract"]
+__all__ = [
+    "COMPARISON_TABLES",
+    "EVALUATION_TABLES",
+    "IDENTIFYING",
+    "TABLES",
+    "TRUTH_TABLES",
+    "Column",
+    "Contract",
+]

@@ -300,7 +300,12 @@ STATISTICS_TABLES = (
                 COUNT,
                 "of these, days of persons without any crossing: where they were is not seen",
             ),
-            required("data_to_date", DATE, "the observation ends before this day"),
+            required(
+                "data_to_date",
+                DATE,
+                "the observation ends before this day; no row is final or provisional as a whole: its undetermined "
+                "days are what can still move",
+            ),
         ),
         is_aggregate=True,
     ),
@@ -323,7 +328,12 @@ STATISTICS_TABLES = (
                 "no_departure_found (overstayed, or left unrecorded)",
             ),
             required("n", COUNT, "rights to stay; a person may have several, one after the other"),
-            required("data_to_date", DATE, "the observation ends before this day"),
+            required(
+                "data_to_date",
+                DATE,
+                "the observation ends before this day; no row is ever final, for a departure or a sign of life may be "
+                "seen at any later time",
+            ),
         ),
         is_aggregate=True,
     ),
