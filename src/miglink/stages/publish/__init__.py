@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from miglink import __version__
 from miglink.engine import Engine, Table
 from miglink.stages.publish.datapackage import (
     DATAPACKAGE,
@@ -19,6 +18,7 @@ from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
+from miglink.version import __version__
 
 __all__ = ["Publication", "month_ranges", "publish", "render_summary"]
 
