@@ -22,7 +22,6 @@ from miglink.runfolder import (
     output_path,
     read_manifest,
 )
-from miglink.tables import TABLES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -50,6 +49,7 @@ class Frames:
         """The table of this name, not yet read; ConfigError where there is none, with the name most like it."""
         if name not in self.names:
             from miglink.config.problems import unknown_key
+            from miglink.tables import TABLES
 
             is_of_a_run = self.hint and name in TABLES
             why = f". {self.hint}" if is_of_a_run else f", {unknown_key(str(name), self.names)}"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from miglink.config.sources import Source
 from miglink.engine import Engine, Table, text_literal
+from miglink.stages.ingest.columns import number_sql
 from miglink.stages.ingest.rows import Layout
 
 _RECORD_DATE = {
@@ -39,6 +40,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
         record_id = """concat(substring(content, 1, 32), '-', CAST(row_number() OVER (
             PARTITION BY content ORDER BY file, row_number) AS VARCHAR))"""
     person = f"({text_literal(layout.name + ':')} || v_person_id)" if layout.mapping("person_id") else "NULL"
+    weight = number_sql("v_weight") if layout.mapping("weight") else "CAST(NULL AS DOUBLE)"
     full_name = layout.mapping("full_name")
     is_surname_first = "true" if full_name is None or full_name.order == "surname_first" else "false"
     further = "".join(f", {column}" for column in layout.further_columns)
@@ -72,6 +74,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
                d_ended_date AS ended_date,
                coalesce(event, reason) AS reason, end_reason, d_event_date AS event_date,
                {_normalised("v_mother_person_number")} AS mother_person_number, domain,
+               {weight} AS weight,
                nullif(concat_ws('; ',
                    CASE WHEN v_birth_date IS NOT NULL AND d_birth_date IS NULL THEN 'birth_date_unreadable' END,
                    CASE WHEN born > latest THEN 'birth_date_after_record' END,
@@ -159,7 +162,7 @@ def write_records(
                sex, citizenship, citizenship_2, birth_country, document_number, document_country, person_number,
                given_person, region, crossed_date, crossed_at, direction, port, purpose, country_from_to,
                valid_from, valid_to, ended_date, reason, end_reason, event_date, mother_person_number, domain,
-               notes{further}
+               weight, notes{further}
         FROM spelt LEFT JOIN repeats USING (source, record_id)""",
         named=named,
         spellings=spellings,
