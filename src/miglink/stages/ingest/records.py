@@ -40,7 +40,6 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
         record_id = """concat(substring(content, 1, 32), '-', CAST(row_number() OVER (
             PARTITION BY content ORDER BY file, row_number) AS VARCHAR))"""
     person = f"({text_literal(layout.name + ':')} || v_person_id)" if layout.mapping("person_id") else "NULL"
-    weight = number_sql("v_weight") if layout.mapping("weight") else "CAST(NULL AS DOUBLE)"
     full_name = layout.mapping("full_name")
     is_surname_first = "true" if full_name is None or full_name.order == "surname_first" else "false"
     further = "".join(f", {column}" for column in layout.further_columns)
@@ -73,8 +72,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
                d_valid_from AS valid_from, {until if kind == "activity" else "d_valid_to"} AS valid_to,
                d_ended_date AS ended_date,
                coalesce(event, reason) AS reason, end_reason, d_event_date AS event_date,
-               {_normalised("v_mother_person_number")} AS mother_person_number, domain,
-               {weight} AS weight,
+               {_normalised("v_mother_person_number")} AS mother_person_number, domain, {_weight(layout)} AS weight,
                nullif(concat_ws('; ',
                    CASE WHEN v_birth_date IS NOT NULL AND d_birth_date IS NULL THEN 'birth_date_unreadable' END,
                    CASE WHEN born > latest THEN 'birth_date_after_record' END,
@@ -102,6 +100,11 @@ def _name_columns(layout: Layout) -> str:
             first, second = second, first
         surname, given = f"coalesce({surname}, {first})", f"coalesce({given}, {second})"
     return f"{surname} AS surname_given, {given} AS given_names_given, {full} AS full_name_given"
+
+
+def _weight(layout: Layout) -> str:
+    """The persons that a row of a list stands for; few sources have it, so that few rows are looked at."""
+    return number_sql("v_weight") if layout.mapping("weight") else "CAST(NULL AS DOUBLE)"
 
 
 def _spaced(value: str) -> str:
