@@ -26,7 +26,7 @@ LISTS = {"listed_people", "list_status"}
 
 
 def describe(engine: Engine, country: Country) -> dict[str, pl.DataFrame]:
-    """Both tables of a country whose register lists everybody who lives here."""
+    """Both tables of a country whose register lists everybody who lives here; its records have a further column."""
     rule = read_rule("nz_12_16", CONFIGS)
     residence, migrations, persons = country.find(
         engine, [rule], PERIOD, initial_status=("register", "not_registered")
@@ -41,12 +41,14 @@ def describe(engine: Engine, country: Country) -> dict[str, pl.DataFrame]:
         for one in country.persons
         for start, value in one.get("citizenships", ())
     ]
+    # A name that the tables on the way have, too.
+    further = engine.step("further", "SELECT *, CONCAT('row ', record_id) AS status FROM r", r=records)
     spells = find_spells(engine, records, owners, persons, Seen(PERIOD, False), SpellsSettings())
     travellers = estimates.Travellers(
-        residence, migrations, persons, name_table(engine, "person_traits", traits), spells, records, owners
+        residence, migrations, persons, name_table(engine, "person_traits", traits), spells, further, owners
     )
     observation = estimates.observe(PERIOD, [rule], True)
-    settings = EstimatesSettings(reporting_country="QVR")
+    settings = EstimatesSettings(reporting_country="QVR", traits=("status",))
     tables = estimates.describe_lists(engine, travellers, observation, settings, MobilitySettings())
     return {table.name: pl.read_parquet(table.path) for table in tables}
 
@@ -117,6 +119,7 @@ def test_everybody_in_a_list_has_a_status_and_a_weight(engine: Engine) -> None:
     people = found["listed_people"].filter(record_number=1)
     assert {row[0]: row[1:] for row in people.select("person_id", *COLUMNS).rows()} == EXPECTED
     assert dict(people.select("person_id", "reason").drop_nulls().rows()) == REASONS
+    assert (people["status"] == "row " + people["record_id"]).all()
     again = found["listed_people"].filter(record_number=2)
     assert again.select("person_id", "weight").rows() == [("native", 1.0)]
     origins = ("birth_group", "citizenship_group", "is_foreign_born", "is_foreign_citizen")
@@ -172,7 +175,8 @@ def test_without_lists_there_is_nothing_to_say(engine: Engine) -> None:
     assert set(found) == LISTS
     for name, table in found.items():
         assert table.is_empty()
-        assert table.columns == [column.name for column in TABLES[name].columns]
+        further = ["status"] if name == "listed_people" else []
+        assert table.columns == [column.name for column in TABLES[name].columns] + further
 
 
 def test_weights_are_numbers_within_bounds(engine: Engine, tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def _find_strata(engine: Engine, residence: Table, observation: Observation) -> 
 
 def _find_records(engine: Engine, travellers: Travellers, traits: Sequence[str]) -> Table:
     """The records of the lists with their persons; is_linked: another kind of source knows the person, too."""
-    further = "".join(f", r.{identifier(name)}" for name in traits)
+    # Numbered: their own names might be those of other columns.
+    further = "".join(f", r.{identifier(name)} AS trait_{n}" for n, name in enumerate(traits))
     return engine.step(
         "lists_records",
         f"""
@@ -193,8 +194,9 @@ def _write(
     country, traits = country_and_traits
     first = f"DATE '{observation.period.from_date - timedelta(days=1)}'"
     last = f"DATE '{observation.period.to_date}'"
-    columns = ", ".join([*(c.name for c in TABLES["listed_people"].columns), *map(identifier, traits)])
-    carried = "".join(f", l.{identifier(name)}" for name in traits)
+    further = [f"trait_{n} AS {identifier(name)}" for n, name in enumerate(traits)]
+    columns = ", ".join([*(column.name for column in TABLES["listed_people"].columns), *further])
+    carried = "".join(f", l.trait_{n}" for n, _ in enumerate(traits))
     return engine.query(
         "listed_people",
         f"""
