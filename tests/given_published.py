@@ -87,6 +87,18 @@ def little_run() -> dict[str, Rows]:
             | {"citizenship_group": "other", "n_settled": 1, "n_undetermined": 2}
             | {"data_to_date": END, "status": "final"}
         ],
+        "list_status": [
+            STRATUM
+            | {"source": "census", "period": "2019-01-01", "migratory_status": "resident"}
+            | {"reason": "none", "n": 1, "weight": 2.5, "data_to_date": END, "status": "final"}
+        ],
+        "listed_people": [
+            STRATUM
+            | {"source": "census", "record_id": "C-0017", "person_id": "a", "record_number": 1}
+            | {"reference_date": date(2019, 1, 1), "weight": 2.5, "residence_status": "resident"}
+            | {"is_final": True, "migratory_status": "foreign_born_citizen", "birth_group": "foreign"}
+            | {"citizenship_group": "national", "is_foreign_born": True, "is_foreign_citizen": False}
+        ],
         "expired_stays": [
             {"period": "2018", "kind": "visas", "purpose": "work", "outcome": "left_late"}
             | {"n": 1, "data_to_date": END}

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,12 @@ from synthetic.chance import Chance
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "analysts.md"
 YEAR = 2018
+CENSUS = (
+    "sources.census.columns.reference_date={constant: '2021-03-15'}",
+    "sources.census.columns.weight=weight",
+    "sources.census.columns.employed=employed",
+    "estimates.traits=[employed]",
+)
 
 
 def blocks(language: str) -> list[str]:
@@ -37,23 +44,30 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Config]:
     folder = tmp_path_factory.mktemp("analysts")
     make_country(2000, "medium", Chance(5), folder / "made")
     out = folder / "runs" / "national"
-    command = [
-        sys.executable,
-        "-m",
-        "miglink",
-        "run",
-        str(folder / "made" / "country.yml"),
-        "--out",
-        str(out),
-    ]
+    weigh_census(folder / "made" / "census.csv")
+    shutil.copy(folder / "made" / "census.csv", folder)
+    choices = [part for override in CENSUS for part in ("--set", override)]
+    config_path = folder / "made" / "country.yml"
+    command = [sys.executable, "-m", "miglink", "run", str(config_path), "--out", str(out), *choices]
     paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths}
     )
     assert done.returncode == 0, done.stderr
-    config = read_config(folder / "made" / "country.yml")
+    config = read_config(config_path, CENSUS)
     publish_again(config, out)
     return folder, config
+
+
+def weigh_census(path: Path) -> None:
+    """Make a survey of the census: with weights, what is asked of persons, and somebody whom nobody else knows."""
+    number = pl.int_range(pl.len())
+    census = pl.read_csv(path, infer_schema=False)
+    stranger = {"form": "S1", "surname": "Quarrington", "given_names": "Ottilie", "birth_date": "1961-11-29"}
+    pl.concat([census, pl.DataFrame(stranger)], how="diagonal").with_columns(
+        weight=(number % 3 + 1) * 0.35,
+        employed=pl.when(number % 7 < 4).then(pl.lit("yes")).when(number % 7 < 6).then(pl.lit("no")),
+    ).write_csv(path)
 
 
 def publish_again(config: Config, out: Path) -> None:
@@ -66,6 +80,7 @@ def publish_again(config: Config, out: Path) -> None:
         {rule.name: rule.title for rule in config.residence.rules},
         config.estimates.reporting_country,
         config.publish.formats,
+        config.estimates.traits,
     )
     with closing(open_engine("duckdb", out / "tables")) as engine:
         publish(engine, tables, out, config.observation.data_to_date, told)
@@ -157,6 +172,40 @@ def test_the_persons_behind_a_difference_are_those_counted(run: Path) -> None:
         assert sorted(counted.rows()) == sorted(
             expected.select("basis", "other_status", "other_basis", "n").rows()
         )
+
+
+def test_an_indicator_by_migratory_status_adds_up_to_the_list(run: Path) -> None:
+    """Each record is counted once; all of them, with their weights, are the census."""
+    census = pl.read_csv(run.parents[1] / "census.csv")
+    published = pl.read_parquet(run / "outputs" / "list_status.parquet").filter(
+        source="census", rule="nz_12_16", policy="unresolved", period="2021-03-15"
+    )
+    expected = (
+        published.group_by("migratory_status").agg(pl.col("n", "weight").sum()).sort("migratory_status")
+    )
+    (text,) = [block for block in blocks("sql") if "AS employed_share" in block]
+    found = of_python("employment")
+    assert (
+        found.select("migratory_status", "n_records").rows()
+        == expected.select("migratory_status", "n").rows()
+    )
+    assert found["persons"].to_list() == pytest.approx(expected["weight"].to_list())
+    assert found.drop("migratory_status").rows() == [pytest.approx(row[1:]) for row in ask(text).rows()]
+    assert found["n_records"].sum() == census.height
+    assert found["persons"].sum() == pytest.approx(census["weight"].sum())
+    employed = (found["employed_share"] * found["persons"]).sum()
+    assert employed == pytest.approx(census.filter(employed="yes")["weight"].sum())
+    # The census counts who lives here: the other sources agree of nearly all whom they know.
+    n = dict(found.select("migratory_status", "n_records").rows())
+    elsewhere = sum(n.get(name, 0) for name in ("non_resident", "temporary"))
+    assert 1 <= n["unknown"] < 0.1 * census.height
+    assert elsewhere < 0.1 * census.height
+    assert len(n) > 5
+    (text,) = [block for block in blocks("python") if "employed_by_arrival" in block]
+    known: dict[str, Any] = {}
+    exec(compile(text, PAGE.name, "exec"), known)
+    assert known["employed_by_arrival"]["employed_share"].is_between(0.3, 0.9).all()
+    assert known["employed_by_arrival"].height >= 2
 
 
 def test_the_metadata_is_where_the_page_says(run: Path) -> None:

@@ -276,6 +276,7 @@ def test_a_run_leaves_its_record_and_its_results(tmp_path: Path, capsys: pytest.
         "flow_differences",
         "person_time",
         "mobility",
+        "list_status",
         "expired_stays",
         "quality",
         "datapackage",

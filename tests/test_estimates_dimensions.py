@@ -220,7 +220,7 @@ def test_a_value_that_is_called_total_is_refused(engine: Engine) -> None:
         ({"breakdowns": [["sex", "sex"]]}, "names a dimension twice"),
         ({"breakdowns": [["a", "b"]], "traits": ["a", "b"]}, "or two of `traits`"),
         ({"breakdowns": [[]]}, "at least 1 item"),
-        ({"traits": ["region"]}, "region is a dimension already"),
+        ({"traits": ["region", "weight"]}, "region, weight is a column already"),
         ({"traits": ["a", "a"]}, "is given twice"),
     ],
 )

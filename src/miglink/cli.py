@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
-from miglink import __version__
 from miglink.choices import AnswerFormat, CountrySize, Part, Stage, TablesFormat
-from miglink.console import LogFormat, choose_log, print_results, print_wide, say, say_error
+from miglink.console import DEMO_KEY_NOTE, LogFormat, choose_log, print_results, print_wide, say, say_error
 from miglink.errors import MiglinkError
+from miglink.version import __version__
 
 app = typer.Typer(
     name="miglink",
@@ -144,9 +144,7 @@ def run(
     settings = read_config(config, overrides or (), os.environ)
     key = load_key(settings.key)
     if settings.key.demo:
-        say(
-            "Demonstration key: anyone can recompute these pseudonyms. For real data make one with `miglink key`."
-        )
+        say(DEMO_KEY_NOTE)
 
     from miglink.pipeline import describe_plan, run_pipeline
     from miglink.progress import Progress

@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from miglink.engine import Table
 
 
+DEMO_KEY_NOTE = (
+    "Demonstration key: anyone can recompute these pseudonyms. For real data make one with `miglink key`."
+)
+
+
 class LogFormat(StrEnum):
     """How standard error is written."""
 

@@ -219,6 +219,7 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
             estimates.find_person_time(engine, t["residence"], t["spells"], observation),
             estimates.count_mobility(engine, travellers, observation, config.mobility, country),
+            *estimates.describe_lists(engine, travellers, observation, config.estimates, config.mobility),
         )
 
 
@@ -258,5 +259,6 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord) -> Non
             {rule.name: rule.title for rule in config.residence.rules},
             config.estimates.reporting_country,
             config.publish.formats,
+            config.estimates.traits,
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

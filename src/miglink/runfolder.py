@@ -112,6 +112,21 @@ def find_manifest(folder: Path) -> dict[str, Any] | None:
     return manifest if isinstance(manifest, dict) else None
 
 
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a run that finished, or was ended after a stage; ConfigError where the folder holds none."""
+    if not (folder / MANIFEST).is_file():
+        raise ConfigError(f"{folder}: not the folder of a run; it holds no {MANIFEST}")
+    manifest = find_manifest(folder)
+    if manifest is None:
+        raise ConfigError(f"{folder / MANIFEST}: cannot be read as the manifest of a run")
+    state = manifest.get("state", "unknown")
+    if state not in ("finished", "stopped"):
+        raise ConfigError(
+            f"{folder}: the run is not finished but {state}; go on with it: miglink run CONFIG --out {folder} --resume"
+        )
+    return manifest
+
+
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest whole or not at all."""
     part = folder / f"{MANIFEST}.part"

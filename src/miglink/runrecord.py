@@ -18,7 +18,6 @@ from typing import Any, Self
 import pyarrow.parquet
 import structlog
 
-from miglink import __version__
 from miglink.config import Config
 from miglink.elsewhere import find_note, listing_hash
 from miglink.engine import Table
@@ -38,6 +37,7 @@ from miglink.runfolder import (
     resume_folder,
     write_manifest,
 )
+from miglink.version import __version__
 
 if sys.platform != "win32":
     import resource

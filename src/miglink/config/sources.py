@@ -33,7 +33,7 @@ KIND_COLUMNS: dict[str, tuple[str, ...]] = {
     "permits": ("valid_from", "valid_to", "purpose"),
     "register": ("registered_from", "registered_to", "reason", "end_reason"),
     "activity": ("active_from", "active_to", "domain"),
-    "people": ("reference_date",),
+    "people": ("reference_date", "weight"),
     "vital": ("event", "event_date", "mother_person_number"),
     "judgements": (
         "source_l",
@@ -78,6 +78,7 @@ NOT_CODED = frozenset(
         "event_date",
         "reference_date",
         "sampling_weight",
+        "weight",
     ]
 )
 REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from miglink.config.models import Section
 from miglink.config.rules import MissingCrossings, Rule
 from miglink.engine import Place
+from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
 
 # As Spark knows them itself (spark.redaction.regex).
@@ -253,11 +254,12 @@ class EstimatesSettings(Section):
     @model_validator(mode="after")
     def _dimensions_are_known(self) -> "EstimatesSettings":
         standard = [name for name in DIMENSIONS if name not in ("trait", "trait_value")]
-        taken = sorted({*DIMENSIONS} & {*self.traits})
+        columns = {column.name for name in ("records", "listed_people") for column in TABLES[name].columns}
+        taken = sorted({*DIMENSIONS, *columns} & {*self.traits})
         if taken or len(set(self.traits)) < len(self.traits):
             raise ValueError(
                 f"traits: {', '.join(taken) or 'a name'} "
-                f"{'is a dimension already' if taken else 'is given twice'}; name further columns, each once"
+                f"{'is a column already' if taken else 'is given twice'}; name further columns, each once"
             )
         for names in self.breakdowns or ():
             unknown = [name for name in names if name not in (*standard, *self.traits)]

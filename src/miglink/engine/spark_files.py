@@ -5,6 +5,7 @@ Executors read parts of files from their shared path; the driver sees headers, s
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from pyspark.sql import SparkSession
 from pyspark.sql.functions import arrow_udtf
 from pyspark.sql.pandas.types import from_arrow_schema
 
-import miglink
 from miglink.engine import CsvFormat, ParquetFormat, RawRows, Table, identifier
 from miglink.engine.duckdb_files import check_parquet, no_parquet
 from miglink.engine.files import (
@@ -61,7 +61,7 @@ def read_files(
 ) -> RawRows:
     """Read the files of a source as text."""
     # Executors need not have miglink: what they run is sent to them whole.
-    cloudpickle.register_pickle_by_value(miglink)  # type: ignore[no-untyped-call]
+    cloudpickle.register_pickle_by_value(sys.modules["miglink"])  # type: ignore[no-untyped-call]
     reader = Reader(engine, session)
     if isinstance(file_format, ParquetFormat):
         return _read_parquet(reader, name, paths, file_format)

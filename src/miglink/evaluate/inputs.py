@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -12,7 +11,7 @@ from miglink.config.stages import EngineSettings, Period
 from miglink.elsewhere import check_here
 from miglink.engine import Engine, Table, identifier
 from miglink.errors import ConfigError, SourceError
-from miglink.runfolder import check_tables
+from miglink.runfolder import check_tables, read_manifest
 from miglink.tables import TRUTH_TABLES, Contract
 
 REQUIRED = "record_persons"
@@ -43,18 +42,15 @@ class Run:
 
 def open_run(folder: Path) -> Run:
     """Open the folder of a run that reached persons; ConfigError where it is none."""
-    manifest = _read_manifest(folder)
-    state = manifest.get("state", "unknown")
-    if state not in ("finished", "stopped"):
-        raise ConfigError(
-            f"{folder}: the run is not finished but {state}; go on with it: miglink run CONFIG --out {folder} --resume"
-        )
+    manifest = read_manifest(folder)
     check_tables(folder, manifest, _OF_THE_RUN)
     paths = {name: folder / "tables" / f"{name}.parquet" for name in _OF_THE_RUN}
     tables = {name: Table(name, path) for name, path in paths.items() if path.exists()}
     for table in tables.values():
         check_here(table.path)
-    missing = [name for name in (_ALWAYS if state == "stopped" else _OF_THE_RUN) if name not in tables]
+    missing = [
+        name for name in (_ALWAYS if manifest["state"] == "stopped" else _OF_THE_RUN) if name not in tables
+    ]
     if missing:
         raise ConfigError(
             f"{folder}: no tables/{', '.join(missing)}; an evaluation needs a run that reached persons"
@@ -68,19 +64,6 @@ def open_run(folder: Path) -> Run:
             f"{folder}: manifest.json does not state the period and engine of the run"
         ) from None
     return Run(folder, tables, period, settings)
-
-
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    path = folder / "manifest.json"
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ConfigError(f"{folder}: not the folder of a run; it holds no manifest.json") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path}: cannot be read ({type(error).__name__})") from None
-    if not isinstance(manifest, dict):
-        raise ConfigError(f"{path}: not the manifest of a run")
-    return manifest
 
 
 def read_truth(engine: Engine, folder: Path) -> dict[str, Table]:

@@ -57,6 +57,11 @@ LINKAGE_TABLES = (
             Column("mother_person_number", TEXT, "births: person number of the mother"),
             Column("domain", TEXT, "activity: tax, school, health …"),
             Column(
+                "weight",
+                NUMBER,
+                "people: persons that the row stands for, 0 or more; null where the list has no weights",
+            ),
+            Column(
                 "notes",
                 TEXT,
                 "values that could not be used: birth_date_unreadable, birth_date_after_record, birth_date_too_early",

@@ -1,13 +1,14 @@
 """Stage 7: counts residents, migrations and the days lived, draws up the accounts, and compares rules and policies."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
+from miglink.config.mobility import MobilitySettings
 from miglink.config.stages import EstimatesSettings
-from miglink.engine import Engine, Table
+from miglink.engine import Engine, Table, identifier
 from miglink.stages.estimates.accounts import TERMS, check_balance, count_terms, explain
 from miglink.stages.estimates.cells import cells_of, margins
 from miglink.stages.estimates.counts import FLOWS, Counts, count_breakdown, join_histories
@@ -15,6 +16,8 @@ from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
 from miglink.stages.estimates.empty_months import find_empty_months
 from miglink.stages.estimates.flow_differences import count_flow_differences
 from miglink.stages.estimates.histories import check_histories, find_statuses
+from miglink.stages.estimates.list_status import count_list_status
+from miglink.stages.estimates.listed_people import find_listed_people, has_lists
 from miglink.stages.estimates.mobility import Travellers, count_mobility
 from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
 from miglink.stages.estimates.person_time import count_person_days
@@ -31,6 +34,7 @@ __all__ = [
     "Travellers",
     "compare_rules",
     "count_mobility",
+    "describe_lists",
     "estimate",
     "find_empty_months",
     "find_person_time",
@@ -139,6 +143,31 @@ def find_person_time(engine: Engine, residence: Table, spells: Table, observatio
         return _write_nothing(engine, "person_time")
     days = count_person_days(engine, residence, spells, strata, observation)
     return _write(engine, "person_time", days)
+
+
+def describe_lists(
+    engine: Engine,
+    travellers: Travellers,
+    observation: Observation,
+    settings: EstimatesSettings,
+    mobility: MobilitySettings,
+) -> tuple[Table, Table]:
+    """Say of each record of a census, survey or other list whether it is a migrant's, under every rule and policy.
+
+    Reads: records and record_persons (kind people), residence, migrations and spells (draw 0), persons, person_traits.
+    Gives: listed_people, a row for each record; list_status, their number and weights by group, which add up to the
+        list. Both are empty where no source is of kind people.
+    Units: records; persons that a record stands for.
+    Errors: TableError if a contract is broken.
+    Source: UN Expert Group Meeting on Improving Migration Data in the Context of the 2030 Agenda (2017): SDG
+        indicators by migratory status, at least country of birth and citizenship; docs/assumptions.md (lists).
+    """
+    if not has_lists(engine, travellers.records):
+        traits = [f"CAST(NULL AS VARCHAR) AS {identifier(name)}" for name in settings.traits]
+        return _write_nothing(engine, "listed_people", traits), _write_nothing(engine, "list_status")
+    country_and_traits = (settings.reporting_country, settings.traits)
+    listed = find_listed_people(engine, travellers, observation, mobility.circular, country_and_traits)
+    return listed, _write(engine, "list_status", count_list_status(engine, listed, observation))
 
 
 def _accounts(
@@ -258,7 +287,7 @@ def _write(engine: Engine, name: str, frame: pl.DataFrame) -> Table:
     return engine.query(name, f"SELECT {', '.join(columns)} FROM counted", counted=counted)
 
 
-def _write_nothing(engine: Engine, name: str) -> Table:
+def _write_nothing(engine: Engine, name: str, further: Sequence[str] = ()) -> Table:
     """The table without a row."""
     columns = [f"CAST(NULL AS {column.type}) AS {column.name}" for column in TABLES[name].columns]
-    return engine.query(name, f"SELECT {', '.join(columns)} WHERE FALSE")
+    return engine.query(name, f"SELECT {', '.join([*columns, *further])} WHERE FALSE")

@@ -55,6 +55,12 @@ def mapped_sql(value: str, mapping: Mapping) -> str:
     return f"(CASE upper({value}) {cases} ELSE {kept} END)"
 
 
+def number_sql(value: str) -> str:
+    """A number written with a decimal point; null for any other word."""
+    pattern = text_literal(r"^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?\z")
+    return f"(CASE WHEN regexp_matches({value}, {pattern}) THEN TRY_CAST({value} AS DOUBLE) END)"
+
+
 @dataclass(frozen=True)
 class DateFormat:
     """One date format as a regular expression and the position of each part among its groups."""

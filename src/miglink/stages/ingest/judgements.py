@@ -3,12 +3,11 @@
 from miglink.config.sources import KIND_COLUMNS, Source
 from miglink.engine import Engine, RawRows, Table, text_literal
 from miglink.errors import SourceError
-from miglink.stages.ingest.columns import mapped_sql, value_sql
+from miglink.stages.ingest.columns import mapped_sql, number_sql, value_sql
 
 _NONE = """SELECT '' AS origin, '' AS source_l, '' AS record_id_l, '' AS source_r, '' AS record_id_r, '' AS verdict,
     '' AS reviewer, CAST(NULL AS TIMESTAMP) AS decided_at, '' AS stratum, CAST(NULL AS DOUBLE) AS sampling_weight
     WHERE false"""
-_A_NUMBER = r"^[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?\z"
 
 
 def rank_decisions(engine: Engine, raw: dict[str, RawRows], sources: dict[str, Source]) -> Table:
@@ -97,10 +96,7 @@ def _check(engine: Engine, name: str, read: tuple[dict[str, str], str], rows: Ta
             "a pair that is not decided yet empty"
         )
     weight = values["sampling_weight"]
-    number = (
-        f"CASE WHEN regexp_matches({weight}, {text_literal(_A_NUMBER)}) THEN TRY_CAST({weight} AS DOUBLE) END"
-    )
-    n, first = _find(engine, f"{weight} IS NOT NULL AND NOT coalesce({number} > 0, false)", rows)
+    n, first = _find(engine, f"{weight} IS NOT NULL AND NOT coalesce({number_sql(weight)} > 0, false)", rows)
     if n:
         raise SourceError(
             f"source {name}: {n} judgements (the first in row {first}) have a sampling_weight that is no number above "

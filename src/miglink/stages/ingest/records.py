@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from miglink.config.sources import Source
 from miglink.engine import Engine, Table, text_literal
+from miglink.stages.ingest.columns import number_sql
 from miglink.stages.ingest.rows import Layout
 
 _RECORD_DATE = {
@@ -71,7 +72,7 @@ def type_rows(engine: Engine, layout: Layout, judged: Table) -> Table:
                d_valid_from AS valid_from, {until if kind == "activity" else "d_valid_to"} AS valid_to,
                d_ended_date AS ended_date,
                coalesce(event, reason) AS reason, end_reason, d_event_date AS event_date,
-               {_normalised("v_mother_person_number")} AS mother_person_number, domain,
+               {_normalised("v_mother_person_number")} AS mother_person_number, domain, {_weight(layout)} AS weight,
                nullif(concat_ws('; ',
                    CASE WHEN v_birth_date IS NOT NULL AND d_birth_date IS NULL THEN 'birth_date_unreadable' END,
                    CASE WHEN born > latest THEN 'birth_date_after_record' END,
@@ -99,6 +100,11 @@ def _name_columns(layout: Layout) -> str:
             first, second = second, first
         surname, given = f"coalesce({surname}, {first})", f"coalesce({given}, {second})"
     return f"{surname} AS surname_given, {given} AS given_names_given, {full} AS full_name_given"
+
+
+def _weight(layout: Layout) -> str:
+    """The persons that a row of a list stands for; few sources have it, so that few rows are looked at."""
+    return number_sql("v_weight") if layout.mapping("weight") else "CAST(NULL AS DOUBLE)"
 
 
 def _spaced(value: str) -> str:
@@ -159,7 +165,7 @@ def write_records(
                sex, citizenship, citizenship_2, birth_country, document_number, document_country, person_number,
                given_person, region, crossed_date, crossed_at, direction, port, purpose, country_from_to,
                valid_from, valid_to, ended_date, reason, end_reason, event_date, mother_person_number, domain,
-               notes{further}
+               weight, notes{further}
         FROM spelt LEFT JOIN repeats USING (source, record_id)""",
         named=named,
         spellings=spellings,

@@ -13,6 +13,7 @@ from miglink.stages.ingest.columns import (
     iso_sql,
     known_parts_sql,
     mapped_sql,
+    number_sql,
     precision_sql,
     resolved_sql,
     time_sql,
@@ -48,8 +49,10 @@ MAIN_DATE = {
 }
 TEXT_COLUMNS = (
     "record_id", "person_id", "surname", "given_names", "full_name", "document_number", "person_number", "region",
-    "port", "purpose", "reason", "end_reason", "mother_person_number", "domain",
+    "port", "purpose", "reason", "end_reason", "mother_person_number", "domain", "weight",
 )  # fmt: skip
+# No list stands for more persons than there are.
+MOST_WEIGHT = 10_000_000_000
 _DEFAULT_FORMATS = ("%Y-%m-%d",)
 _DEFAULT_TIME_FORMATS = (
     "%Y-%m-%d %H:%M:%S",
@@ -338,7 +341,15 @@ def _vital(layout: Layout) -> list[Rule]:
 
 
 def _people(layout: Layout) -> list[Rule]:
-    return [("reference_date_unreadable", "v_reference_date IS NOT NULL AND d_reference_date IS NULL")]
+    rules = [("reference_date_unreadable", "v_reference_date IS NOT NULL AND d_reference_date IS NULL")]
+    if layout.mapping("weight") is not None:
+        number = number_sql("v_weight")
+        rules += [
+            ("weight_missing", "v_weight IS NULL"),
+            ("weight_unreadable", f"{number} IS NULL"),
+            ("weight_out_of_bounds", f"{number} NOT BETWEEN 0 AND {MOST_WEIGHT}"),
+        ]
+    return rules
 
 
 ROW_RULES: dict[str, Callable[[Layout], list[Rule]]] = {

@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from miglink import __version__
 from miglink.config.stages import ComparisonSettings
 from miglink.errors import ConfigError
 from miglink.stages.linkage.calibration import Calibration, read_calibration
 from miglink.stages.linkage.levels import Comparison, frequency_columns, splink_comparison
+from miglink.version import __version__
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from miglink import __version__
 from miglink.engine import Engine, Table
 from miglink.stages.publish.datapackage import (
     DATAPACKAGE,
@@ -16,9 +15,10 @@ from miglink.stages.publish.datapackage import (
     write_datapackage,
 )
 from miglink.stages.publish.delimited import write_csv
-from miglink.stages.publish.linked import LINKED, find_linked
+from miglink.stages.publish.linked import find_linked, linked_contracts
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
+from miglink.version import __version__
 
 __all__ = ["Publication", "month_ranges", "publish", "render_summary"]
 
@@ -30,6 +30,7 @@ _AGGREGATES = (
     "flow_differences",
     "person_time",
     "mobility",
+    "list_status",
     "expired_stays",
     "quality",
 )
@@ -51,7 +52,7 @@ _LINKED = (
 class Publication:
     """What readers are told about the run, and the file formats of outputs/.
 
-    rules: the title of each rule by its name. sources: names only.
+    rules: the title of each rule by its name. sources: names only. traits: the further columns that are counted by.
     """
 
     name: str = "run"
@@ -59,6 +60,7 @@ class Publication:
     rules: Mapping[str, str] = field(default_factory=dict)
     reporting_country: str = ""
     formats: Sequence[str] = ("parquet", "csv")
+    traits: Sequence[str] = ()
 
 
 def publish(
@@ -70,8 +72,9 @@ def publish(
 ) -> list[Path]:
     """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
 
-    Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, expired_stays, quality; persons,
-        person_traits, residence, migrations, spells, records, record_persons.
+    Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, mobility, list_status,
+        expired_stays, quality; persons, person_traits, residence, migrations, spells, listed_people, records,
+        record_persons.
     Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
@@ -94,12 +97,13 @@ def publish(
             publication.name, "Linked histories of persons", _LINKED, publication.sources, facts
         ),
     }
-    persons = find_linked(engine, tables, data_to_date, publication.reporting_country)
+    contracts = linked_contracts(publication.traits)
+    persons = find_linked(engine, tables, contracts, data_to_date, publication.reporting_country)
     files = {
         "outputs": [
             (tables[name], TABLES[name], form) for name in _AGGREGATES for form in publication.formats
         ],
-        "linked": [(persons[name], contract, "parquet") for name, contract in LINKED.items()],
+        "linked": [(persons[name], contract, "parquet") for name, contract in contracts.items()],
     }
     written: list[Path] = []
     for folder, package in packages.items():

@@ -1,14 +1,15 @@
 """The linked files for analysts: histories of pseudonymous persons, without what would identify them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 
 from miglink.codes.groups import UNKNOWN_CITIZENSHIP, group_by_year
-from miglink.engine import Engine, Table, text_literal
+from miglink.engine import Engine, Table, identifier, text_literal
 from miglink.tables import IDENTIFYING, TABLES, Column, Contract
 
 # Record ids lead back to the rows of the sources, and so to names.
-_LEFT_OUT = {"spells": ("start_source", "start_record_id")}
+_LEFT_OUT = {"spells": ("start_source", "start_record_id"), "listed_people": ("record_id",)}
 # Traits that would name a person, should a run ever follow them over time.
 _HARMLESS = ("sex", "citizenship", "citizenship_2", "birth_country", "document_country")
 _IDENTIFYING = ("surname", "given_names", *(c.name for c in IDENTIFYING if c.name not in _HARMLESS))
@@ -98,6 +99,9 @@ LINKED: Mapping[str, Contract] = {
     "residence": _like("residence"),
     "migrations": _like("migrations"),
     "spells": _like("spells"),
+    "listed_people": replace(
+        _like("listed_people"), key=("source", "person_id", "record_number", "rule", "policy")
+    ),
     "crossings": Contract(
         "crossings",
         "publish",
@@ -115,10 +119,23 @@ LINKED: Mapping[str, Contract] = {
 }
 
 
+def linked_contracts(traits: Sequence[str]) -> dict[str, Contract]:
+    """The files of linked/; a list has the traits that a run counts by, as its records state them."""
+    stated = [
+        Column(name, "VARCHAR", "as the record states it") for name in traits if name not in _IDENTIFYING
+    ]
+    lists = LINKED["listed_people"]
+    return {**LINKED, "listed_people": replace(lists, columns=(*lists.columns, *stated))}
+
+
 def find_linked(
-    engine: Engine, tables: Mapping[str, Table], data_to_date: date, reporting_country: str
+    engine: Engine,
+    tables: Mapping[str, Table],
+    contracts: Mapping[str, Contract],
+    data_to_date: date,
+    reporting_country: str,
 ) -> dict[str, Table]:
-    """The tables of linked/ by name, columns as in LINKED, sorted by person and time."""
+    """The tables of linked/ by name, columns as in their contracts, sorted by person and time."""
     # The status at the start is in force from the end of the day before observation.
     first = engine.collect("SELECT MIN(from_date) AS day FROM residence", residence=tables["residence"])[
         "day"
@@ -131,14 +148,19 @@ def find_linked(
         "person_traits": traits,
         "citizenship_groups": _find_groups(engine, traits, years, reporting_country),
         "crossings": _find_crossings(engine, tables),
-        **{name: _copy(engine, name, tables[name]) for name in ("residence", "migrations", "spells")},
+        **{
+            name: _copy(engine, contracts[name], tables[name])
+            for name in ("residence", "migrations", "spells", "listed_people")
+        },
     }
     return {name: found[name] for name in LINKED}
 
 
-def _copy(engine: Engine, name: str, table: Table) -> Table:
-    columns, key = ", ".join(c.name for c in LINKED[name].columns), ", ".join(LINKED[name].key)
-    return engine.step(f"publish_{name}", f"SELECT {columns} FROM histories ORDER BY {key}", histories=table)
+def _copy(engine: Engine, contract: Contract, table: Table) -> Table:
+    columns, key = ", ".join(identifier(c.name) for c in contract.columns), ", ".join(contract.key)
+    return engine.step(
+        f"publish_{contract.name}", f"SELECT {columns} FROM histories ORDER BY {key}", histories=table
+    )
 
 
 def _find_persons(engine: Engine, tables: Mapping[str, Table], data_to_date: date) -> Table:

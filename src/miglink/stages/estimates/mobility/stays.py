@@ -136,10 +136,17 @@ def count_lived_abroad_sql(reporting_country: str) -> str:
 
 
 def count_circular_sql(settings: CircularSettings) -> str:
-    """Persons with so many changes of residence in the years before, each followed by a long stay.
+    """Circular migrants at reference dates, as `find_circular_sql` has them. Reads: migrations, dates, citizenships."""
+    return _at_dates(find_circular_sql(settings), "circular_migrants")
 
-    Reads: migrations, dates. Changes that may be are counted whatever follows them, as far as they leave it open.
+
+def find_circular_sql(settings: CircularSettings, dates_are_of: str = "") -> str:
+    """Persons with so many changes of residence in the years before a date, each followed by a long stay.
+
+    Reads: migrations, dates (year, last_date; dates_are_of: the column that says whose date it is, else everybody's).
+    Changes that may be are counted whatever follows them, as far as they leave it open (is_open).
     """
+    owned = f" AND d.{dates_are_of} = m.{dates_are_of}" if dates_are_of else ""
     opening = (
         f"CAST(CAST(d.last_date + INTERVAL 1 DAY AS DATE) - INTERVAL {12 * settings.years} MONTH AS DATE)"
     )
@@ -154,11 +161,9 @@ def count_circular_sql(settings: CircularSettings) -> str:
         FROM (SELECT *, LEAD(event_date, 1, DATE '9999-12-31') OVER (
                   PARTITION BY person_id, rule, policy ORDER BY event_date, sequence, is_implied) AS next_date
               FROM migrations WHERE draw = 0) AS m
-        JOIN dates d ON m.event_date <= d.last_date AND m.event_date >= {opening}
+        JOIN dates d ON m.event_date <= d.last_date AND m.event_date >= {opening}{owned}
         GROUP BY m.person_id, m.rule, m.policy, d.year, d.last_date"""
-    return _at_dates(
-        f"SELECT * FROM ({rows}) AS z WHERE n_at_most >= {settings.migrations}", "circular_migrants"
-    )
+    return f"SELECT * FROM ({rows}) AS z WHERE n_at_most >= {settings.migrations}"
 
 
 def _at_dates(rows: str, measure: str) -> str:
