@@ -6,7 +6,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from miglink import __version__
+from miglink.config.shells import Shell
 from miglink.engine import Engine, Table
 from miglink.stages.publish.datapackage import (
     DATAPACKAGE,
@@ -17,6 +20,7 @@ from miglink.stages.publish.datapackage import (
 )
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked
+from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
 
@@ -51,7 +55,8 @@ _LINKED = (
 class Publication:
     """What readers are told about the run, and the file formats of outputs/.
 
-    rules: the title of each rule by its name. sources: names only.
+    rules: the title of each rule by its name. sources: names only. shells: the tables of `publish.tables`, and
+    table_rules the rules chosen for them.
     """
 
     name: str = "run"
@@ -59,6 +64,8 @@ class Publication:
     rules: Mapping[str, str] = field(default_factory=dict)
     reporting_country: str = ""
     formats: Sequence[str] = ("parquet", "csv")
+    shells: Sequence[Shell] = ()
+    table_rules: Mapping[str, str] = field(default_factory=dict)
 
 
 def publish(
@@ -70,8 +77,9 @@ def publish(
 ) -> list[Path]:
     """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
 
-    Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, expired_stays, quality; persons,
-        person_traits, residence, migrations, spells, records, record_persons.
+    Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, expired_stays, quality; shells
+        and shell_cells where tables are asked for; persons, person_traits, residence, migrations, spells, records,
+        record_persons.
     Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
@@ -97,7 +105,12 @@ def publish(
     persons = find_linked(engine, tables, data_to_date, publication.reporting_country)
     files = {
         "outputs": [
-            (tables[name], TABLES[name], form) for name in _AGGREGATES for form in publication.formats
+            (table, contract, form)
+            for table, contract in (
+                *((tables[name], TABLES[name]) for name in _AGGREGATES),
+                *_fill_shells(engine, tables, publication),
+            )
+            for form in publication.formats
         ],
         "linked": [(persons[name], contract, "parquet") for name, contract in LINKED.items()],
     }
@@ -105,6 +118,27 @@ def publish(
     for folder, package in packages.items():
         written += _write_folder(engine, run_folder / folder, files[folder], package)
     return written
+
+
+def _fill_shells(
+    engine: Engine, tables: Mapping[str, Table], publication: Publication
+) -> list[tuple[Table, Contract]]:
+    """The tables asked for, in the columns and codes of their publishers, after what is said of them."""
+    if not publication.shells:
+        return []
+    described = pl.read_parquet(tables["shells"].path, glob=False)
+    cells = pl.read_parquet(tables["shell_cells"].path, glob=False)
+    asked = ShellsAsked(
+        publication.shells,
+        frozenset(described.filter("is_produced")["shell"]),
+        publication.table_rules,
+        publication.reporting_country,
+    )
+    filled = [
+        (engine.frame(f"publish_{shell.name}", fill_shell(cells, shell, asked)), describe_shell(shell))
+        for shell in publication.shells
+    ]
+    return [(tables["shells"], TABLES["shells"]), *filled]
 
 
 def _write_folder(
