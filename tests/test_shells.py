@@ -193,3 +193,43 @@ def test_totals_are_those_of_stocks_and_flows(engine: Engine) -> None:
             assert (row[value], row["n_undetermined"]) == expected[(shell.measure, period)], name
             n_compared += 1
     assert n_compared >= 2 * len([name for name in names if name.startswith("migr")])
+
+
+def test_a_shell_of_the_users_own_has_any_column_of_the_sources(engine: Engine, tmp_path: Path) -> None:
+    """The example of docs/publication.md: by a further column, by quarter, of citizens alone."""
+    page = (HERE.parent / "docs" / "publication.md").read_text("utf-8")
+    (example,) = (text for text in page.split("```") if text.startswith("yaml\nname:"))
+    (tmp_path / "own.yml").write_text(example.removeprefix("yaml\n"), "utf-8")
+    shell = read_shell("own.yml", tmp_path)
+    net = shell.model_copy(update={"name": "net", "measure": "net", "where": {}})
+    wanted = Asked((shell, net), {}, (RULE,), POLICY, ("occupation",))
+    country = Country()
+    cook, nurse = ({"occupation": [(None, name)]} for name in ("cook", "nurse"))
+    country.add("one", (None, RESIDENT), (date(2019, 2, 2), ABROAD), traits=nurse)
+    country.add("two", (None, RESIDENT), (date(2019, 3, 3), ABROAD), traits=cook, sex="male")
+    country.add("three", (None, RESIDENT), (date(2019, 8, 8), ABROAD), traits=cook, citizenship="AUS")
+    country.add("four", (None, ABROAD), (date(2019, 9, 9), RESIDENT), traits=nurse, sex=None)
+    tables = fill(country.estimate(engine, asked=wanted, traits=["occupation"]), wanted)
+    of_all = tables[shell.name].filter(occupation="total", sex="all")
+    assert dict(of_all.select("quarter", "persons").iter_rows()) == {
+        "2019-Q1": 2, "2019-Q2": 0, "2019-Q3": 0, "2019-Q4": 0,
+    }  # fmt: skip
+    first = tables[shell.name].filter(quarter="2019-Q1").select("occupation", "sex", "persons").rows()
+    assert {*first} == {
+        ("cook", "all", 1), ("cook", "m", 1), ("nurse", "all", 1), ("nurse", "f", 1),
+        ("total", "all", 2), ("total", "f", 1), ("total", "m", 1),
+    }  # fmt: skip
+    third = tables["net"].filter(quarter="2019-Q3").select("occupation", "sex", "persons").rows()
+    # Who is neither male nor female has no code here, and is in the total.
+    assert {*third} == {
+        ("cook", "all", -1), ("cook", "f", -1), ("nurse", "all", 1), ("total", "all", 0), ("total", "f", -1),
+    }  # fmt: skip
+
+
+def test_cells_grow_with_the_migrants_and_are_counted_once(engine: Engine) -> None:
+    wanted = asked("migr_imm1ctz", "migr_emi1ctz", "oecd_b11")
+    tables = arrivals().estimate(engine, asked=wanted)
+    cells = tables["shell_cells"].filter(pl.any_horizontal(pl.col(*DIMENSIONS) != "total"))
+    assert cells.filter(n_settled=0, n_undetermined=0).is_empty()
+    n_events = 6  # of the one year; each has a cell for each definition of age, and one for its group
+    assert cells.height == 3 * n_events
