@@ -113,6 +113,9 @@ def test_a_table_that_the_sources_cannot_fill_has_no_figures_and_says_why(engine
     assert "no source holds the country of birth" in said["migr_pop3ctb"]["reason"]
     assert "covers_population" in said["migr_pop3ctb"]["needs"]
     assert said["migr_emi1ctz"]["reason"] == "the run has no rule eu_2013 or eu_2025"
+    later = replace(asked("migr_emi1ctz", chosen={}), rules=("eu_2025",))
+    reason = country.estimate(engine, asked=later)["shells"]["reason"].item()
+    assert reason == "eu_2013 or eu_2025 gives no year of the table within `period`"
     assert tables["shell_cells"].is_empty()
     for name, table in fill(tables, wanted).items():
         assert table.is_empty(), name

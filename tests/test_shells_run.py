@@ -113,6 +113,12 @@ def test_a_run_writes_the_tables_and_says_which_it_cannot(
         ),
         ("own.yml", "rule: {gives: period, meaning: x}", "miglink adds a column 'rule' of its own"),
         ("own.yml", "n: {constant: x, meaning: x}", "exactly one must give the figure"),
+        (
+            "own.yml",
+            "where: {birth_group: [foreigner]}",
+            "birth_group is never 'foreigner'; known: native, foreign",
+        ),
+        ("own.yml", "when: {gives: flag, codes: {early: p}, meaning: x}", "flag is never 'early'"),
         ("own.yml", "sort: {dimension: a, meaning: x}\nwhere: {b: [c]}", "a and b are further columns"),
     ],
 )

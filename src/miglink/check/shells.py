@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from miglink.check.findings import ShellFindings, SourceFindings
 from miglink.config import Config
-from miglink.config.shell_needs import Held, find_needs
+from miglink.config.shell_needs import Held, covered_days, find_needs
 from miglink.config.shells import AGES
 
 # Dimension -> the columns of sources that must all hold a value.
@@ -22,15 +22,20 @@ _COLUMNS = {
 
 def find_shells(config: Config, sources: Sequence[SourceFindings]) -> tuple[ShellFindings, ...]:
     """Every table asked for, with what it would need."""
-    if config.residence is None or config.estimates is None:
+    if config.period is None or config.residence is None or config.estimates is None:
         return ()
     traits = config.estimates.traits
     filled = _filled(sources)
     of_crossings = _filled([source for source in sources if source.kind == "crossings"])
     known = {name for name, columns in _COLUMNS.items() if filled >= {*columns}}
     known |= (filled & {*traits}) | (of_crossings & {"purpose"})
+    first, last = config.period.from_date, config.period.to_date
     held = Held(
-        tuple(rule.name for rule in config.residence.rules),
+        {
+            rule.name: covered_days(first, last, rule.first_date, rule.last_date)
+            for rule in config.residence.rules
+        },
+        {rule.name for rule in config.residence.rules if not rule.has_flow_dates},
         traits,
         any(source.covers_population for source in config.sources.values()),
         known,

@@ -17,6 +17,21 @@ Breakdown = tuple[str, ...]
 AGES = ("age", "age_reached", "age_group")
 OF_FLOWS = frozenset({"other_country", "purpose"})
 STANDARD = frozenset(DIMENSIONS) - {"trait", "trait_value"}
+# The values of dimensions that have no others.
+_VALUES = {
+    "sex": ("male", "female", "other", "unknown"),
+    "citizenship_group": ("national", "eu", "efta", "candidate", "other", "stateless", "unknown"),
+    "birth_group": ("native", "foreign", "unknown"),
+    "origin_group": (
+        *("foreign_born_foreigner", "native_born_foreigner", "foreign_born_citizen", "native_born_citizen"),
+        "unknown",
+    ),
+}
+_TOLD = {
+    "frequency": ("year", "quarter", "month"),
+    "flag": ("provisional", "final"),
+    "age_definition": ("completed", "reached"),
+}
 # What miglink adds to the columns of the publisher.
 OWN_COLUMNS = ("rule", "policy", "n_undetermined", "status", "data_to_date")
 
@@ -67,6 +82,10 @@ class ShellColumn(Section):
     def _one_origin(self) -> "ShellColumn":
         if sum(one is not None for one in (self.dimension, self.constant, self.gives)) != 1:
             raise ValueError("give exactly one of `dimension`, `constant` and `gives`")
+        told = _TOLD.get(self.gives or "", ())
+        wrong = [value for value in self.codes if told and value not in told]
+        if wrong:
+            raise ValueError(f"codes: {self.gives} is never {wrong[0]!r}; known: {', '.join(told)}")
         unknown = [name for name in self.lists if name not in list_names()]
         if unknown:
             raise ValueError(
@@ -119,6 +138,17 @@ class Shell(Section):
             raise ValueError(
                 f"columns: miglink adds a column {taken[0]!r} of its own; give this one another name"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _values_are_known(self) -> "Shell":
+        for key, limits in (("where", self.where), ("where_not", self.where_not)):
+            for name, values in limits.items():
+                wrong = [value for value in values if value not in _VALUES.get(name, values)]
+                if wrong:
+                    raise ValueError(
+                        f"{key}: {name} is never {wrong[0]!r}; known: {', '.join(_VALUES[name])}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from miglink.config.shell_needs import Held, find_needs
+from miglink.config.shell_needs import Held, covered_days, find_needs
 from miglink.config.shells import Shell, find_breakdowns
 from miglink.engine import Engine, Table
 from miglink.stages.estimates.cells import cells_of
@@ -96,8 +96,19 @@ def describe_shells(
     }
     if not asked.shells:
         return pl.DataFrame(schema=schema)
+    period = observation.period
+    spans = {
+        rule: covered_days(
+            period.from_date,
+            period.to_date,
+            observation.first_dates.get(rule),
+            observation.last_dates.get(rule),
+        )
+        for rule in asked.rules
+    }
     held = Held(
-        asked.rules,
+        spans,
+        observation.flows_by_year_only,
         asked.further_columns,
         observation.has_population_list,
         _known_dimensions(find_known(engine, *people, migrations)),
