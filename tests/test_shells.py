@@ -1,5 +1,6 @@
 """Table shells: published tables of little countries that are known by hand, and what a table lacks."""
 
+import json
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from given_country import ABROAD, POLICY, RESIDENT, RULE, UNCLEAR, Country, Tables
 from miglink.codes.lists import code_list, gather_codes, list_facts, list_names, total_code
-from miglink.config import preset_shells, read_shell
+from miglink.config import Shell, preset_shells, read_shell
 from miglink.engine import Engine
 from miglink.stages.estimates import Asked
 from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
@@ -205,14 +206,19 @@ def test_a_shell_of_the_users_own_has_any_column_of_the_sources(engine: Engine, 
     (tmp_path / "own.yml").write_text(example.removeprefix("yaml\n"), "utf-8")
     shell = read_shell("own.yml", tmp_path)
     net = shell.model_copy(update={"name": "net", "measure": "net", "where": {}})
-    wanted = Asked((shell, net), {}, (RULE,), POLICY, ("occupation",))
+    told = {"dimension": "school", "meaning": "school", "codes": {"college": "c"}}
+    yearly = shell.model_dump(mode="json", by_alias=True) | {"name": "yearly", "frequency": "year"}
+    yearly["columns"] |= {"occupation": told}
+    schools = Shell.model_validate_json(json.dumps(yearly))
+    wanted = Asked((shell, net, schools), {}, (RULE,), POLICY, ("occupation", "school"))
     country = Country()
-    cook, nurse = ({"occupation": [(None, name)]} for name in ("cook", "nurse"))
+    cook = {"occupation": [(None, "cook")]}
+    nurse = {"occupation": [(None, "nurse")], "school": [(None, "college")]}
     country.add("one", (None, RESIDENT), (date(2019, 2, 2), ABROAD), traits=nurse)
     country.add("two", (None, RESIDENT), (date(2019, 3, 3), ABROAD), traits=cook, sex="male")
     country.add("three", (None, RESIDENT), (date(2019, 8, 8), ABROAD), traits=cook, citizenship="AUS")
     country.add("four", (None, ABROAD), (date(2019, 9, 9), RESIDENT), traits=nurse, sex=None)
-    tables = fill(country.estimate(engine, asked=wanted, traits=["occupation"]), wanted)
+    tables = fill(country.estimate(engine, asked=wanted, traits=["occupation", "school"]), wanted)
     of_all = tables[shell.name].filter(occupation="total", sex="all")
     assert dict(of_all.select("quarter", "persons").iter_rows()) == {
         "2019-Q1": 2, "2019-Q2": 0, "2019-Q3": 0, "2019-Q4": 0,
@@ -222,6 +228,9 @@ def test_a_shell_of_the_users_own_has_any_column_of_the_sources(engine: Engine, 
         ("cook", "all", 1), ("cook", "m", 1), ("nurse", "all", 1), ("nurse", "f", 1),
         ("total", "all", 2), ("total", "f", 1), ("total", "m", 1),
     }  # fmt: skip
+    # Another further column, of the year; who has no school has no code here.
+    of_year = tables["yearly"].filter(sex="all").select("quarter", "occupation", "persons").rows()
+    assert of_year == [("2019", "c", 1)]
     third = tables["net"].filter(quarter="2019-Q3").select("occupation", "sex", "persons").rows()
     # Who is neither male nor female has no code here, and is in the total.
     assert {*third} == {

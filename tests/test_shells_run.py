@@ -112,6 +112,7 @@ def test_a_run_writes_the_tables_and_says_which_it_cannot(
             "a stock has no purpose",
         ),
         ("own.yml", "rule: {gives: period, meaning: x}", "miglink adds a column 'rule' of its own"),
+        ("own.yml", "AGE: {constant: x, meaning: x}", "two names differ in capitals alone"),
         ("own.yml", "n: {constant: x, meaning: x}", "exactly one must give the figure"),
         (
             "own.yml",

@@ -133,7 +133,11 @@ class Shell(Section):
             raise ValueError("columns: a dimension stands in two columns; give each once")
         if sum(column.gives == "value" for column in self.columns.values()) != 1:
             raise ValueError("columns: exactly one must give the figure (`gives: value`)")
-        taken = [name for name in self.columns if name in OWN_COLUMNS]
+        # Some readers do not tell capitals from small letters.
+        names = [name.lower() for name in self.columns]
+        if len(set(names)) < len(names):
+            raise ValueError("columns: two names differ in capitals alone")
+        taken = [name for name in self.columns if name.lower() in OWN_COLUMNS]
         if taken:
             raise ValueError(
                 f"columns: miglink adds a column {taken[0]!r} of its own; give this one another name"

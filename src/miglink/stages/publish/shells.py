@@ -9,6 +9,7 @@ import polars as pl
 from miglink.codes.lists import country_code, gather_codes, map_values, total_code
 from miglink.config.shells import (
     AGES,
+    OWN_COLUMNS,
     STANDARD,
     AgeDefinition,
     Breakdown,
@@ -24,6 +25,8 @@ _N = ("n_settled", "n_undetermined")
 _ROW = ("rule", "policy", "period", "first_date", "data_to_date", "status")
 _TOTAL = "total"
 _DEFINITION = "age_definition"
+# How the periods of a table are written.
+_PERIODS = {"stock": r"^\d+-\d\d-\d\d$", "year": r"^\d+$", "quarter": r"^\d+-Q\d$", "month": r"^\d+-\d\d$"}
 
 
 @dataclass(frozen=True)
@@ -80,17 +83,17 @@ def fill_shell(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.Data
     """
     if shell.name not in asked.produced:
         return _order(pl.DataFrame(), shell)
-    of_rules = _choose_rules(cells.filter(pl.col("measure").is_in(shell.measures)), shell, asked)
+    is_meant = pl.col("measure").is_in(shell.measures) & pl.col("period").str.contains(_PERIODS[_kind(shell)])
+    of_rules = _choose_rules(cells.filter(is_meant), shell, asked)
     filled = pl.concat(
         _fill(of_rules, shell, definition, asked).with_columns(pl.lit(definition).alias(_DEFINITION))
         for definition in shell.age_definitions
     )
-    told = filled.with_columns(
-        _tell(column, shell, asked).alias(name)
+    told = [
+        (pl.col(_shown(name)) if column.dimension else _tell(column, shell, asked)).alias(name)
         for name, column in shell.columns.items()
-        if column.dimension is None
-    )
-    return _order(told, shell)
+    ]
+    return _order(filled.select(*told, *OWN_COLUMNS), shell)
 
 
 def _choose_rules(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.DataFrame:
@@ -111,21 +114,15 @@ def _choose_rules(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.D
 def _fill(cells: pl.DataFrame, shell: Shell, definition: AgeDefinition, asked: ShellsAsked) -> pl.DataFrame:
     """Figures by the codes of every column of a dimension, under one definition of age."""
     counted = asked.find_cells(shell, definition)
-    others = [
-        name for name in DIMENSIONS if name not in counted and not (_has_trait(counted) and "trait" in name)
-    ]
     is_whole = pl.all_horizontal(pl.col(*DIMENSIONS) == _TOTAL)
-    is_leaf = [pl.col(name) == _TOTAL for name in others]
-    is_leaf += [pl.col(_where_held(name)) != _TOTAL for name in counted]
-    leaves = cells.filter(~is_whole, *is_leaf) if counted else cells.filter(is_whole)
-    signed = _with_sign(leaves, shell)
+    signed = _with_sign(cells.filter(*_belongs(counted)), shell)
     for name, values in shell.where.items():
         signed = signed.filter(pl.col(_where_held(_named(name, definition))).is_in(values))
     for name, values in shell.where_not.items():
         signed = signed.filter(~pl.col(_where_held(_named(name, definition))).is_in(values))
     shown = {name: column for name, column in shell.columns.items() if column.dimension}
     held = {name: _where_held(_named(str(column.dimension), definition)) for name, column in shown.items()}
-    summed = signed.group_by(*_ROW, *(pl.col(value).alias(name) for name, value in held.items())).agg(
+    summed = signed.group_by(*_ROW, *(pl.col(value).alias(_shown(name)) for name, value in held.items())).agg(
         pl.col(*_N).sum()
     )
     coded = reduce(
@@ -147,18 +144,21 @@ def _encode(
 ) -> pl.DataFrame:
     """Replace the values of a column by the publisher's codes, and add up by them."""
     codes = gather_codes(shown[name].lists, shown[name].codes)
-    mapped = map_values(frame[name].to_list(), codes, reporting_country).rename({"value": name})
-    others = [column for column in (*_ROW, *shown) if column != name]
-    return frame.join(mapped, on=name).group_by(*others, pl.col("code").alias(name)).agg(pl.col(*_N).sum())
+    key = _shown(name)
+    mapped = map_values(frame[key].to_list(), codes, reporting_country).rename({"value": key})
+    others = [column for column in (*_ROW, *map(_shown, shown)) if column != key]
+    return frame.join(mapped, on=key).group_by(*others, pl.col("code").alias(key)).agg(pl.col(*_N).sum())
 
 
 def _with_totals(coded: pl.DataFrame, whole: pl.DataFrame, shown: Mapping[str, ShellColumn]) -> pl.DataFrame:
     """Add a zero for a period in which nobody is counted, where every dimension has a code for its total."""
-    totals = {name: total_code(gather_codes(column.lists, column.codes)) for name, column in shown.items()}
+    totals = {
+        _shown(name): total_code(gather_codes(column.lists, column.codes)) for name, column in shown.items()
+    }
     if None in totals.values():
         return coded
     rows = whole.select(_ROW).unique().with_columns(pl.lit(code).alias(name) for name, code in totals.items())
-    keys = [*_ROW, *shown]
+    keys = [*_ROW, *totals]
     lacking = rows.join(coded, on=keys, how="anti").with_columns(pl.lit(0, pl.Int64).alias(n) for n in _N)
     return pl.concat([coded, lacking.select(coded.columns)])
 
@@ -196,12 +196,26 @@ def _order(frame: pl.DataFrame, shell: Shell) -> pl.DataFrame:
     return (frame.select(*schema) if frame.width else pl.DataFrame(schema=schema)).sort(contract.key)
 
 
+def _belongs(breakdown: Breakdown) -> list[pl.Expr]:
+    """What is true of the cells of a breakdown: of none, that they are the totals."""
+    held = {_where_held(name) for name in breakdown}
+    traits = [name for name in breakdown if name not in STANDARD]
+    parts = [pl.col(name) != _TOTAL for name in held]
+    others = [pl.col(name) == _TOTAL for name in DIMENSIONS if name not in held and name != "trait"]
+    return [*parts, *others, pl.col("trait") == (traits[0] if traits else _TOTAL)]
+
+
+def _kind(shell: Shell) -> str:
+    return "stock" if shell.measure == "stock" else shell.frequency
+
+
+def _shown(name: str) -> str:
+    """The column in which the codes of a publisher's column are made; theirs might bear a name of ours."""
+    return f"shown {name}"
+
+
 def _named(name: str, definition: AgeDefinition) -> str:
     return "age_reached" if definition == "reached" and name in AGES else name
-
-
-def _has_trait(breakdown: Breakdown) -> bool:
-    return any(name not in STANDARD for name in breakdown)
 
 
 def _where_held(name: str) -> str:
