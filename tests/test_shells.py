@@ -245,3 +245,8 @@ def test_cells_grow_with_the_migrants_and_are_counted_once(engine: Engine) -> No
     assert cells.filter(n_settled=0, n_undetermined=0).is_empty()
     n_events = 6  # of the one year; each has a cell for each definition of age, and one for its group
     assert cells.height == 3 * n_events
+
+
+def test_a_country_of_nobody_has_no_rows(engine: Engine) -> None:
+    wanted = asked("migr_imm1ctz", "migr_pop1ctz")
+    assert all(table.is_empty() for table in fill(Country().estimate(engine, asked=wanted), wanted).values())
