@@ -82,6 +82,17 @@ def test_immigration_in_the_codes_of_eurostat(engine: Engine) -> None:
     assert table.select(describe_shell(wanted.shells[0]).key).is_unique().all()
 
 
+def test_a_state_without_a_code_is_in_groups_and_totals(engine: Engine) -> None:
+    wanted = asked("migr_imm3ctb")
+    country = arrivals()
+    country.add("six", (None, ABROAD), (date(2019, 4, 1), RESIDENT), birth_country="SUN")
+    tables = country.estimate(engine, asked=wanted)
+    assert tables["shells"]["values_without_code"].to_list() == ["SUN"]
+    table = fill(tables, wanted)["migr_imm3ctb"]
+    found = values(table, "c_birth", agedef="COMPLET", age="TOTAL", sex="T", TIME_PERIOD="2019")
+    assert found == {"TOTAL": 6, "FOR": 3, "EU27_2020_FOR": 2, "NEU27_2020_FOR": 1, "DE": 2, "UNK": 3}
+
+
 def test_the_population_of_1_january(engine: Engine) -> None:
     wanted = asked("migr_pop1ctz")
     tables = arrivals().estimate(engine, to=date(2020, 12, 31), asked=wanted)

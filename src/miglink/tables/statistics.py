@@ -262,6 +262,12 @@ STATISTICS_TABLES = (
             required("is_produced", FLAG, "whether it holds figures; if not, its files have no row"),
             Column("reason", TEXT, "why it is not produced"),
             Column("needs", TEXT, "the rule, source or column that would make it possible"),
+            Column(
+                "values_without_code",
+                TEXT,
+                "values of ours for which its publisher has no code, such as a state that has ended: counted in groups "
+                "and totals alone",
+            ),
         ),
         is_aggregate=True,
     ),

@@ -17,7 +17,13 @@ from miglink.stages.estimates.histories import check_histories, find_statuses
 from miglink.stages.estimates.mobility import Travellers, count_mobility
 from miglink.stages.estimates.periods import flow_periods, reference_dates
 from miglink.stages.estimates.person_time import count_person_days
-from miglink.stages.estimates.shell_cells import NOTHING_ASKED, Asked, count_shell_cells, describe_shells
+from miglink.stages.estimates.shell_cells import (
+    NOTHING_ASKED,
+    Asked,
+    count_shell_cells,
+    describe_shells,
+    name_uncoded,
+)
 from miglink.stages.estimates.stock_differences import count_stock_differences
 from miglink.stages.estimates.strata import number_strata
 from miglink.stages.estimates.traits import find_traits
@@ -98,7 +104,8 @@ def estimate(
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
     shells = describe_shells(engine, histories.migrations, people, observation, asked)
-    cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
+    produced = asked.only(shells)
+    cells = count_shell_cells(engine, joined, layout, observation, produced)
     stocks = _stocks(counts, layout, list_rows(joined.strata, dates, observation), observation)
     flows = _flows(counts, layout, joined.strata, observation, settings)
     return (
@@ -106,7 +113,7 @@ def estimate(
         _write(engine, "flows", flows),
         _write(engine, "accounts", accounts),
         _write(engine, "shell_cells", cells),
-        _write(engine, "shells", shells),
+        _write(engine, "shells", name_uncoded(shells, cells, produced)),
     )
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from miglink.codes.lists import gather_codes
 from miglink.config.shell_needs import Held, covered_days, find_needs
-from miglink.config.shells import Shell, find_breakdowns
+from miglink.config.shells import AGES, STANDARD, Shell, find_breakdowns
 from miglink.engine import Engine, Table
 from miglink.stages.estimates.cells import cells_of
 from miglink.stages.estimates.counts import FLOWS, Histories, by_period, count_events, count_statuses
-from miglink.stages.estimates.dimensions import TOTAL, Breakdown, Layout, find_known
+from miglink.stages.estimates.dimensions import TOTAL, UNKNOWN, Breakdown, Layout, find_known
 from miglink.stages.estimates.periods import flow_periods, reference_dates
 from miglink.stages.estimates.vintages import Observation, add_vintages, list_rows
 from miglink.tables import TABLES
@@ -132,9 +133,32 @@ def describe_shells(
                 "is_produced": not needs,
                 "reason": "; ".join(one.reason for one in needs) or None,
                 "needs": "; ".join(one.needs for one in needs) or None,
+                "values_without_code": None,
             }
         )
     return pl.DataFrame(rows, schema=schema)
+
+
+def name_uncoded(described: pl.DataFrame, cells: pl.DataFrame, asked: Asked) -> pl.DataFrame:
+    """Add the values of the cells for which the publisher of a table has no code."""
+    found = {shell.name: _find_uncoded(cells, shell) for shell in asked.shells}
+    return described.with_columns(
+        values_without_code=pl.col("shell").replace_strict(found, default=None, return_dtype=pl.String)
+    )
+
+
+def _find_uncoded(cells: pl.DataFrame, shell: Shell) -> str | None:
+    """Values that are in no row of the codes of their column; ages are told by ranges."""
+    counted = cells.filter(pl.col("measure").is_in(shell.measures))
+    missing: set[str] = set()
+    for column in shell.columns.values():
+        name, codes = column.dimension, gather_codes(column.lists, column.codes)
+        if name is None or name in AGES or codes.is_empty():
+            continue
+        is_trait = name not in STANDARD
+        held = counted.filter(trait=name)["trait_value"] if is_trait else counted[name]
+        missing |= {*held} - {*codes["ours"], TOTAL, UNKNOWN}
+    return ", ".join(sorted(missing)) or None
 
 
 def _known_dimensions(known: set[str]) -> set[str]:

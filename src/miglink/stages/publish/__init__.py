@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -103,27 +104,29 @@ def publish(
         ),
     }
     persons = find_linked(engine, tables, data_to_date, publication.reporting_country)
-    files = {
-        "outputs": [
-            (table, contract, form)
-            for table, contract in (
-                *((tables[name], TABLES[name]) for name in _AGGREGATES),
-                *_fill_shells(engine, tables, publication),
-            )
-            for form in publication.formats
-        ],
-        "linked": [(persons[name], contract, "parquet") for name, contract in LINKED.items()],
-    }
-    written: list[Path] = []
-    for folder, package in packages.items():
-        written += _write_folder(engine, run_folder / folder, files[folder], package)
+    run_folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".tables-", dir=run_folder) as scratch:
+        aggregates = [
+            *((tables[name], TABLES[name]) for name in _AGGREGATES),
+            *_fill_shells(Path(scratch), tables, publication),
+        ]
+        files = {
+            "outputs": [(*one, form) for one in aggregates for form in publication.formats],
+            "linked": [(persons[name], contract, "parquet") for name, contract in LINKED.items()],
+        }
+        written: list[Path] = []
+        for folder, package in packages.items():
+            written += _write_folder(engine, run_folder / folder, files[folder], package)
     return written
 
 
 def _fill_shells(
-    engine: Engine, tables: Mapping[str, Table], publication: Publication
+    scratch: Path, tables: Mapping[str, Table], publication: Publication
 ) -> list[tuple[Table, Contract]]:
-    """The tables asked for, in the columns and codes of their publishers, after what is said of them."""
+    """The tables asked for, in the columns and codes of their publishers, after what is said of them.
+
+    They are small, and files of this machine on every engine.
+    """
     if not publication.shells:
         return []
     described = pl.read_parquet(tables["shells"].path, glob=False)
@@ -134,10 +137,11 @@ def _fill_shells(
         publication.table_rules,
         publication.reporting_country,
     )
-    filled = [
-        (engine.frame(f"publish_{shell.name}", fill_shell(cells, shell, asked)), describe_shell(shell))
-        for shell in publication.shells
-    ]
+    filled = []
+    for shell in publication.shells:
+        table = Table(shell.name, scratch / f"{shell.name}.parquet")
+        fill_shell(cells, shell, asked).write_parquet(table.path)
+        filled.append((table, describe_shell(shell)))
     return [(tables["shells"], TABLES["shells"]), *filled]
 
 
@@ -149,7 +153,9 @@ def _write_folder(
     (folder / DATAPACKAGE).unlink(missing_ok=True)
     files = []
     for table, contract, form in tables:
-        target, n_rows = folder / f"{contract.name}.{form}", engine.count(table)
+        target = folder / f"{contract.name}.{form}"
+        is_ours = contract.name in TABLES or contract.name in LINKED
+        n_rows = engine.count(table) if is_ours else pl.read_parquet(table.path, glob=False).height
         if form == "csv":
             write_csv(table, target)
         else:
