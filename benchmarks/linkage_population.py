@@ -204,8 +204,8 @@ def write_identities(
     """Write what the programs read into a folder.
 
     Identities and record_identities are for miglink, prepared (with keys) and settings.json for Splink; linkage.json,
-    with the blocking rules of that name, for both; owners, by id (identity_id) and number (unique_id), is for who measures. Gives
-    what there is of them.
+    with the blocking rules of that name, for both; owners, by id (identity_id) and number (unique_id), is for who
+    measures. Gives what there is of them.
     """
     given = {"identities": population.identities, "record_identities": population.record_identities}
     tables = {name: engine.query(name, "SELECT * FROM given", given=table) for name, table in given.items()}

@@ -103,6 +103,22 @@ def little_run() -> dict[str, Rows]:
             {"period": "2018", "kind": "visas", "purpose": "work", "outcome": "left_late"}
             | {"n": 1, "data_to_date": END}
         ],
+        "shells": [
+            {"shell": "migr_imm1ctz", "title": "t", "publisher": "p", "reference": "r", "looked_up_date": END}
+            | {"is_verified": False, "rules": "nz_12_16", "is_produced": True}
+        ],
+        "shell_cells": [
+            STRATUM
+            | TOTAL
+            | {"measure": "immigration", "period": "2018", "first_date": date(2018, 1, 1), "n_settled": 3}
+            | {"n_undetermined": 1, "data_to_date": END, "status": "provisional"}
+            | cell
+            for cell in (
+                {},
+                {"sex": "male", "citizenship": "DEU", "age_group": "20-24"},
+                {"sex": "male", "citizenship": "DEU", "age_reached": "25"},
+            )
+        ],
         "quality": [{"stage": "persons", "measure": "persons", "item": "all", "value": 1.0}],
         "persons": [
             {
@@ -172,5 +188,5 @@ def little_run() -> dict[str, Rows]:
 def make_whole(engine: Engine, name: str, rows: Rows) -> Table:
     """Make a table whose cells are the total in every dimension that the rows do not name."""
     rest = {c.name: "total" for c in TABLES[name].columns if c.type == "VARCHAR" and not c.nullable}
-    is_of_cells = name in ("stocks", "flows", "accounts")
+    is_of_cells = name in ("stocks", "flows", "accounts", "shell_cells")
     return make_table(engine, name, [rest | row for row in rows] if is_of_cells else rows)

@@ -346,3 +346,17 @@ def test_nothing_of_a_person_in_the_agency_files_is_said(agency: Findings) -> No
 def test_it_fits_a_terminal_of_80_columns(agency: Findings) -> None:
     assert max(len(line.rstrip()) for line in text_of(agency).splitlines()) <= 80
     assert "…" not in text_of(agency).split("Pairs")[0]
+
+
+def test_tables_asked_for_and_what_they_would_need(check: Callable[..., Findings]) -> None:
+    publish = "{tables: [oecd_b11, migr_imm5prv], table_rules: {oecd_b11: nz_12_16}}"
+    findings = check(change=("estimates:", f"publish: {publish}\nestimates:"))
+    b11, imm5prv = findings.shells
+    assert not b11.reasons
+    assert imm5prv.reasons == (
+        "the run has no rule eu_2013 or eu_2025",
+        "no source holds the country of previous residence",
+    )
+    said = " ".join(text_of(findings).split())
+    assert "oecd_b11: can be produced" in said
+    assert "needs eu_2013 or eu_2025 under residence.rules, or another rule" in said

@@ -263,7 +263,8 @@ def test_alternative_draws_are_not_counted(engine: Engine) -> None:
 
 def test_nobody_gives_empty_tables(engine: Engine) -> None:
     heights = {name: table.height for name, table in Country().estimate(engine).items()}
-    assert heights == {"stocks": 0, "flows": 0, "accounts": 0}
+    assert {*heights} >= {"stocks", "flows", "accounts"}
+    assert not any(heights.values())
 
 
 # Few days, so that events meet on one of them, and at the turn of the year.

@@ -14,6 +14,7 @@ from rich.console import Console
 from given_published import END, Rows, little_run, make_whole
 from given_tables import TYPES
 from miglink.codes.groups import group_by_year
+from miglink.config import read_shell
 from miglink.engine import Engine
 from miglink.runfolder import files_of
 from miglink.stages.publish import Publication, publish, render_summary
@@ -60,6 +61,24 @@ def test_formats_are_chosen(engine: Engine, tmp_path: Path) -> None:
     paths = published(engine, tmp_path / "run", Publication(formats=("csv",)))
     assert {path.suffix for name, path in paths.items() if name.startswith("outputs/")} == {".csv", ".json"}
     assert "linked/persons.parquet" in paths
+
+
+def test_tables_of_publishers_stand_beside_ours(engine: Engine, tmp_path: Path) -> None:
+    shell = read_shell("migr_imm1ctz", tmp_path)
+    asked = Publication(reporting_country="NZL", shells=(shell,), table_rules={shell.name: "nz_12_16"})
+    paths = published(engine, tmp_path, asked)
+    table = pl.read_parquet(paths["outputs/migr_imm1ctz.parquet"])
+    assert pl.read_csv(paths["outputs/migr_imm1ctz.csv"], schema=table.schema).equals(table)
+    germans = table.filter(citizen="DE", sex="M", age="TOTAL")
+    assert germans.select("agedef", "OBS_VALUE", "OBS_FLAG", "n_undetermined").rows() == [
+        ("COMPLET", 3, "p", 1),
+        ("REACH", 3, "p", 1),
+    ]
+    package = json.loads(paths["outputs/datapackage.json"].read_text("utf-8"))
+    rows = {resource["name"]: resource.get("rows") for resource in package["resources"]}
+    assert rows["migr_imm1ctz.csv"] == table.height
+    assert rows["shells.csv"] == 1
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_published_twice_gives_the_same_bytes(engine: Engine, tmp_path: Path) -> None:

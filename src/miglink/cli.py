@@ -338,7 +338,7 @@ def rules(answer: Answer = AnswerFormat.text) -> None:
 def tables(
     format_: Annotated[TablesFormat, typer.Option("--format", help="How to print them.")] = TablesFormat.text,
 ) -> None:
-    """List every table of a run: its stage, key and columns."""
+    """List every table of a run, its stage, key and columns, and the table shells for `publish.tables`."""
     from miglink.contracts import contracts_as_json, contracts_as_markdown, contracts_as_text
 
     write = {

@@ -134,7 +134,12 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "persons": [parts["persons"], before, country, current],
         "spells": [parts["spells"], permits, listed],
         "residence": [parts["residence"]],
-        "estimates": [parts["estimates"], parts["mobility"]],
+        "estimates": [
+            parts["estimates"],
+            parts["mobility"],
+            parts["publish"]["tables"],
+            parts["publish"]["table_rules"],
+        ],
         "quality": [],
         "publish": [parts["publish"], parts["name"]],
     }
@@ -213,9 +218,16 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             *(t[name] for name in ("residence", "migrations", "persons", "person_traits")),
             *(t[name] for name in ("spells", "records", "record_persons")),
         )
-        country = config.estimates.reporting_country
+        country, published = config.estimates.reporting_country, config.publish
+        asked = estimates.Asked(
+            published.tables,
+            published.table_rules,
+            tuple(rule.name for rule in config.residence.rules),
+            config.residence.policies[0],
+            config.estimates.traits,
+        )
         record.finish(
-            *estimates.estimate(engine, histories, observation, config.estimates),
+            *estimates.estimate(engine, histories, observation, config.estimates, asked),
             *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
             estimates.find_person_time(engine, t["residence"], t["spells"], observation),
             estimates.count_mobility(engine, travellers, observation, config.mobility, country),
@@ -260,5 +272,7 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord) -> Non
             config.estimates.reporting_country,
             config.publish.formats,
             config.estimates.traits,
+            config.publish.tables,
+            config.publish.table_rules,
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

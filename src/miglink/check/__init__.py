@@ -16,6 +16,7 @@ from miglink.check.inspection import Given, inspect_source
 from miglink.check.pairs import Predicted, predict_pairs
 from miglink.check.reading import Read, find_files, identity_share, read_sources, without_missing
 from miglink.check.report import render_check
+from miglink.check.shells import find_shells
 from miglink.config import Config, Rule, load_key
 from miglink.engine import Engine, Place, Table, open_engine
 from miglink.errors import ConfigError
@@ -150,6 +151,7 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
             for name, columns in {**_DIMENSIONS, **further}.items()
             if (filled := _filled(findings.sources, columns))
         ),
+        shells=find_shells(config, findings.sources),
         notes=tuple(notes),
     )
 

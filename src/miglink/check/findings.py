@@ -124,6 +124,16 @@ class Dimension:
 
 
 @dataclass(frozen=True)
+class ShellFindings:
+    """A table asked for: why it cannot be produced, and what would make it possible; nothing where it can."""
+
+    name: str
+    title: str
+    reasons: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Findings:
     """All that a check finds; the run would fail if there is a problem."""
 
@@ -140,6 +150,7 @@ class Findings:
     policies: tuple[str, ...] = ()
     coverage: str | None = None
     dimensions: tuple[Dimension, ...] = ()
+    shells: tuple[ShellFindings, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 

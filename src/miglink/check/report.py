@@ -196,4 +196,18 @@ def _statistics(findings: Findings) -> list[Grid | Text | Padding]:
                 dimension.name, ", ".join(f"{source.name} {source.share:.0%}" for source in dimension.sources)
             )
         shown.append(grid)
-    return shown
+    return [*shown, *_shells(findings)]
+
+
+def _shells(findings: Findings) -> list[Grid | Text | Padding]:
+    """The tables asked for, and what those that cannot be produced would need."""
+    if not findings.shells:
+        return []
+    shown: list[Grid | Text | Padding] = [Text("Tables of publish.tables:")]
+    for shell in findings.shells:
+        if not shell.reasons:
+            shown.append(_indented(f"  {shell.name}: can be produced"))
+            continue
+        shown.append(_indented(f"  {shell.name}: no figures, for {'; '.join(shell.reasons)}", "yellow"))
+        shown.append(_indented(f"      needs {'; '.join(shell.needs)}"))
+    return [*shown, Text()]

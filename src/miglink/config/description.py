@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from miglink.config.models import Section
 from miglink.config.rules import RULE_KINDS
 from miglink.config.run import Config
+from miglink.config.shells import Shell
 from miglink.config.sources import KIND_COLUMNS, PERSON_COLUMNS, REQUIRED_COLUMNS
 
 _OPENING = """# Configuration
@@ -36,6 +37,10 @@ def config_schema() -> dict[str, Any]:
     rules["items"] = {
         "anyOf": [{"type": "string", "description": "Preset or path of a rule file."}, rules["items"]]
     }
+    shells = schema["$defs"]["PublishSettings"]["properties"]["tables"]
+    shells["items"] = {
+        "anyOf": [{"type": "string", "description": "Preset or path of a shell file."}, shells["items"]]
+    }
     return schema
 
 
@@ -58,7 +63,9 @@ def _sections(model: type[Section], path: str) -> Iterator[tuple[str, type[Secti
 
 
 def _title(section: type[Section], path: str) -> str:
-    """The heading of a section; a rule may also be a file, of the kind that it names."""
+    """The heading of a section; a rule may also be a file, of the kind that it names, and so may a table shell."""
+    if section is Shell:
+        return f"A table shell file (`{path}`)"
     kinds = [kind for kind, model in RULE_KINDS.items() if model is section]
     return f"A rule file of kind `{kinds[0]}` (`{path}`)" if kinds else f"`{path}`"
 
@@ -89,7 +96,7 @@ def _type(type_: Any) -> str:
     origin = get_origin(type_)
     arguments = [argument for argument in get_args(type_) if argument is not type(None)]
     if isinstance(type_, type) and issubclass(type_, Section):
-        return "name of a preset, or file" if type_ in RULE_KINDS.values() else "section"
+        return "name of a preset, or file" if type_ in (*RULE_KINDS.values(), Shell) else "section"
     if origin is Annotated:
         return _type(arguments[0])
     if origin is Literal:

@@ -16,6 +16,7 @@ from miglink.config.models import Section
 from miglink.config.problems import find_problems, unknown_key
 from miglink.config.rules import RULE_KINDS, Rule
 from miglink.config.run import Config
+from miglink.config.shells import Shell
 from miglink.config.sources import KIND_COLUMNS, PERSON_COLUMNS
 from miglink.config.yaml_tree import Node, Place, Problem, parse_yaml, read_yaml
 from miglink.errors import ConfigError
@@ -57,13 +58,14 @@ def read_config(
         )
     base = Path(os.path.abspath(path)).parent
     _make_paths_absolute(tree, base)
-    wrong_rules = _insert_rules(tree, base)
+    wrong_rules = _insert_rules(tree, base) + _insert_shells(tree, base)
     _check_columns(tree, problems)
     config, found = _validate(Config, tree)
     if config is not None:
         found = find_disagreements(config, tree)
     if wrong_rules:
-        found = [one for one in found if not one.key.startswith(tuple(f"{name}.rules" for name in _SECTIONS))]
+        named = ("publish.tables", *(f"{name}.rules" for name in _SECTIONS))
+        found = [one for one in found if not one.key.startswith(named)]
     _raise(problems + wrong_rules + found)
     assert config is not None
     return config
@@ -82,26 +84,41 @@ def read_rule(name_or_path: str, base: Path) -> Rule:
 
 def read_any_rule(name_or_path: str, base: Path) -> Rule | RollingWindowRule:
     """Read a rule: the name of a preset, or a file, its path relative to `base`."""
-    presets = preset_rules()
+    problems: list[Problem] = []
+    tree = _read_preset("rule", name_or_path, base, problems)
+    rule, found = _validate_rule(tree)
+    if name_or_path not in preset_rules():
+        found += _taken_name(rule, tree)
+    _raise(problems + found)
+    assert rule is not None
+    return rule
+
+
+def read_shell(name_or_path: str, base: Path) -> Shell:
+    """Read a table shell: the name of one that miglink brings, or a file, its path relative to `base`."""
+    problems: list[Problem] = []
+    shell, found = _validate(Shell, _read_preset("table", name_or_path, base, problems))
+    _raise(problems + found)
+    assert shell is not None
+    return shell
+
+
+def _read_preset(what: str, name_or_path: str, base: Path, problems: list[Problem]) -> Node:
+    """The tree of a rule or table shell: a preset by its name, or a file."""
+    presets = preset_rules() if what == "rule" else preset_shells()
     if name_or_path in presets:
         path = presets[name_or_path]
     elif name_or_path.endswith((".yml", ".yaml")) or "/" in name_or_path or "\\" in name_or_path:
         path = base / name_or_path
     else:
         raise ConfigError(
-            f"rule '{name_or_path}': no such preset, {unknown_key(name_or_path, presets)}; a rule of your own "
+            f"{what} '{name_or_path}': no such preset, {unknown_key(name_or_path, presets)}; a {what} of your own "
             "is named by the path of its file, ending in .yml"
         )
-    problems: list[Problem] = []
-    tree = read_yaml(path, "rule", problems)
+    tree = read_yaml(path, what, problems)
     if not isinstance(tree.value, dict):
-        raise ConfigError(f"{tree.place}: a rule must be a section with keys; see the presets")
-    rule, found = _validate_rule(tree)
-    if name_or_path not in presets:
-        found += _taken_name(rule, tree)
-    _raise(problems + found)
-    assert rule is not None
-    return rule
+        raise ConfigError(f"{tree.place}: a {what} must be a section with keys; see the presets")
+    return tree
 
 
 def _taken_name(rule: Rule | RollingWindowRule | None, tree: Node) -> list[Problem]:
@@ -128,8 +145,17 @@ def _validate_rule(tree: Node) -> tuple[Rule | RollingWindowRule | None, list[Pr
 
 def preset_rules() -> dict[str, Path]:
     """The rules that miglink brings, by name: in the installed package, or beside the sources."""
-    installed = Path(str(files("miglink"))) / "presets" / "rules"
-    folder = installed if installed.is_dir() else Path(__file__).parents[3] / "configs" / "rules"
+    return _presets("rules")
+
+
+def preset_shells() -> dict[str, Path]:
+    """The table shells that miglink brings, by name."""
+    return _presets("tables")
+
+
+def _presets(kind: str) -> dict[str, Path]:
+    installed = Path(str(files("miglink"))) / "presets" / kind
+    folder = installed if installed.is_dir() else Path(__file__).parents[3] / "configs" / kind
     return {path.stem: path for path in sorted(folder.glob("*.yml"))}
 
 
@@ -225,6 +251,23 @@ def _insert_rule(node: Node, base: Path, section: str, number: int) -> list[Prob
         message = f"rule {rule.name} gives {rule.gives}: name it under `{rule.gives}.rules`"
         wrong.append(Problem(node.place, key, message))
     return wrong
+
+
+def _insert_shells(tree: Node, base: Path) -> list[Problem]:
+    """Put the table shells themselves where the configuration names them; gives what is wrong with them."""
+    problems: list[Problem] = []
+    parent = tree.child("publish")
+    shells = parent.child("tables") if parent else None
+    for node in shells.value if shells and isinstance(shells.value, list) else ():
+        if not isinstance(node.value, str):
+            continue
+        try:
+            shell = read_shell(node.value, base)
+        except ConfigError as error:
+            problems += [Problem(node.place, "publish.tables", line) for line in error.problems]
+            continue
+        node.value = parse_yaml(shell.model_dump_json(by_alias=True), "", [], node.place).value
+    return problems
 
 
 def _check_columns(tree: Node, problems: list[Problem]) -> None:

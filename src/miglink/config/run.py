@@ -100,6 +100,17 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _table_rules_are_of_the_run(self) -> "Config":
+        rules = [rule.name for rule in self.residence.rules] if self.residence else []
+        for table, rule in self.publish.table_rules.items():
+            if rule not in rules:
+                raise ValueError(
+                    f"publish.table_rules: {table} is to be made by {rule}, which is none of residence.rules "
+                    f"({', '.join(rules) or 'none'})"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _open_borders_need_other_evidence(self) -> "Config":
         if self.residence is None or self.spells.borders == "recorded":
             return self

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from miglink.config.models import Section
 from miglink.config.rules import MissingCrossings, Rule
+from miglink.config.shells import Shell
 from miglink.engine import Place
 from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
@@ -281,9 +282,29 @@ class PublishSettings(Section):
 
     formats: tuple[Literal["parquet", "csv"], ...] = Field(default=("parquet", "csv"), min_length=1)
     """File formats of outputs/: each table in each of them. linked/ is Parquet always."""
+    tables: tuple[Shell, ...] = ()
+    """Tables in the columns and codes of those who publish them: names of shells such as migr_imm1ctz (`miglink tables`
+    lists them), or paths of shell files (docs/publication.md)."""
+    table_rules: dict[str, str] = {}
+    """Name of such a table -> the rule of the run by which it is made, in place of those that its definition names."""
 
     @model_validator(mode="after")
     def _formats_once(self) -> "PublishSettings":
         if len(set(self.formats)) < len(self.formats):
             raise ValueError("formats: one is given twice")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_once(self) -> "PublishSettings":
+        names = [shell.name for shell in self.tables]
+        if len(set(names)) < len(names):
+            raise ValueError("tables: one is given twice; their names are those of the files")
+        taken = [name for name in names if name in TABLES]
+        if taken:
+            raise ValueError(
+                f"tables: {taken[0]!r} is the name of a table of miglink; give the shell another"
+            )
+        unknown = [name for name in self.table_rules if name not in names]
+        if unknown:
+            raise ValueError(f"table_rules: {unknown[0]!r} is none of `tables`")
         return self

@@ -223,6 +223,55 @@ STATISTICS_TABLES = (
         is_aggregate=True,
     ),
     Contract(
+        "shell_cells",
+        "estimates",
+        "What the tables of `publish.tables` are added up from: the cells of each breakdown in which somebody is "
+        "counted, without totals, and the total of every period; no row where no table is asked for.",
+        ("rule", "policy", "measure", "period", *DIMENSIONS),
+        (
+            *CELL,
+            required("measure", TEXT, "stock, immigration or emigration"),
+            required(
+                "first_date",
+                DATE,
+                "first day of the period; of a stock the day before the reference date, at whose end it is counted",
+            ),
+            required("n_settled", COUNT, "residents or settled migrations"),
+            required("n_undetermined", COUNT, "persons or crossings whose status or outcome is undetermined"),
+            *VINTAGE,
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
+        "shells",
+        "estimates",
+        "The tables of `publish.tables`: which are produced, and what those that are not would need.",
+        ("shell",),
+        (
+            required("shell", TEXT, "name of the table and of its files"),
+            required("title", TEXT, "title of the table"),
+            required("publisher", TEXT, "who asks for it, or publishes it"),
+            required("reference", TEXT, "where its definition stands"),
+            required("looked_up_date", DATE, "day on which the definition was looked up"),
+            required(
+                "is_verified",
+                FLAG,
+                "false: title, columns or codes were not all read in the primary source; the shell's note says which",
+            ),
+            required("rules", TEXT, "rules of the run by which it is made, or those that it asks for"),
+            required("is_produced", FLAG, "whether it holds figures; if not, its files have no row"),
+            Column("reason", TEXT, "why it is not produced"),
+            Column("needs", TEXT, "the rule, source or column that would make it possible"),
+            Column(
+                "values_without_code",
+                TEXT,
+                "values of ours for which its publisher has no code, such as a state that has ended: counted in groups "
+                "and totals alone",
+            ),
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
         "stock_differences",
         "estimates",
         "Settled residents under one rule and policy, by the status that each other rule and policy gives them: the "

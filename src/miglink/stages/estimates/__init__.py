@@ -1,8 +1,7 @@
 """Stage 7: counts residents, migrations and the days lived, draws up the accounts, and compares rules and policies."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 import polars as pl
 
@@ -11,7 +10,7 @@ from miglink.config.stages import EstimatesSettings
 from miglink.engine import Engine, Table, identifier
 from miglink.stages.estimates.accounts import TERMS, check_balance, count_terms, explain
 from miglink.stages.estimates.cells import cells_of, margins
-from miglink.stages.estimates.counts import FLOWS, Counts, count_breakdown, join_histories
+from miglink.stages.estimates.counts import FLOWS, Counts, by_period, count_breakdown, join_histories
 from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
 from miglink.stages.estimates.empty_months import find_empty_months
 from miglink.stages.estimates.flow_differences import count_flow_differences
@@ -19,16 +18,23 @@ from miglink.stages.estimates.histories import check_histories, find_statuses
 from miglink.stages.estimates.list_status import count_list_status
 from miglink.stages.estimates.listed_people import find_listed_people, has_lists
 from miglink.stages.estimates.mobility import Travellers, count_mobility
-from miglink.stages.estimates.periods import flow_periods, quarter_name, reference_dates
+from miglink.stages.estimates.periods import flow_periods, reference_dates
 from miglink.stages.estimates.person_time import count_person_days
+from miglink.stages.estimates.shell_cells import (
+    NOTHING_ASKED,
+    Asked,
+    count_shell_cells,
+    describe_shells,
+    name_uncoded,
+)
 from miglink.stages.estimates.stock_differences import count_stock_differences
 from miglink.stages.estimates.strata import number_strata
 from miglink.stages.estimates.traits import find_traits
-from miglink.stages.estimates.vintages import Observation, add_vintages, observe
+from miglink.stages.estimates.vintages import Observation, add_vintages, list_rows, observe
 from miglink.tables import TABLES
-from miglink.tables.contract import DIMENSIONS
 
 __all__ = [
+    "Asked",
     "Histories",
     "Observation",
     "Travellers",
@@ -53,15 +59,20 @@ class Histories:
 
 
 def estimate(
-    engine: Engine, histories: Histories, observation: Observation, settings: EstimatesSettings
-) -> tuple[Table, Table, Table]:
+    engine: Engine,
+    histories: Histories,
+    observation: Observation,
+    settings: EstimatesSettings,
+    asked: Asked = NOTHING_ASKED,
+) -> tuple[Table, ...]:
     """Count stocks, flows and accounts by each breakdown, with all its totals.
 
     Reads: residence and migrations (draw 0), persons, person_traits.
-    Gives: stocks, flows, accounts. Every month, quarter, year (those asked for) and 1 January that the
-        observation covers is listed for every cell that occurs in any of them, with zeros where nobody is
-        counted. A dimension that a row is not broken down by holds `total`; a value that is not known is
-        `unknown`, so every breakdown adds up to its total. other_country and purpose break down flows alone.
+    Gives: stocks, flows, accounts, and for the published tables asked for shell_cells and shells. Every month,
+        quarter, year (those asked for) and 1 January that the observation covers is listed for every cell that
+        occurs in any of them, with zeros where nobody is counted. A dimension that a row is not broken down by
+        holds `total`; a value that is not known is `unknown`, so every breakdown adds up to its total.
+        other_country and purpose break down flows alone. shell_cells has cells with somebody in them alone.
     Units: persons; settled migrations and crossings that may become one.
     Errors: ResultError if an account does not balance in every cell, or if residence and migrations
         contradict each other.
@@ -84,7 +95,7 @@ def estimate(
     - The headline `n` is null while the figure is provisional or anything in its cell is undetermined.
     """
     people = histories.persons, histories.person_traits
-    layout = find_layout(engine, *people, histories.migrations, settings)
+    layout = find_layout(engine, *people, histories.migrations, settings, asked.traits)
     statuses = find_statuses(engine, histories.residence, histories.persons)
     traits = find_traits(engine, *people, layout)
     joined = join_histories(engine, statuses, traits, histories.migrations, layout)
@@ -96,12 +107,17 @@ def estimate(
     accounts = _accounts(counts, layout, joined.strata, observation)
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
-    stocks = _stocks(counts, layout, _list_rows(joined.strata, dates, observation), observation)
+    shells = describe_shells(engine, histories.migrations, people, observation, asked)
+    produced = asked.only(shells)
+    cells = count_shell_cells(engine, joined, layout, observation, produced)
+    stocks = _stocks(counts, layout, list_rows(joined.strata, dates, observation), observation)
     flows = _flows(counts, layout, joined.strata, observation, settings)
     return (
         _write(engine, "stocks", stocks),
         _write(engine, "flows", flows),
         _write(engine, "accounts", accounts),
+        _write(engine, "shell_cells", cells),
+        _write(engine, "shells", name_uncoded(shells, cells, produced)),
     )
 
 
@@ -174,7 +190,7 @@ def _accounts(
     counts: Mapping[Breakdown, Counts], layout: Layout, strata: pl.DataFrame, observation: Observation
 ) -> pl.DataFrame:
     """The accounts of each year, by every breakdown that a stock has."""
-    grid = _list_rows(strata, flow_periods(observation.period, ("year",)), observation)
+    grid = list_rows(strata, flow_periods(observation.period, ("year",)), observation)
     grid = add_vintages(grid, observation)
     terms = [
         (breakdown, count_terms(counted, breakdown, layout))
@@ -224,10 +240,10 @@ def _flows(
     is_listed = (
         pl.col("kind").is_in(settings.periods) & ~by_year_only | (pl.col("kind") == "year") & by_year_only
     )
-    grid = _list_rows(strata, periods, observation).filter(is_listed).drop("kind")
+    grid = list_rows(strata, periods, observation).filter(is_listed).drop("kind")
     grid = add_vintages(grid, observation)
     by_cell = [
-        (breakdown, _by_period(cells_of(counted.events, breakdown, layout), settings.periods))
+        (breakdown, by_period(cells_of(counted.events, breakdown, layout), settings.periods))
         for breakdown, counted in counts.items()
     ]
     table = margins(by_cell, layout, grid, FLOWS).with_columns(
@@ -241,34 +257,6 @@ def _flows(
         for flow in ("immigration", "emigration", "net")
     )
     return _with_headline(long)
-
-
-def _list_rows(strata: pl.DataFrame, periods: pl.DataFrame, observation: Observation) -> pl.DataFrame:
-    """Every rule and policy with the periods or dates for which the rule gives a status."""
-    rules = strata["rule"].unique()
-    firsts = {rule: observation.first_dates.get(rule, date.min) for rule in rules}
-    lasts = {rule: observation.last_dates.get(rule, date.max) for rule in rules}
-    first, last = (pl.col("rule").replace_strict(days, return_dtype=pl.Date) for days in (firsts, lasts))
-    # The status with which a period opens is that at the end of the day before.
-    is_period = "first_date" in periods.columns
-    opening = pl.col("first_date") - pl.duration(days=1) if is_period else pl.col("last_date")
-    return strata.join(periods, how="cross").filter(opening >= first, pl.col("last_date") <= last)
-
-
-def _by_period(events: pl.DataFrame, kinds: Collection[str]) -> pl.DataFrame:
-    """The counts of each month once for the month, once for its quarter and once for its year."""
-    year, month = pl.col("year"), pl.col("month")
-    names = {
-        "year": year.cast(pl.String),
-        "quarter": quarter_name(year, month),
-        "month": pl.format("{}-{}", year, month.cast(pl.String).str.zfill(2)),
-    }
-    counted = events.filter(pl.any_horizontal(pl.col(*FLOWS) != 0)).select(
-        "rule", "policy", *DIMENSIONS, *FLOWS, year, month
-    )
-    return pl.concat(
-        counted.with_columns(period=name) for kind, name in names.items() if kind in {"year", *kinds}
-    )
 
 
 def _with_headline(table: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,6 @@
 """Counts of histories by the values of a breakdown, small whatever the number of persons."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -9,7 +9,9 @@ from miglink.config.stages import Period
 from miglink.engine import Engine, Table
 from miglink.stages.estimates.ages import AGES, age_columns, birthdays, month_day
 from miglink.stages.estimates.dimensions import OF_FLOWS, Layout
+from miglink.stages.estimates.periods import quarter_name
 from miglink.stages.estimates.traits import CONSTANT
+from miglink.tables.contract import DIMENSIONS
 
 FLOWS = ("immigration", "emigration", "immigration_undetermined", "emigration_undetermined")
 CHANGES = ("births", "deaths", "net_undetermined", "moves")
@@ -141,18 +143,20 @@ def count_breakdown(
     engine: Engine, histories: Histories, columns: Mapping[str, str], days: pl.DataFrame, period: Period
 ) -> Counts:
     """Count statuses at the end of the days, migrations, and the other changes, by the columns of a breakdown."""
-    events = _count_events(engine, histories.events, columns)
-    if OF_FLOWS & {*columns}:
+    of_flows = bool(OF_FLOWS & {*columns})
+    events = count_events(engine, histories.events, columns, of_flows=of_flows)
+    if of_flows:
         return Counts(None, events)
     if {*columns} & {*AGES}:
         aged = _count_birthdays(engine, histories.residents, columns, period)
         events = pl.concat([events, aged.select(events.columns)])
-    return Counts(_count_statuses(engine, histories.residents, columns, days), events)
+    return Counts(count_statuses(engine, histories.residents, columns, days), events)
 
 
-def _count_statuses(
+def count_statuses(
     engine: Engine, residents: Table, columns: Mapping[str, str], days: pl.DataFrame
 ) -> pl.DataFrame:
+    """Count residents and undetermined persons at the end of each day by the columns of a breakdown."""
     # Most persons never change: counting equal intervals first leaves few rows to compare with the days.
     # So does the year of birth in place of the date: every reference date is the end of a 31 December, when this
     # year's birthday has been.
@@ -182,12 +186,15 @@ def _count_statuses(
     )
 
 
-def _count_events(engine: Engine, events: Table, columns: Mapping[str, str]) -> pl.DataFrame:
+def count_events(
+    engine: Engine, events: Table, columns: Mapping[str, str], *, of_flows: bool
+) -> pl.DataFrame:
+    """Count events by year, month and the columns of a breakdown; of_flows: migrations alone."""
     terms = ", ".join(
         f"CAST(SUM(CASE WHEN term = '{term}' THEN change ELSE 0 END) AS BIGINT) AS {term}"
         for term in (*FLOWS, *CHANGES)
     )
-    is_flow = f"term IN ({', '.join(repr(term) for term in FLOWS)})" if OF_FLOWS & {*columns} else "TRUE"
+    is_flow = f"term IN ({', '.join(repr(term) for term in FLOWS)})" if of_flows else "TRUE"
     return engine.collect(
         f"""
         SELECT rule, policy, CAST(YEAR(event_date) AS INTEGER) AS year, CAST(MONTH(event_date) AS INTEGER) AS month
@@ -244,6 +251,22 @@ def _count_birthdays(
         FROM moved GROUP BY rule, policy, year{_also(columns.values())} HAVING SUM(moves) <> 0
         """,
         counted=engine.frame("estimates_aged", counted),
+    )
+
+
+def by_period(events: pl.DataFrame, kinds: Collection[str]) -> pl.DataFrame:
+    """The counts of each month, with all dimensions, once for the month, its quarter and its year."""
+    year, month = pl.col("year"), pl.col("month")
+    names = {
+        "year": year.cast(pl.String),
+        "quarter": quarter_name(year, month),
+        "month": pl.format("{}-{}", year, month.cast(pl.String).str.zfill(2)),
+    }
+    counted = events.filter(pl.any_horizontal(pl.col(*FLOWS) != 0)).select(
+        "rule", "policy", *DIMENSIONS, *FLOWS, year, month
+    )
+    return pl.concat(
+        counted.with_columns(period=name) for kind, name in names.items() if kind in {"year", *kinds}
     )
 
 

@@ -1,6 +1,6 @@
 """The dimensions of the tables: which breakdowns are made, and where the values of each come from."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -57,24 +57,32 @@ class Layout:
 
 
 def find_layout(
-    engine: Engine, persons: Table, person_traits: Table, migrations: Table, settings: EstimatesSettings
+    engine: Engine,
+    persons: Table,
+    person_traits: Table,
+    migrations: Table,
+    settings: EstimatesSettings,
+    further_traits: Collection[str] = (),
 ) -> Layout:
-    """The breakdowns that the configuration names, or the default ones for which the data hold values."""
+    """The breakdowns that the configuration names, or the default ones for which the data hold values.
+
+    further_traits: those of the configured ones that are needed whether a breakdown names them or not.
+    """
     if settings.breakdowns is not None:
         breakdowns = tuple(dict.fromkeys(settings.breakdowns))
     else:
-        known = _find_known(engine, persons, person_traits, migrations)
+        known = find_known(engine, persons, person_traits, migrations)
         wanted = (*_DEFAULT, *((name,) for name in settings.traits))
         kept = (tuple(name for name in names if name in known) for names in wanted)
         breakdowns = tuple(dict.fromkeys((_ALWAYS, *filter(None, kept))))
     if all(OF_FLOWS & {*breakdown} for breakdown in breakdowns):
         breakdowns += ((),)  # the totals of stocks and accounts are always counted
-    named = {name for breakdown in breakdowns for name in breakdown}
+    named = {*further_traits, *(name for breakdown in breakdowns for name in breakdown)}
     traits = tuple(name for name in settings.traits if name in named)
     return Layout(breakdowns, traits, settings.reporting_country)
 
 
-def _find_known(engine: Engine, persons: Table, person_traits: Table, migrations: Table) -> set[str]:
+def find_known(engine: Engine, persons: Table, person_traits: Table, migrations: Table) -> set[str]:
     """The dimensions of which the data hold at least one value that is known."""
     (counts,) = engine.collect(
         """

@@ -52,6 +52,18 @@ def observe(
     )
 
 
+def list_rows(strata: pl.DataFrame, periods: pl.DataFrame, observation: Observation) -> pl.DataFrame:
+    """Every rule and policy with the periods or dates for which the rule gives a status."""
+    rules = strata["rule"].unique()
+    firsts = {rule: observation.first_dates.get(rule, date.min) for rule in rules}
+    lasts = {rule: observation.last_dates.get(rule, date.max) for rule in rules}
+    first, last = (pl.col("rule").replace_strict(days, return_dtype=pl.Date) for days in (firsts, lasts))
+    # The status with which a period opens is that at the end of the day before.
+    is_period = "first_date" in periods.columns
+    opening = pl.col("first_date") - pl.duration(days=1) if is_period else pl.col("last_date")
+    return strata.join(periods, how="cross").filter(opening >= first, pl.col("last_date") <= last)
+
+
 def add_vintages(grid: pl.DataFrame, observation: Observation) -> pl.DataFrame:
     """Add data_to_date and status to rows of rule and last_date, and first_date where they are of periods.
 

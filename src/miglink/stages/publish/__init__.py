@@ -4,8 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import polars as pl
+
+from miglink.config.shells import Shell
 from miglink.engine import Engine, Table
 from miglink.stages.publish.datapackage import (
     DATAPACKAGE,
@@ -15,7 +19,8 @@ from miglink.stages.publish.datapackage import (
     write_datapackage,
 )
 from miglink.stages.publish.delimited import write_csv
-from miglink.stages.publish.linked import find_linked, linked_contracts
+from miglink.stages.publish.linked import LINKED, find_linked, linked_contracts
+from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
 from miglink.version import __version__
@@ -53,6 +58,7 @@ class Publication:
     """What readers are told about the run, and the file formats of outputs/.
 
     rules: the title of each rule by its name. sources: names only. traits: the further columns that are counted by.
+    shells: the tables of `publish.tables`, and table_rules the rules chosen for them.
     """
 
     name: str = "run"
@@ -61,6 +67,8 @@ class Publication:
     reporting_country: str = ""
     formats: Sequence[str] = ("parquet", "csv")
     traits: Sequence[str] = ()
+    shells: Sequence[Shell] = ()
+    table_rules: Mapping[str, str] = field(default_factory=dict)
 
 
 def publish(
@@ -73,7 +81,8 @@ def publish(
     """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
 
     Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, mobility, list_status,
-        expired_stays, quality; persons, person_traits, residence, migrations, spells, listed_people, records,
+        expired_stays, quality; shells and shell_cells where tables are asked for; persons, person_traits, residence,
+        migrations, spells, listed_people, records,
         record_persons.
     Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
@@ -99,16 +108,45 @@ def publish(
     }
     contracts = linked_contracts(publication.traits)
     persons = find_linked(engine, tables, contracts, data_to_date, publication.reporting_country)
-    files = {
-        "outputs": [
-            (tables[name], TABLES[name], form) for name in _AGGREGATES for form in publication.formats
-        ],
-        "linked": [(persons[name], contract, "parquet") for name, contract in contracts.items()],
-    }
-    written: list[Path] = []
-    for folder, package in packages.items():
-        written += _write_folder(engine, run_folder / folder, files[folder], package)
+    run_folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=".tables-", dir=run_folder) as scratch:
+        aggregates = [
+            *((tables[name], TABLES[name]) for name in _AGGREGATES),
+            *_fill_shells(Path(scratch), tables, publication),
+        ]
+        files = {
+            "outputs": [(*one, form) for one in aggregates for form in publication.formats],
+            "linked": [(persons[name], contract, "parquet") for name, contract in contracts.items()],
+        }
+        written: list[Path] = []
+        for folder, package in packages.items():
+            written += _write_folder(engine, run_folder / folder, files[folder], package)
     return written
+
+
+def _fill_shells(
+    scratch: Path, tables: Mapping[str, Table], publication: Publication
+) -> list[tuple[Table, Contract]]:
+    """The tables asked for, in the columns and codes of their publishers, after what is said of them.
+
+    They are small, and files of this machine on every engine.
+    """
+    if not publication.shells:
+        return []
+    described = pl.read_parquet(tables["shells"].path, glob=False)
+    cells = pl.read_parquet(tables["shell_cells"].path, glob=False)
+    asked = ShellsAsked(
+        publication.shells,
+        frozenset(described.filter("is_produced")["shell"]),
+        publication.table_rules,
+        publication.reporting_country,
+    )
+    filled = []
+    for shell in publication.shells:
+        table = Table(shell.name, scratch / f"{shell.name}.parquet")
+        fill_shell(cells, shell, asked).write_parquet(table.path)
+        filled.append((table, describe_shell(shell)))
+    return [(tables["shells"], TABLES["shells"]), *filled]
 
 
 def _write_folder(
@@ -119,7 +157,9 @@ def _write_folder(
     (folder / DATAPACKAGE).unlink(missing_ok=True)
     files = []
     for table, contract, form in tables:
-        target, n_rows = folder / f"{contract.name}.{form}", engine.count(table)
+        target = folder / f"{contract.name}.{form}"
+        is_ours = contract.name in TABLES or contract.name in LINKED
+        n_rows = engine.count(table) if is_ours else pl.read_parquet(table.path, glob=False).height
         if form == "csv":
             write_csv(table, target)
         else:
