@@ -51,7 +51,7 @@ def run_pipeline(
     ):
         link_records(config, engine, record, key)
         measure_migration(config, engine, record)
-        describe_migration(config, engine, record)
+        describe_migration(config, engine, record, key)
     return record.tables
 
 
@@ -222,7 +222,7 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
         )
 
 
-def describe_migration(config: Config, engine: Engine, record: RunRecord) -> None:
+def describe_migration(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
     """The stages that say what the figures are worth, and publish them."""
     t, period = record.tables, config.period
     if period is None or config.residence is None or config.estimates is None:
@@ -258,5 +258,6 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord) -> Non
             {rule.name: rule.title for rule in config.residence.rules},
             config.estimates.reporting_country,
             config.publish.formats,
+            publish.Protection(config.publish.protection, key) if config.publish.protection.is_on else None,
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from miglink.config.models import Section
+from miglink.config.protection import ProtectionSettings
 from miglink.config.rules import MissingCrossings, Rule
 from miglink.engine import Place
 from miglink.tables.contract import DIMENSIONS
@@ -279,6 +280,8 @@ class PublishSettings(Section):
 
     formats: tuple[Literal["parquet", "csv"], ...] = Field(default=("parquet", "csv"), min_length=1)
     """File formats of outputs/: each table in each of them. linked/ is Parquet always."""
+    protection: ProtectionSettings = ProtectionSettings()
+    """Disclosure control of what leaves."""
 
     @model_validator(mode="after")
     def _formats_once(self) -> "PublishSettings":
