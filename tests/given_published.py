@@ -92,6 +92,7 @@ def little_run() -> dict[str, Rows]:
             | {"n": 1, "data_to_date": END}
         ],
         "quality": [{"stage": "persons", "measure": "persons", "item": "all", "value": 1.0}],
+        "cell_keys": [],
         "persons": [
             {
                 "person_id": "a",

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from polars import selectors
 
 from given_protected import KEY, SECRETS, counted_run, publish_protected
 from given_published import STRATUM
-from given_run import BORDER, CONFIG, run, write
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
 from miglink.stages.publish.protection.cells import COUNTED
@@ -187,42 +185,3 @@ def test_every_number_of_every_published_table_is_thought_of() -> None:
 def test_settings_that_contradict_one_another_are_refused(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ProtectionSettings.model_validate(settings)
-
-
-def test_a_protected_run_prints_what_it_publishes_and_keeps_its_key(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "key").write_text(KEY, "ascii")
-    (tmp_path / "key").chmod(0o600)
-    lines = BORDER.splitlines()
-    travellers = [
-        line.replace("PEREZ", f"PEREZ{'ABCDEFG'[n]}")
-        .replace("A1", f"A{n}")
-        .replace("1980", f"198{n}")
-        .replace("2012", "2013")
-        for n in range(7)
-        for line in lines[1:3]
-    ]
-    write(tmp_path, "\n".join([lines[0], *travellers]) + "\n", "border.csv")
-    protection = "publish: {formats: [csv], protection: {method: random_rounding}}\n"
-    config = CONFIG.replace("key: {demo: true}", "key: {file: key}") + protection
-    (tmp_path / "config.yml").write_text(config, "utf-8")
-    assert run(tmp_path) == 0, capsys.readouterr().err
-    printed = capsys.readouterr()
-    counted = pl.read_parquet(tmp_path / "run" / "tables" / "flows.parquet").filter(
-        period="2013", sex="total"
-    )
-    assert 7 in counted["n_settled"].to_list()
-    assert "rounded at random to multiples of 3" in printed.out
-    flows = pl.read_csv(tmp_path / "run" / "outputs" / "flows.csv")
-    assert flows.select(selectors.starts_with("n_") % 3).sum_horizontal().sum() == 0
-    year = next(line for line in printed.out.splitlines() if line.strip().startswith("2013"))
-    assert int(year.split()[1]) in (6, 9)
-    run_files = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
-    assert len(run_files) > 20
-    assert not [path for path in run_files if KEY.encode() in path.read_bytes()]
-    assert not [path for path in (tmp_path / "run").iterdir() if path.suffix == ".part"]
-
-    # A run that ends before it publishes shows no figure at all.
-    assert run(tmp_path, "--from", "quality", "--to", "quality") == 0
-    assert "not published yet" in (said := capsys.readouterr().out) and "Migration by year" not in said

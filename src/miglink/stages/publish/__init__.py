@@ -19,7 +19,7 @@ from miglink.stages.publish.datapackage import (
 )
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked
-from miglink.stages.publish.protection import Protection, protect
+from miglink.stages.publish.protection import Protection, describe_noise, protect
 from miglink.stages.publish.protection.record import write_record
 from miglink.stages.publish.published import find_published, render_protection
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
@@ -28,6 +28,7 @@ from miglink.tables import TABLES, Contract
 __all__ = [
     "Protection",
     "Publication",
+    "describe_noise",
     "find_published",
     "month_ranges",
     "publish",
@@ -135,7 +136,8 @@ def _find_outputs(
     if publication.protection is None:
         yield _Outputs([(table, TABLES[name]) for name, table in aggregates.items()], None)
         return
-    protected = protect(engine, aggregates, publication.protection)
+    keyed = {**aggregates, "cell_keys": tables["cell_keys"]}
+    protected = protect(engine, keyed, publication.protection)
     run_folder.mkdir(parents=True, exist_ok=True)
     # The ending is that of what is removed when a run that was killed goes on.
     with TemporaryDirectory(dir=run_folder, suffix=".part") as folder:

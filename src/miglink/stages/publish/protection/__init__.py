@@ -8,7 +8,7 @@ import polars as pl
 
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine, Table
-from miglink.stages.publish.protection.cells import COUNTED, list_cells
+from miglink.stages.publish.protection.cells import COUNTED, join_cell_keys, list_cells
 from miglink.stages.publish.protection.derived import (
     derive_discrepancy,
     derive_net,
@@ -16,11 +16,12 @@ from miglink.stages.publish.protection.derived import (
     shift_bounds,
 )
 from miglink.stages.publish.protection.noise import draw_numbers, round_at_random, round_to_nearest
+from miglink.stages.publish.protection.ptable import DEFAULT, describe_noise, perturb, read_ptable
 from miglink.stages.publish.protection.record import describe_changes, describe_method
 from miglink.tables import TABLES, Contract
 from miglink.tables.contract import DIMENSIONS
 
-__all__ = ["Protected", "Protection", "protect"]
+__all__ = ["Protected", "Protection", "describe_noise", "protect"]
 
 _ACCOUNTS = " Each term is protected on its own, so they need not balance: discrepancy is what is left over."
 _REASONS = {"person_time": "it counts days, and noise on the days of one person does not hide the person"}
@@ -78,7 +79,7 @@ class Protected:
 def protect(engine: Engine, tables: Mapping[str, Table], protection: Protection) -> Protected:
     """Protect every count of the tables; those that cannot be, and those not asked for, are left out.
 
-    Reads: the tables that outputs/ would hold.
+    Reads: the tables that outputs/ would hold, and cell_keys.
     Gives: their rows with protected counts, and what is computed of counts computed anew. Rows of cells in which
         nothing is left are left out, for a row of zeros says that somebody was there. The record says what was asked
         for, what was left out and why, and how much was changed; never a key.
@@ -86,16 +87,20 @@ def protect(engine: Engine, tables: Mapping[str, Table], protection: Protection)
     Source: methods of miglink, section 6; docs/protection.md.
     """
     settings = protection.settings
+    cell_keys = pl.read_parquet(tables["cell_keys"].path, glob=False)
     asked: Sequence[str] = settings.tables or tuple(COUNTED)
     rows: dict[str, pl.DataFrame] = {}
     changes: dict[str, object] = {}
-    for name in (name for name in tables if name in COUNTED and name in asked):
+    for name in (name for name in COUNTED if name in asked and name in tables):
         before = _read(name, tables[name])
-        cells = _protect_cells(engine, _list_counts(name, before), protection)
+        cells = _protect_cells(engine, _list_counts(name, before), cell_keys, protection)
         changes[name] = describe_changes(cells)
         rows[name] = _drop_empty(name, _derive(name, _put_back(cells, before), before, settings))
     reasons = {name: "not asked for in publish.protection.tables" for name in COUNTED if name not in asked}
-    reasons |= {name: _REASONS.get(name, "no way to protect it is known") for name in {*tables} - {*COUNTED}}
+    reasons |= {
+        name: _REASONS.get(name, "no way to protect it is known")
+        for name in {*tables} - {*COUNTED, "cell_keys"}
+    }
     record = {
         "asked": settings.model_dump(mode="json"),
         "method": describe_method(settings),
@@ -134,13 +139,25 @@ def _list_counts(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _protect_cells(engine: Engine, cells: pl.DataFrame, protection: Protection) -> pl.DataFrame:
-    """Add `protected` to cells; null where the count is."""
-    base, count = protection.settings.rounding_base, pl.col("count")
-    if protection.settings.method == "rounding":
-        return cells.with_columns(protected=round_to_nearest(count, base))
-    drawn = draw_numbers(engine, cells, protection.key)
-    return drawn.with_columns(protected=round_at_random(count, pl.col("drawn"), base))
+def _protect_cells(
+    engine: Engine, cells: pl.DataFrame, cell_keys: pl.DataFrame, protection: Protection
+) -> pl.DataFrame:
+    """Add `protected` to cells; null where the count is, or is suppressed."""
+    settings, count = protection.settings, pl.col("count")
+    if settings.method == "rounding":
+        protected = cells.with_columns(protected=round_to_nearest(count, settings.rounding_base))
+    else:
+        drawn = draw_numbers(engine, cells, protection.key)
+        if settings.method == "random_rounding":
+            rounded = round_at_random(count, pl.col("drawn"), settings.rounding_base)
+            protected = drawn.with_columns(protected=rounded)
+        else:
+            keyed = join_cell_keys(drawn, cell_keys)
+            protected = perturb(keyed, read_ptable(settings.ptable or DEFAULT))
+    if settings.minimum_count is None:
+        return protected
+    is_few = pl.col("protected").abs().is_between(1, settings.minimum_count - 1)
+    return protected.with_columns(protected=pl.when(~is_few).then("protected"))
 
 
 def _put_back(cells: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
@@ -192,7 +209,7 @@ def _describe(contract: Contract, settings: ProtectionSettings) -> Contract:
     told = f" Counts are protected: {describe_method(settings)}"
     counts = COUNTED[contract.name]
     columns = tuple(
-        dataclasses.replace(column, nullable=column.nullable or column.name in counts)
+        dataclasses.replace(column, nullable=column.nullable or column.name in (*counts, "discrepancy"))
         for column in contract.columns
     )
     further = _ACCOUNTS if contract.name == "accounts" else ""

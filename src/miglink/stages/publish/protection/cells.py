@@ -95,3 +95,20 @@ def list_cells(name: str, rows: pl.DataFrame) -> pl.DataFrame:
         )
         for column, what in COUNTED[name].items()
     )
+
+
+def join_cell_keys(cells: pl.DataFrame, cell_keys: pl.DataFrame) -> pl.DataFrame:
+    """Add `cell_key` to cells: that of the persons counted, and where nobody added up their keys, the number drawn.
+
+    Cells of stocks and flows have the key of their persons, also where accounts publish them.
+    """
+    keys = pl.concat(
+        cell_keys.select(
+            "rule", "policy", cell=_of_cell(pl.col("measure"), _YEAR, name), persons_key=f"{name}_key"
+        )
+        for name in ("settled", "undetermined")
+    )
+    if "rule" not in cells.columns:
+        return cells.with_columns(cell_key="drawn")
+    joined = cells.join(keys, on=("rule", "policy", "cell"), how="left", maintain_order="left")
+    return joined.with_columns(cell_key=pl.coalesce("persons_key", "drawn")).drop("persons_key")

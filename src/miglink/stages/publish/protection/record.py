@@ -18,10 +18,12 @@ def describe_method(settings: ProtectionSettings) -> str:
     """The method in one sentence, for datapackage.json and the terminal."""
     base = settings.rounding_base
     sentences = {
-        "random_rounding": f"rounded at random to multiples of {base}, totals on their own.",
-        "rounding": f"rounded to the nearest multiple of {base}, totals on their own.",
+        "random_rounding": f"rounded at random to multiples of {base}, totals on their own",
+        "rounding": f"rounded to the nearest multiple of {base}, totals on their own",
+        "cell_key": "changed by noise that depends on the persons counted (cell key perturbation), totals on their own",
     }
-    return sentences[settings.method]
+    few = f"; what is then less than {settings.minimum_count} is suppressed" if settings.minimum_count else ""
+    return f"{sentences[settings.method]}{few}."
 
 
 def describe_changes(cells: pl.DataFrame) -> dict[str, object]:
