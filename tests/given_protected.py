@@ -3,14 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
-from given_published import END, HISTORY, OTHER, STRATUM, TOTAL, Rows, little_run, make_whole
-from given_tables import TYPES
+from given_published import END, OTHER, STRATUM, TOTAL, Rows, little_run, make_whole
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
 from miglink.stages.publish import Protection, Publication, publish
-from miglink.tables import TABLES
 
 KEY = "a-secret-of-more-than-32-characters-for-tests"
 VINTAGE: dict[str, Any] = {"data_to_date": END, "status": "final"}
@@ -57,7 +53,6 @@ def counted_run() -> dict[str, Rows]:
         {"stage": "persons", "measure": name, "item": "all", "value": float(value)}
         for name, value in quality.items()
     ] + [{"stage": "ingest", "measure": "months_without_crossings", "item": "2019-02", "value": 1.0}]
-    assert HISTORY["person_id"] == "a"
     return run
 
 
@@ -69,9 +64,3 @@ def publish_protected(
     protection = Protection(ProtectionSettings.model_validate(settings), key)
     publish(engine, tables, folder, END, Publication(protection=protection))
     return folder / "outputs"
-
-
-def framed(name: str, rows: Rows) -> pl.DataFrame:
-    """Rows of a table of the contract, in no file."""
-    schema = {column.name: TYPES[column.type] for column in TABLES[name].columns}
-    return pl.DataFrame([{column: row.get(column) for column in schema} for row in rows], schema=schema)

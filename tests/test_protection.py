@@ -174,6 +174,35 @@ def test_every_number_of_every_published_table_is_thought_of() -> None:
         assert numbers == {*counted} | computed.get(name, set()), name
 
 
+def test_a_missing_headline_does_not_tell_that_somebody_is_undetermined(
+    duckdb_engine: Engine, tmp_path: Path
+) -> None:
+    few = counted_run()
+    stocks = [row | {"n_undetermined": 1, "n": None, "lower": None, "upper": None} for row in few["stocks"]]
+    open_ones = [row | {"status": "provisional"} for row in stocks[:2]]
+    few["stocks"] = stocks[2:] + open_ones
+    flow = [row | {"n_undetermined": 1, "n": None} for row in few["flows"] if row["flow"] != "net"]
+    few["flows"] = [*flow, *(row for row in few["flows"] if row["flow"] == "net")]
+    outputs = publish_protected(duckdb_engine, tmp_path / "run", RANDOM, run=few)
+    for name in ("stocks", "flows"):
+        rows = pl.read_parquet(outputs / f"{name}.parquet")
+        is_known = (rows["status"] == "final") & (rows["n_undetermined"] == 0)
+        assert is_known.any() and not is_known.all()
+        assert rows["n"].is_not_null().equals(is_known.rename("n"))
+        assert rows.filter(is_known)["n"].equals(
+            rows.filter(is_known)["n_settled"].cast(pl.Float64).rename("n")
+        )
+
+
+@pytest.mark.parametrize("method", ["random_rounding", "rounding", "cell_key", "suppression"])
+def test_a_run_that_counts_nobody_is_published(duckdb_engine: Engine, tmp_path: Path, method: str) -> None:
+    settings = {"method": method} | ({"minimum_count": 5} if method == "suppression" else {})
+    empty = {name: rows if name not in COUNTED else [] for name, rows in counted_run().items()}
+    outputs = publish_protected(duckdb_engine, tmp_path / "run", settings, run=empty)
+    assert pl.read_parquet(outputs / "stocks.parquet").is_empty()
+    assert json.loads((outputs / "protection.json").read_text("utf-8"))["asked"]["method"] == method
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -266,6 +266,8 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord, key: s
             {rule.name: rule.title for rule in config.residence.rules},
             config.estimates.reporting_country,
             config.publish.formats,
-            publish.Protection(config.publish.protection, key) if config.publish.protection.is_on else None,
+            publish.Protection(config.publish.protection, key, config.estimates.reporting_country)
+            if config.publish.protection.is_on
+            else None,
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

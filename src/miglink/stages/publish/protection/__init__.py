@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from miglink.config.protection import ProtectionSettings
+from miglink.config.protection import SUPPRESSIBLE, ProtectionSettings
 from miglink.engine import Engine, Table
 from miglink.stages.publish.protection.cells import COUNTED, join_cell_keys, list_cells
 from miglink.stages.publish.protection.derived import (
     derive_discrepancy,
+    derive_headline,
     derive_net,
     derive_shares,
     shift_bounds,
@@ -18,18 +19,21 @@ from miglink.stages.publish.protection.derived import (
 from miglink.stages.publish.protection.noise import draw_numbers, round_at_random, round_to_nearest
 from miglink.stages.publish.protection.ptable import DEFAULT, describe_noise, perturb, read_ptable
 from miglink.stages.publish.protection.record import describe_changes, describe_method
+from miglink.stages.publish.protection.suppression import suppress_few, suppress_margins
 from miglink.tables import TABLES, Contract
 from miglink.tables.contract import DIMENSIONS
 
 __all__ = ["Protected", "Protection", "describe_noise", "protect"]
 
 _ACCOUNTS = " Each term is protected on its own, so they need not balance: discrepancy is what is left over."
+_ADDS_UP = "its counts and those of stocks and flows add up, so that suppressed ones could be computed"
 _REASONS = {"person_time": "it counts days, and noise on the days of one person does not hide the person"}
 # What noise on a count would not hide.
 _DAYS = ("days_above_limit",)
 _ROWS_LEFT_OUT = {
     "mobility": "days_above_limit, which counts days of persons",
-    "quality": "rates and estimates with their limits: beside the counts they would tell what those were",
+    "quality": "rates and estimates with their limits: beside the counts they would tell what those were; under "
+    "suppression all counts",
 }
 # Measures of quality that count persons, records and what was found of them.
 _QUALITY_COUNTS = (
@@ -61,10 +65,14 @@ _QUALITY_FACTS = ("months_without_crossings", "files", "trailers")
 
 @dataclass(frozen=True)
 class Protection:
-    """What the configuration asks for, and the secret that decides each cell's noise."""
+    """What the configuration asks for, and the secret that decides each cell's noise.
+
+    reporting_country: whose citizens and births stand apart as a group, for suppression.
+    """
 
     settings: ProtectionSettings
     key: str = field(repr=False)
+    reporting_country: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,15 +96,24 @@ def protect(engine: Engine, tables: Mapping[str, Table], protection: Protection)
     """
     settings = protection.settings
     cell_keys = pl.read_parquet(tables["cell_keys"].path, glob=False)
-    asked: Sequence[str] = settings.tables or tuple(COUNTED)
+    possible = SUPPRESSIBLE if settings.method == "suppression" else tuple(COUNTED)
+    asked: Sequence[str] = settings.tables or possible
     rows: dict[str, pl.DataFrame] = {}
     changes: dict[str, object] = {}
     for name in (name for name in COUNTED if name in asked and name in tables):
-        before = _read(name, tables[name])
-        cells = _protect_cells(engine, _list_counts(name, before), cell_keys, protection)
+        before = _read(name, tables[name], settings)
+        counted = _list_counts(name, before)
+        if settings.method == "suppression":
+            cells = _suppress_cells(counted, before, protection)
+        else:
+            cells = _protect_cells(engine, counted, cell_keys, protection)
         changes[name] = describe_changes(cells)
         rows[name] = _drop_empty(name, _derive(name, _put_back(cells, before), before, settings))
-    reasons = {name: "not asked for in publish.protection.tables" for name in COUNTED if name not in asked}
+    reasons = {
+        name: "not asked for in publish.protection.tables" if name in possible else _ADDS_UP
+        for name in COUNTED
+        if name not in asked
+    }
     reasons |= {
         name: _REASONS.get(name, "no way to protect it is known")
         for name in {*tables} - {*COUNTED, "cell_keys"}
@@ -112,9 +129,11 @@ def protect(engine: Engine, tables: Mapping[str, Table], protection: Protection)
     return Protected(rows, {name: _describe(TABLES[name], settings) for name in rows}, record)
 
 
-def _read(name: str, table: Table) -> pl.DataFrame:
-    """The rows of an aggregate that can be protected."""
+def _read(name: str, table: Table, settings: ProtectionSettings) -> pl.DataFrame:
+    """The rows of an aggregate that can be protected; counts of quality add up, so suppression leaves them out."""
     rows = pl.read_parquet(table.path, glob=False)
+    if name == "quality" and settings.method == "suppression":
+        return rows.filter(pl.col("measure").is_in(_QUALITY_FACTS))
     if name == "mobility":
         return rows.filter(~pl.col("measure").is_in(_DAYS))
     if name == "quality":
@@ -160,6 +179,15 @@ def _protect_cells(
     return protected.with_columns(protected=pl.when(~is_few).then("protected"))
 
 
+def _suppress_cells(cells: pl.DataFrame, rows: pl.DataFrame, protection: Protection) -> pl.DataFrame:
+    """Add `protected` to cells: the count, or null where it is suppressed."""
+    settings = protection.settings
+    least = settings.minimum_count or 0
+    if settings.secondary == "suppression" and set(DIMENSIONS) <= {*rows.columns}:
+        return suppress_margins(cells, rows, least, protection.reporting_country)
+    return suppress_few(cells, least)
+
+
 def _put_back(cells: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
     """The rows with the protected counts in their columns; what is not a cell stays."""
     numbered = rows.with_row_index("row")
@@ -185,9 +213,12 @@ def _derive(
         return derive_shares(after)
     if name == "accounts":
         return derive_discrepancy(after)
+    if name not in ("stocks", "flows"):
+        return after
+    after = derive_headline(after)
     if name == "flows":
-        after = derive_net(after, before)
-    return shift_bounds(after, before, settings.rounding_base) if name in ("stocks", "flows") else after
+        after = derive_net(after)
+    return shift_bounds(after, before, settings.rounding_base)
 
 
 def _drop_empty(name: str, rows: pl.DataFrame) -> pl.DataFrame:

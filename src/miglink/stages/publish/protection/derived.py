@@ -30,7 +30,18 @@ def shift_bounds(protected: pl.DataFrame, before: pl.DataFrame, base: int) -> pl
     )
 
 
-def derive_net(flows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+def derive_headline(protected: pl.DataFrame) -> pl.DataFrame:
+    """Give a headline where nothing is undetermined among the protected counts, and none where that is not told.
+
+    One that is missing for a single undetermined person would tell that there is one, whatever count is published.
+    """
+    undetermined, is_final = pl.col("n_undetermined"), pl.col("status") == "final"
+    settled = pl.col("n_settled").cast(pl.Float64)
+    known = pl.when(is_final & (undetermined == 0)).then(pl.coalesce("n", settled)).otherwise("n")
+    return protected.with_columns(n=pl.when(undetermined.is_not_null()).then(known))
+
+
+def derive_net(flows: pl.DataFrame) -> pl.DataFrame:
     """Net migration as the difference of the protected flows, its undetermined as their sum; null where one is null."""
     columns = ("n_settled", "n_undetermined", "n")
     sides = [
@@ -44,12 +55,10 @@ def derive_net(flows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
         (pl.col(f"{name}_immigration"), pl.col(f"{name}_emigration")) for name in columns
     )
     is_net = pl.col("flow") == "net"
-    # The point is null where it was: whatever made it so is no secret.
-    had_point = before["n"].is_not_null()
     return joined.with_columns(
         n_settled=pl.when(is_net).then(settled[0] - settled[1]).otherwise("n_settled"),
         n_undetermined=pl.when(is_net).then(undetermined[0] + undetermined[1]).otherwise("n_undetermined"),
-        n=pl.when(is_net).then(pl.when(had_point).then(n[0] - n[1])).otherwise("n"),
+        n=pl.when(is_net).then(n[0] - n[1]).otherwise("n"),
     ).select(flows.columns)
 
 

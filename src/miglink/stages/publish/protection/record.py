@@ -22,6 +22,13 @@ def describe_method(settings: ProtectionSettings) -> str:
         "rounding": f"rounded to the nearest multiple of {base}, totals on their own",
         "cell_key": "changed by noise that depends on the persons counted (cell key perturbation), totals on their own",
     }
+    if settings.method == "suppression":
+        others = (
+            ", and others beside them so that none of these can be computed"
+            if settings.secondary != "none"
+            else ""
+        )
+        return f"suppressed (null) where they are less than {settings.minimum_count} and not 0{others}."
     few = f"; what is then less than {settings.minimum_count} is suppressed" if settings.minimum_count else ""
     return f"{sentences[settings.method]}{few}."
 
