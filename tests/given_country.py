@@ -10,7 +10,7 @@ import polars as pl
 from given_tables import name_table
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine
-from miglink.stages.estimates import Asked, Histories, Observation, estimate
+from miglink.stages.estimates import Asked, Histories, Observation, estimate, sum_record_keys
 from miglink.tables.contract import DIMENSIONS
 
 Rows = list[dict[str, Any]]
@@ -85,7 +85,7 @@ class Country:
         )
 
     def estimate(self, engine: Engine, **how: Any) -> Tables:
-        """The tables, by name."""
+        """The tables, by name; with a key, the cell keys too."""
         names = Histories.__dataclass_fields__
         histories = Histories(*(name_table(engine, name, getattr(self, name)) for name in names))
         days = {"from": self.before + timedelta(days=1), "to": how.get("to", date(2019, 12, 31))}
@@ -98,7 +98,9 @@ class Country:
         # As from a configuration file, so that lists may stand for tuples.
         given = json.dumps({"reporting_country": how.get("country", "NZL")} | named)
         asked = EstimatesSettings.model_validate_json(given)
-        tables = estimate(engine, histories, observation, asked, how.get("asked", Asked()))
+        tables = list(estimate(engine, histories, observation, asked, how.get("asked", Asked())))
+        if "key" in how:
+            tables.append(sum_record_keys(engine, histories, observation, asked, how["key"]))
         return {table.name: pl.read_parquet(table.path) for table in tables}
 
 

@@ -120,6 +120,7 @@ def little_run() -> dict[str, Rows]:
             )
         ],
         "quality": [{"stage": "persons", "measure": "persons", "item": "all", "value": 1.0}],
+        "cell_keys": [],
         "persons": [
             {
                 "person_id": "a",

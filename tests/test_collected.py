@@ -114,8 +114,8 @@ def watched_run(config: Config, folder: Path, *tables: Table) -> Iterator[tuple[
     folder.mkdir()
     with closing(Watched(folder / "tables")) as engine:
         pipeline.link_records(config, engine, cast(RunRecord, record), "key")
-        pipeline.measure_migration(config, engine, cast(RunRecord, record))
-        pipeline.describe_migration(config, engine, cast(RunRecord, record))
+        pipeline.measure_migration(config, engine, cast(RunRecord, record), "no key")
+        pipeline.describe_migration(config, engine, cast(RunRecord, record), "no key")
         yield engine, record
 
 

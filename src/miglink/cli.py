@@ -159,7 +159,7 @@ def run(
         print(describe_plan(settings, out, key, course), end="")
         return
     tables = run_pipeline(settings, out, key, Progress(log_format.value), course)
-    print_results(tables, out)
+    print_results(tables, out, is_protected=settings.publish.protection.is_on)
 
 
 @app.command()

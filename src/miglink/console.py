@@ -57,15 +57,23 @@ def print_wide(shown: "RenderableType") -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(shown)
 
 
-def print_results(tables: "Mapping[str, Table]", folder: Path) -> None:
-    """What a run has to say at its end: figures, or how many persons were found, and where all of it is."""
+def print_results(tables: "Mapping[str, Table]", folder: Path, *, is_protected: bool = False) -> None:
+    """What a run has to say at its end: figures, or how many persons were found, and where all of it is.
+
+    Of a run whose outputs are protected, the figures are those of outputs/.
+    """
     from miglink.elsewhere import find_note
     from miglink.runrecord import count_rows
-    from miglink.stages.publish import render_summary
+    from miglink.stages.publish import find_published, render_protection, render_summary
 
+    outputs = folder / "outputs"
+    shown = find_published(outputs) if is_protected else tables
     if {"stocks", "flows", "accounts"} <= tables.keys():
-        figures = (tables["stocks"], tables["flows"], tables["accounts"])
-        print_wide(render_summary(*figures, tables.get("quality")))
+        if {"stocks", "flows"} <= shown.keys():
+            figures = (shown["stocks"], shown["flows"], shown.get("accounts"))
+            print_wide(render_summary(*figures, shown.get("quality")))
+        if is_protected:
+            print_wide(render_protection(outputs))
     elif "persons" in tables:
         counted = ("records", "identities", "links", "persons")
         n = {name: int(count_rows(tables[name].path) or 0) for name in counted}
@@ -76,9 +84,7 @@ def print_results(tables: "Mapping[str, Table]", folder: Path) -> None:
     note = find_note(tables["persons"].path) if "persons" in tables else None
     if note is not None:
         print(f"Tables of persons and records, and the linked ones, lie at {note.address.rsplit('/', 2)[0]}")
-    if any((folder / "outputs").iterdir()):
-        print(
-            f"Aggregates: {folder / 'outputs'}   Linked, pseudonymous: {folder / 'linked'}   All of it: {folder}"
-        )
+    if any(outputs.iterdir()):
+        print(f"Aggregates: {outputs}   Linked, pseudonymous: {folder / 'linked'}   All of it: {folder}")
     else:
         print(f"Tables: {folder / 'tables'}   All of it: {folder}")

@@ -50,8 +50,8 @@ def run_pipeline(
         closing(open_engine(config.engine.kind, record.tables_folder, config.engine.place)) as engine,
     ):
         link_records(config, engine, record, key)
-        measure_migration(config, engine, record)
-        describe_migration(config, engine, record)
+        measure_migration(config, engine, record, key)
+        describe_migration(config, engine, record, key)
     return record.tables
 
 
@@ -59,6 +59,7 @@ def make_plan(config: Config, key: str, course: Course) -> Plan:
     """What each stage rests on, and how far to go; ConfigError if the configuration lacks a section for that."""
     check_engine(config.engine.kind, config.engine.place)
     linkage.check_settings(config.linkage, config.identities.further_columns)
+    publish.describe_noise(config.publish.protection)
     previous = config.persons.previous
     if previous is not None and not (previous / "manifest.json").is_file():
         raise ConfigError(
@@ -139,10 +140,15 @@ def _settings(config: Config) -> dict[str, list[object]]:
             parts["mobility"],
             parts["publish"]["tables"],
             parts["publish"]["table_rules"],
+            _needs_cell_keys(config),
         ],
         "quality": [],
-        "publish": [parts["publish"], parts["name"]],
+        "publish": [parts["publish"], parts["name"], publish.describe_noise(config.publish.protection)],
     }
+
+
+def _needs_cell_keys(config: Config) -> bool:
+    return config.publish.protection.method == "cell_key"
 
 
 def link_records(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
@@ -188,7 +194,7 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
         )
 
 
-def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None:
+def measure_migration(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
     """The stages from persons to figures."""
     t, period = record.tables, config.period
     if period is None or config.residence is None:
@@ -232,10 +238,13 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord) -> None
             estimates.find_person_time(engine, t["residence"], t["spells"], observation),
             estimates.count_mobility(engine, travellers, observation, config.mobility, country),
             *estimates.describe_lists(engine, travellers, observation, config.estimates, config.mobility),
+            estimates.sum_record_keys(
+                engine, histories, observation, config.estimates, key if _needs_cell_keys(config) else None
+            ),
         )
 
 
-def describe_migration(config: Config, engine: Engine, record: RunRecord) -> None:
+def describe_migration(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
     """The stages that say what the figures are worth, and publish them."""
     t, period = record.tables, config.period
     if period is None or config.residence is None or config.estimates is None:
@@ -274,5 +283,8 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord) -> Non
             config.estimates.traits,
             config.publish.tables,
             config.publish.table_rules,
+            publish.Protection(config.publish.protection, key, config.estimates.reporting_country)
+            if config.publish.protection.is_on
+            else None,
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

@@ -28,6 +28,7 @@ _PATHS = (
     ("engine", "checkpoint_folder"),
     ("linkage", "model"),
     ("persons", "previous"),
+    ("publish", "protection", "ptable"),
 )
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -207,9 +208,11 @@ _SHAPE = {
 
 def _make_paths_absolute(tree: Node, base: Path) -> None:
     nodes = []
-    for section, key in _PATHS:
-        parent = tree.child(section)
-        nodes.append(parent.child(key) if parent else None)
+    for path in _PATHS:
+        found: Node | None = tree
+        for name in path:
+            found = found.child(name) if found else None
+        nodes.append(found)
     sources = tree.child("sources")
     for source in sources.value.values() if sources and isinstance(sources.value, dict) else ():
         names = source.child("files")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from miglink.config.models import Section
+from miglink.config.protection import ProtectionSettings
 from miglink.config.rules import MissingCrossings, Rule
 from miglink.config.shells import Shell
 from miglink.engine import Place
@@ -287,6 +288,8 @@ class PublishSettings(Section):
     lists them), or paths of shell files (docs/publication.md)."""
     table_rules: dict[str, str] = {}
     """Name of such a table -> the rule of the run by which it is made, in place of those that its definition names."""
+    protection: ProtectionSettings = ProtectionSettings()
+    """Disclosure control of what leaves."""
 
     @model_validator(mode="after")
     def _formats_once(self) -> "PublishSettings":

@@ -197,6 +197,21 @@ STATISTICS_TABLES = (
         is_aggregate=True,
     ),
     Contract(
+        "cell_keys",
+        "estimates",
+        "Cell keys of stocks and flows, which decide the noise under publish.protection.method cell_key; else no row.",
+        ("rule", "policy", "period", "measure", *DIMENSIONS),
+        (
+            *CELL,
+            required("measure", TEXT, "stock, immigration or emigration"),
+            required(
+                "settled_key", COUNT, "sum of the record keys of who is counted in n_settled, modulo 4096"
+            ),
+            required("undetermined_key", COUNT, "sum of those of who is counted in n_undetermined"),
+        ),
+        is_aggregate=True,
+    ),
+    Contract(
         "accounts",
         "estimates",
         "Opening to closing stock of settled residents by year, every term counted from events.",

@@ -20,6 +20,7 @@ from miglink.stages.estimates.listed_people import find_listed_people, has_lists
 from miglink.stages.estimates.mobility import Travellers, count_mobility
 from miglink.stages.estimates.periods import flow_periods, reference_dates
 from miglink.stages.estimates.person_time import count_person_days
+from miglink.stages.estimates.record_keys import key_traits, list_cell_keys
 from miglink.stages.estimates.shell_cells import (
     NOTHING_ASKED,
     Asked,
@@ -45,6 +46,7 @@ __all__ = [
     "find_empty_months",
     "find_person_time",
     "observe",
+    "sum_record_keys",
 ]
 
 
@@ -119,6 +121,38 @@ def estimate(
         _write(engine, "shell_cells", cells),
         _write(engine, "shells", name_uncoded(shells, cells, produced)),
     )
+
+
+def sum_record_keys(
+    engine: Engine,
+    histories: Histories,
+    observation: Observation,
+    settings: EstimatesSettings,
+    key: str | None,
+) -> Table:
+    """Add up the record keys of the persons whom stocks and flows count, cell by cell.
+
+    Reads: as `estimate`.
+    Gives: cell_keys; without a row where there is no key, for then no noise rests on them.
+    Units: 0 to 4095, a sum modulo 4096.
+    Errors: TableError if the contract is broken.
+    Source: ONS, Cell Key Perturbation; docs/protection.md.
+    """
+    if key is None:
+        return _write_nothing(engine, "cell_keys")
+    people = histories.persons, histories.person_traits
+    layout = find_layout(engine, *people, histories.migrations, settings)
+    statuses = find_statuses(engine, histories.residence, histories.persons)
+    traits = key_traits(engine, find_traits(engine, *people, layout), histories.persons, key)
+    joined = join_histories(engine, statuses, traits, histories.migrations, layout, is_keyed=True)
+    dates = reference_dates(observation.period)
+    counts = {
+        breakdown: count_breakdown(engine, joined, layout.of(breakdown), dates, observation.period)
+        for breakdown in layout.breakdowns
+    }
+    stocks = _stocks(counts, layout, list_rows(joined.strata, dates, observation), observation)
+    flows = _flows(counts, layout, joined.strata, observation, settings)
+    return _write(engine, "cell_keys", list_cell_keys(stocks, flows))
 
 
 def compare_rules(

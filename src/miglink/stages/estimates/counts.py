@@ -1,6 +1,6 @@
 """Counts of histories by the values of a breakdown, small whatever the number of persons."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -24,11 +24,13 @@ class Histories:
     strata: the rules and policies at hand.
     residents: the days on which a status other than non_resident and all traits stay as they are.
     events: migrations, births, deaths, changes of status, and moves into and out of cells, with their day.
+    is_keyed: not persons are counted, but their record keys are added up.
     """
 
     strata: pl.DataFrame
     residents: Table
     events: Table
+    is_keyed: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,18 @@ class Counts:
 
 
 def join_histories(
-    engine: Engine, statuses: Table, traits: Table, migrations: Table, layout: Layout
+    engine: Engine,
+    statuses: Table,
+    traits: Table,
+    migrations: Table,
+    layout: Layout,
+    *,
+    is_keyed: bool = False,
 ) -> Histories:
-    """Join statuses and events with the traits in force on their days."""
+    """Join statuses and events with the traits in force on their days; is_keyed: the traits have a record_key."""
     strata = engine.collect("SELECT DISTINCT rule, policy FROM statuses", statuses=statuses)
-    columns = (*CONSTANT, *layout.changing.values(), "origin_group")
+    constant = (*CONSTANT, "record_key") if is_keyed else CONSTANT
+    columns = (*constant, *layout.changing.values(), "origin_group")
     # A change of trait on the day after `moves_to` is a move of its own; a birthday then is part of it.
     residents = engine.step(
         "estimates_residents",
@@ -63,18 +72,21 @@ def join_histories(
         statuses=statuses,
         traits=traits,
     )
-    return Histories(
-        strata.sort("rule", "policy"), residents, _join_events(engine, statuses, traits, migrations, layout)
-    )
+    found = _find_events(engine, statuses, migrations)
+    events = _join_events(engine, found, statuses, traits, (constant, layout))
+    return Histories(strata.sort("rule", "policy"), residents, events, is_keyed)
 
 
-def _join_events(engine: Engine, statuses: Table, traits: Table, migrations: Table, layout: Layout) -> Table:
+def _join_events(
+    engine: Engine, found: Table, statuses: Table, traits: Table, of: tuple[Sequence[str], Layout]
+) -> Table:
     """Every event with the traits of its day; a move twice, into the new cell and out of the old one.
 
     A move comes before the other events of its day, because those are counted in the cell of their day: so whoever
     is resident at the end of the day before moves. Ages are those of the day, for the old cell of the day before.
     """
-    constant = ", ".join(f"t.{name}" for name in CONSTANT)
+    columns, layout = of
+    constant = ", ".join(f"t.{name}" for name in columns)
     changing = (*layout.changing.values(), "origin_group")
     now = ", ".join(f"t.{name}" for name in changing)
     before = ", ".join(f"t.{name}_before AS {name}" for name in changing)
@@ -100,7 +112,7 @@ def _join_events(engine: Engine, statuses: Table, traits: Table, migrations: Tab
         )
         SELECT *, {age_columns("YEAR(aged_on)", month_day("aged_on"))} FROM all_events
         """,
-        found=_find_events(engine, statuses, migrations),
+        found=found,
         statuses=statuses,
         traits=traits,
     )
@@ -144,17 +156,23 @@ def count_breakdown(
 ) -> Counts:
     """Count statuses at the end of the days, migrations, and the other changes, by the columns of a breakdown."""
     of_flows = bool(OF_FLOWS & {*columns})
-    events = count_events(engine, histories.events, columns, of_flows=of_flows)
+    events = count_events(engine, histories.events, columns, of_flows=of_flows, is_keyed=histories.is_keyed)
     if of_flows:
         return Counts(None, events)
     if {*columns} & {*AGES}:
         aged = _count_birthdays(engine, histories.residents, columns, period)
         events = pl.concat([events, aged.select(events.columns)])
-    return Counts(count_statuses(engine, histories.residents, columns, days), events)
+    residents = histories.residents
+    return Counts(count_statuses(engine, residents, columns, days, is_keyed=histories.is_keyed), events)
 
 
 def count_statuses(
-    engine: Engine, residents: Table, columns: Mapping[str, str], days: pl.DataFrame
+    engine: Engine,
+    residents: Table,
+    columns: Mapping[str, str],
+    days: pl.DataFrame,
+    *,
+    is_keyed: bool = False,
 ) -> pl.DataFrame:
     """Count residents and undetermined persons at the end of each day by the columns of a breakdown."""
     # Most persons never change: counting equal intervals first leaves few rows to compare with the days.
@@ -165,10 +183,11 @@ def count_statuses(
     held = _also([*plain, *(["birth_year"] if has_ages else [])])
     always = ", 101 AS first_birthday, 101 AS last_birthday" if has_ages else ""
     ages = f", {age_columns('YEAR(d.last_date)', '1231')}" if has_ages else ""
+    n = "CAST(SUM(record_key) AS BIGINT)" if is_keyed else "COUNT(*)"
     return engine.collect(
         f"""
         WITH intervals AS (
-            SELECT rule, policy, status, from_date, to_date{held}, COUNT(*) AS n
+            SELECT rule, policy, status, from_date, to_date{held}, {n} AS n
             FROM residents GROUP BY rule, policy, status, from_date, to_date{held}
         ), at_days AS (
             SELECT i.*, d.last_date{ages}
@@ -187,11 +206,12 @@ def count_statuses(
 
 
 def count_events(
-    engine: Engine, events: Table, columns: Mapping[str, str], *, of_flows: bool
+    engine: Engine, events: Table, columns: Mapping[str, str], *, of_flows: bool, is_keyed: bool = False
 ) -> pl.DataFrame:
-    """Count events by year, month and the columns of a breakdown; of_flows: migrations alone."""
+    """Count events by year, month and the columns of a breakdown; of_flows: migrations alone; is_keyed: add keys up."""
+    change = "change * record_key" if is_keyed else "change"
     terms = ", ".join(
-        f"CAST(SUM(CASE WHEN term = '{term}' THEN change ELSE 0 END) AS BIGINT) AS {term}"
+        f"CAST(SUM(CASE WHEN term = '{term}' THEN {change} ELSE 0 END) AS BIGINT) AS {term}"
         for term in (*FLOWS, *CHANGES)
     )
     is_flow = f"term IN ({', '.join(repr(term) for term in FLOWS)})" if of_flows else "TRUE"

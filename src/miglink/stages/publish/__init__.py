@@ -1,6 +1,7 @@
 """Stage 9: writes the tables that may leave the run folder, the linked files for analysts, and a summary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -20,12 +21,24 @@ from miglink.stages.publish.datapackage import (
 )
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked, linked_contracts
+from miglink.stages.publish.protection import Protection, describe_noise, protect
+from miglink.stages.publish.protection.record import write_record
+from miglink.stages.publish.published import find_published, render_protection
 from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
 from miglink.version import __version__
 
-__all__ = ["Publication", "month_ranges", "publish", "render_summary"]
+__all__ = [
+    "Protection",
+    "Publication",
+    "describe_noise",
+    "find_published",
+    "month_ranges",
+    "publish",
+    "render_protection",
+    "render_summary",
+]
 
 _AGGREGATES = (
     "stocks",
@@ -40,7 +53,7 @@ _AGGREGATES = (
     "quality",
 )
 _OUTPUTS = (
-    "Aggregates only. No disclosure control has been applied. Filter on rule and policy always, and on `total` in "
+    "Aggregates only. {protection} Filter on rule and policy always, and on `total` in "
     "every dimension that is not wanted; n_undetermined is not in n_settled; status says what is provisional."
 )
 _OUTPUTS_CSV = (
@@ -55,7 +68,7 @@ _LINKED = (
 
 @dataclass(frozen=True)
 class Publication:
-    """What readers are told about the run, and the file formats of outputs/.
+    """What readers are told about the run, the file formats of outputs/, and how its counts are protected, if at all.
 
     rules: the title of each rule by its name. sources: names only. traits: the further columns that are counted by.
     shells: the tables of `publish.tables`, and table_rules the rules chosen for them.
@@ -69,6 +82,15 @@ class Publication:
     traits: Sequence[str] = ()
     shells: Sequence[Shell] = ()
     table_rules: Mapping[str, str] = field(default_factory=dict)
+    protection: Protection | None = None
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """The tables of outputs/ as they leave, and what was done to them; no record where nothing was."""
+
+    tables: Sequence[tuple[Table, Contract]]
+    record: Mapping[str, Any] | None
 
 
 def publish(
@@ -87,7 +109,8 @@ def publish(
     Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
-        No disclosure control has been applied to either.
+        With protection every count in outputs/ is protected, tables that cannot be are not there, and protection.json
+        says what was done. linked/ is never protected.
     Units: as in the contracts of the tables.
     Errors: OSError if the folder cannot be written; a file appears under its name only when whole.
     Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180.
@@ -99,29 +122,46 @@ def publish(
         "rules": dict(publication.rules),
         "months_without_crossings": empty_months(tables["quality"]),
     }
-    told = _OUTPUTS + (_OUTPUTS_CSV if "csv" in publication.formats else "")
-    packages = {
-        "outputs": Package(publication.name, "Migration statistics", told, publication.sources, facts),
-        "linked": Package(
-            publication.name, "Linked histories of persons", _LINKED, publication.sources, facts
-        ),
-    }
+    linked = Package(publication.name, "Linked histories of persons", _LINKED, publication.sources, facts)
     contracts = linked_contracts(publication.traits)
     persons = find_linked(engine, tables, contracts, data_to_date, publication.reporting_country)
+    with _find_outputs(engine, tables, run_folder, publication) as found:
+        said = "No disclosure control has been applied."
+        if found.record is not None:
+            said = f"Counts are protected: {found.record['method']}"
+        told = _OUTPUTS.format(protection=said) + (_OUTPUTS_CSV if "csv" in publication.formats else "")
+        outputs = Package(publication.name, "Migration statistics", told, publication.sources, facts)
+        files = [(*output, form) for output in found.tables for form in publication.formats]
+        written = _write_folder(engine, run_folder / "outputs", files, outputs)
+        if found.record is not None:
+            written.insert(0, write_record(run_folder / "outputs", {**facts, **found.record}))
+    histories = [(persons[name], contract, "parquet") for name, contract in contracts.items()]
+    return [*written, *_write_folder(engine, run_folder / "linked", histories, linked)]
+
+
+@contextmanager
+def _find_outputs(
+    engine: Engine, tables: Mapping[str, Table], run_folder: Path, publication: Publication
+) -> Iterator[_Outputs]:
+    """The aggregates as they leave: as they are, or protected; what is made for it is gone when they are written."""
+    aggregates = {name: tables[name] for name in _AGGREGATES}
     run_folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".tables-", dir=run_folder) as scratch:
-        aggregates = [
-            *((tables[name], TABLES[name]) for name in _AGGREGATES),
-            *_fill_shells(Path(scratch), tables, publication),
-        ]
-        files = {
-            "outputs": [(*one, form) for one in aggregates for form in publication.formats],
-            "linked": [(persons[name], contract, "parquet") for name, contract in contracts.items()],
-        }
-        written: list[Path] = []
-        for folder, package in packages.items():
-            written += _write_folder(engine, run_folder / folder, files[folder], package)
-    return written
+    # The ending is that of what is removed when a run that was killed goes on.
+    with TemporaryDirectory(dir=run_folder, suffix=".part") as folder:
+        if publication.protection is None:
+            shells = _fill_shells(Path(folder), tables, publication)
+            yield _Outputs([*((table, TABLES[name]) for name, table in aggregates.items()), *shells], None)
+            return
+        # Tables in the columns of others hold the same persons in other groups, and are not protected: none leaves.
+        told = {"shells": tables["shells"]} if publication.shells else {}
+        keyed = {**aggregates, **told, "cell_keys": tables["cell_keys"]}
+        protected = protect(engine, keyed, publication.protection)
+        paths = {name: Path(folder) / f"{name}.parquet" for name in protected.rows}
+        for name, rows in protected.rows.items():
+            rows.write_parquet(paths[name])
+        yield _Outputs(
+            [(Table(name, path), protected.contracts[name]) for name, path in paths.items()], protected.record
+        )
 
 
 def _fill_shells(

@@ -70,8 +70,8 @@ def render_spread(stock: pl.DataFrame, flow: pl.DataFrame) -> list[Grid]:
 
 
 def _range(cell: dict[str, Any] | None) -> str:
-    """A figure, or the least and the most; nothing where the rule has none."""
-    if cell is None:
+    """A figure, or the least and the most; nothing where the rule has none, or all are suppressed."""
+    if cell is None or cell["least"] is None:
         return ""
     least, most = cell["least"], cell["most"]
     return f"{least:,}" if least == most else f"{least:,} to {most:,}"

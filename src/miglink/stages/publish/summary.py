@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from miglink.engine import Table
+from miglink.stages.publish.published import read_rows
 from miglink.stages.publish.spread import render_spread
 from miglink.tables.contract import DIMENSIONS
 
@@ -31,13 +32,16 @@ _TERMS = {
 }
 
 
-def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table | None = None) -> Group:
+def render_summary(
+    stocks: Table, flows: Table, accounts: Table | None, quality: Table | None = None
+) -> Group:
     """For each rule and policy: migration and stock by year, and the accounts of the last final year.
 
     Months without any crossing (of `quality`) come first: they change what all the figures are worth. How far several
     rules and policies lie apart follows them, and what a clerical review found comes last.
     """
-    stock, flow, account = (_read(table) for table in (stocks, flows, accounts))
+    stock, flow = _read(stocks), _read(flows)
+    account = _read(accounts) if accounts is not None else None
     strata = (
         pl.concat([stock.select("rule", "policy"), flow.select("rule", "policy")])
         .unique()
@@ -48,6 +52,8 @@ def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table 
         of_stratum = flow.filter(rule=rule, policy=policy)
         years = of_stratum.filter(pl.col("period").str.len_chars() == 4)
         shown.append(_by_year(rule, policy, stock.filter(rule=rule, policy=policy), years))
+        if account is None:  # of a protected run
+            continue
         cells = account.filter(rule=rule, policy=policy)
         final = cells.filter(status="final")["period"].max()
         if final is not None:
@@ -65,9 +71,7 @@ def render_summary(stocks: Table, flows: Table, accounts: Table, quality: Table 
 
 def empty_months(quality: Table) -> list[str]:
     """The months without any crossing, though months have many: 2019-02, in their order."""
-    named = pl.read_parquet(quality.path, glob=False).filter(
-        pl.col("item") != "all", measure="months_without_crossings"
-    )
+    named = read_rows(quality).filter(pl.col("item") != "all", measure="months_without_crossings")
     return named["item"].sort().to_list()
 
 
@@ -88,9 +92,7 @@ def _warnings(quality: Table) -> list[Grid | Text]:
 
 def _review(quality: Table) -> list[Grid | Text]:
     """Precision and recall of the links as decisions on a drawn sample of pairs give them, with 95 % intervals."""
-    rows = pl.read_parquet(quality.path, glob=False).filter(
-        pl.col("measure").str.starts_with("clerical_"), item="all"
-    )
+    rows = read_rows(quality).filter(pl.col("measure").str.starts_with("clerical_"), item="all")
     found = dict(rows.select("measure", "value").iter_rows())
     said = [
         f"{name} {found[f'clerical_{name}']:.4f} ({found[f'clerical_{name}_low']:.4f} to "
@@ -126,11 +128,7 @@ def month_ranges(months: Sequence[str]) -> str:
 def _read(table: Table) -> pl.DataFrame:
     """The rows by sex and citizenship group and their totals, without every other breakdown."""
     others = [name for name in DIMENSIONS if name not in ("sex", "citizenship_group")]
-    return (
-        pl.read_parquet(table.path, glob=False)
-        .filter(pl.all_horizontal(pl.col(*others) == "total"))
-        .drop(others)
-    )
+    return read_rows(table).filter(pl.all_horizontal(pl.col(*others) == "total")).drop(others)
 
 
 def _by_year(rule: str, policy: str, stock: pl.DataFrame, years: pl.DataFrame) -> Grid:

@@ -1,0 +1,66 @@
+"""Tables of counts that must not leave as they are, and the files of outputs/ that are made of them."""
+
+from pathlib import Path
+from typing import Any
+
+from given_published import END, OTHER, STRATUM, TOTAL, Rows, little_run, make_whole
+from miglink.config.protection import ProtectionSettings
+from miglink.engine import Engine
+from miglink.stages.publish import Protection, Publication, publish
+
+KEY = "a-secret-of-more-than-32-characters-for-tests"
+VINTAGE: dict[str, Any] = {"data_to_date": END, "status": "final"}
+POLICIES = ("unresolved", "midpoint")
+# No multiple of 2, 3, 5 or 10, and so rare that none is found by chance in a file.
+SECRETS = [70001 + 30 * n for n in range(60)]
+
+
+def counted_run() -> dict[str, Rows]:
+    """Stocks of 40 citizenships, flows and accounts that agree with them, and one row of each other table."""
+    citizenships = [f"C{n:02}" for n in range(40)]
+    run = little_run()
+    cells = [TOTAL | {"citizenship": name} for name in ("total", *citizenships)]
+    stocks, flows, accounts = [], [], []
+    for cell, count in zip(cells, SECRETS, strict=False):
+        for policy in POLICIES:
+            of = STRATUM | cell | VINTAGE | {"policy": policy}
+            stock = of | {"coverage": "population", "n_undetermined": 0, "n": float(count)}
+            bounds = {"lower": count - 10.5, "upper": count + 10.5}
+            stocks += [
+                stock | bounds | {"period": f"{year}-01-01", "n_settled": count} for year in (2018, 2019)
+            ]
+            sides = {"immigration": count + 2, "emigration": count - 4, "net": 6}
+            flows += [
+                of | {"period": "2018", "flow": flow, "n_settled": n, "n_undetermined": 0, "n": float(n)}
+                for flow, n in sides.items()
+            ]
+            terms = {"opening": count, "closing": count, "births": 0, "deaths": 0, "moves": -6}
+            accounts.append(of | terms | sides | {"period": "2018", "net_undetermined": 0, "discrepancy": 0})
+    run |= {"stocks": stocks, "flows": flows, "accounts": accounts}
+    both = {"basis": "register", "other_status": "resident", "other_basis": "register"}
+    sides_of_pair = [STRATUM | OTHER, {"other_rule": STRATUM["rule"], "other_policy": STRATUM["policy"]}]
+    sides_of_pair[1] |= {"rule": OTHER["other_rule"], "policy": OTHER["other_policy"]}
+    run["stock_differences"] = [
+        side | both | VINTAGE | {"period": "2018-01-01", "n": SECRETS[50]} for side in sides_of_pair
+    ]
+    run["flow_differences"] = [row | {"n": SECRETS[51]} for row in run["flow_differences"]]
+    stay = run["mobility"][0] | {"n_settled": SECRETS[52], "n_undetermined": SECRETS[53]}
+    run["mobility"] = [stay, stay | {"measure": "days_above_limit"}]
+    run["expired_stays"] = [row | {"n": SECRETS[54]} for row in run["expired_stays"]]
+    run["person_time"] = [row | {"person_days": SECRETS[55]} for row in run["person_time"]]
+    quality = {"persons": 3 * SECRETS[56] + 1, "doubtful_persons": SECRETS[57], "doubtful_share": 0.31234567}
+    run["quality"] = [
+        {"stage": "persons", "measure": name, "item": "all", "value": float(value)}
+        for name, value in quality.items()
+    ] + [{"stage": "ingest", "measure": "months_without_crossings", "item": "2019-02", "value": 1.0}]
+    return run
+
+
+def publish_protected(
+    engine: Engine, folder: Path, settings: dict[str, Any], key: str = KEY, run: dict[str, Rows] | None = None
+) -> Path:
+    """Publish a run with protected counts; gives the folder of outputs."""
+    tables = {name: make_whole(engine, name, rows) for name, rows in (run or counted_run()).items()}
+    protection = Protection(ProtectionSettings.model_validate(settings), key)
+    publish(engine, tables, folder, END, Publication(protection=protection))
+    return folder / "outputs"

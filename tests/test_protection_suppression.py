@@ -1,0 +1,256 @@
+"""Suppression: small counts are gone, and nobody finds them by subtraction, nor what they nearly are."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from scipy.optimize import linprog
+
+from given_protected import publish_protected
+from given_published import END, STRATUM, TOTAL, little_run
+from miglink.config.protection import ProtectionSettings
+from miglink.engine import Engine
+from miglink.stages.publish.protection.equations import list_equations
+from miglink.tables.contract import DIMENSIONS
+
+LEAST = 5
+SUPPRESSION = {"method": "suppression", "minimum_count": LEAST}
+GROUPS = {
+    "NZL": "national",
+    "FRA": "eu",
+    "DEU": "eu",
+    "MLT": "eu",
+    "AUS": "other",
+    "TON": "other",
+    "VUT": "other",
+}
+POLICIES = ("unresolved", "midpoint")
+BREAKDOWNS = (("sex", "citizenship_group"), ("citizenship",))
+Frame = pl.DataFrame
+
+
+def migrants(seed: int, n: int) -> Frame:
+    """Persons with traits of which some are rare; a few of them are not counted under the second policy."""
+    draw = np.random.default_rng(seed)
+    countries = draw.choice([*GROUPS], n, p=[0.5, 0.2, 0.15, 0.02, 0.1, 0.02, 0.01])
+    return Frame(
+        {
+            "sex": draw.choice(["female", "male", "other"], n, p=[0.5, 0.48, 0.02]),
+            "citizenship": countries,
+            "citizenship_group": [GROUPS[country] for country in countries],
+            "month": draw.integers(1, 7, n),
+            "flow": draw.choice(["immigration", "emigration"], n),
+            "is_midpoint": draw.random(n) < 0.97,
+        }
+    )
+
+
+def tabulated(people: Frame, of: Sequence[str]) -> Frame:
+    """Counts by each breakdown with all its margins, zeros left out, as the tables have them."""
+    margins = {
+        kept for names in BREAKDOWNS for size in range(len(names) + 1) for kept in combinations(names, size)
+    }
+    return pl.concat(
+        people.group_by(*of, *kept)
+        .len("n_settled")
+        .with_columns(pl.lit("total").alias(name) for name in DIMENSIONS if name not in kept)
+        .select(*of, *DIMENSIONS, "n_settled")
+        for kept in sorted(margins)
+    )
+
+
+def with_zeros(counts: Frame, period: str) -> Frame:
+    """Every cell that occurs, in every period, as in the tables."""
+    on = ["policy", "flow", period, *DIMENSIONS]
+    grid = counts.select(DIMENSIONS).unique()
+    for name in ("policy", "flow", period):
+        grid = grid.join(counts.select(name).unique(), how="cross")
+    return grid.join(counts, on=on, how="left", nulls_equal=True).with_columns(
+        pl.col("n_settled").fill_null(0).cast(pl.Int64)
+    )
+
+
+def flows_of(people: Frame) -> Frame:
+    """Flows by month, quarter and year, with net migration, under two policies."""
+    month = pl.col("month")
+    periods = {
+        "2018": pl.lit("2018"),
+        "Q": pl.format("2018-Q{}", (month + 2) // 3),
+        "M": pl.format("2018-{}", month.cast(pl.String).str.zfill(2)),
+    }
+    both = pl.concat(
+        part.with_columns(policy=pl.lit(policy))
+        for policy, part in zip(POLICIES, (people, people.filter("is_midpoint")), strict=True)
+    )
+    counted = pl.concat(
+        with_zeros(tabulated(both.with_columns(period=period), ("policy", "flow", "period")), "period")
+        for period in periods.values()
+    )
+    wide = counted.pivot("flow", index=["policy", "period", *DIMENSIONS], values="n_settled")
+    net = wide.with_columns(flow=pl.lit("net"), n_settled=pl.col("immigration") - pl.col("emigration"))
+    return pl.concat([counted.select(sorted(counted.columns)), net.select(sorted(counted.columns))])
+
+
+def published_flows(
+    engine: Engine, folder: Path, people: Frame, settings: dict[str, Any]
+) -> tuple[Frame, Frame]:
+    """The flows before and after suppression."""
+    vintage = STRATUM | {"data_to_date": END, "status": "final", "n_undetermined": 0}
+    before = flows_of(people)
+    run = little_run() | {"flows": [vintage | row for row in before.to_dicts()]}
+    outputs = publish_protected(engine, folder, settings, run=run)
+    return before, pl.read_parquet(outputs / "flows.parquet")
+
+
+def sums(rows: Frame) -> list[tuple[int, list[int]]]:
+    """What a reader knows to add up: a row and the rows that it is the total of, by place."""
+    cells = rows.select("flow", "period", *DIMENSIONS).to_dicts()
+    place = {tuple(cell.items()): number for number, cell in enumerate(cells)}
+    parts = defaultdict(list)
+    for number, cell in enumerate(cells):
+        above = {f"over {name}": {name: "total"} for name in DIMENSIONS if cell[name] != "total"}
+        if cell["citizenship"] != "total":
+            group = GROUPS[cell["citizenship"]]
+            above["over group"] = {"citizenship": "total", "citizenship_group": group}
+        year, _, rest = cell["period"].partition("-")
+        if rest.startswith("Q"):
+            above["over quarters"] = {"period": year}
+        elif rest:
+            above |= {
+                "over months": {"period": year},
+                "of quarter": {"period": f"{year}-Q{(int(rest) + 2) // 3}"},
+            }
+        for by, change in above.items():
+            total = place.get(tuple((cell | change).items()))
+            if total is not None:
+                parts[total, by].append(number)
+    return [(total, members) for (total, _), members in parts.items()]
+
+
+def narrowest(flows: Frame, true: Frame) -> list[float]:
+    """The width of the interval in which linear programs find each small count that is suppressed."""
+    on = ["flow", "period", *DIMENSIONS]
+    rows = flows.filter(pl.col("flow") != "net").join(true.rename({"n_settled": "true"}), on=[*on, "policy"])
+    known = rows["n_settled"].to_list()
+    unknown = {
+        place: n for n, place in enumerate(place for place, value in enumerate(known) if value is None)
+    }
+    system, right = [], []
+    for total, parts in sums(rows):
+        line, rest = np.zeros(len(unknown)), 0.0
+        for place, sign in [(total, -1.0), *((part, 1.0) for part in parts)]:
+            if place in unknown:
+                line[unknown[place]] += sign
+            else:
+                rest -= sign * known[place]
+        if line.any():
+            system.append(line)
+            right.append(rest)
+    widths = []
+    small = [place for place in unknown if 0 < rows["true"][place] < LEAST]
+    for place in small:
+        aim = np.zeros(len(unknown))
+        aim[unknown[place]] = 1
+        ends = [
+            linprog(sign * aim, A_eq=np.array(system), b_eq=np.array(right), bounds=(0, None))
+            for sign in (1, -1)
+        ]
+        assert all(end.status in (0, 3) for end in ends)
+        widths.append(np.inf if ends[1].status == 3 else -ends[1].fun - ends[0].fun)
+    return widths
+
+
+def test_no_small_count_can_be_found_from_what_is_published(duckdb_engine: Engine, tmp_path: Path) -> None:
+    people = migrants(1, 3000)
+    before, flows = published_flows(duckdb_engine, tmp_path / "run", people, SUPPRESSION)
+    value = flows.filter(pl.col("flow") != "net")["n_settled"]
+    assert not value.is_between(1, LEAST - 1).any()
+    assert 0.2 < value.null_count() / value.len() < 0.8
+    assert flows.filter(**TOTAL, flow="immigration", period="2018")["n_settled"].null_count() == 0
+    for policy in POLICIES:
+        year = [frame.filter(policy=policy) for frame in (flows, before)]
+        widths = narrowest(*year)
+        assert len(widths) > 20
+        assert min(widths) >= LEAST - 1e-6
+    # Without others beside them, small counts are found.
+    _, alone = published_flows(duckdb_engine, tmp_path / "alone", people, SUPPRESSION | {"secondary": "none"})
+    assert min(narrowest(alone.filter(policy="midpoint"), before.filter(policy="midpoint"))) < 1e-6
+    # Whom one policy suppresses another must not tell; nor net migration, which is computed of the others.
+    patterns = flows.group_by("flow", "period", *DIMENSIONS).agg(pl.col("n_settled").is_null().n_unique())
+    assert patterns["n_settled"].max() == 1
+
+
+def test_what_adds_up_is_known_in_all_its_ways() -> None:
+    total = dict.fromkeys(DIMENSIONS, "total") | {"measure": "stock", "period": "2013-01-01"}
+    whole, cells = dict(total), {
+        "old": {"age_group": "100+"}, "very old": {"age": "104"}, "reached": {"age_reached": "104"},
+        "young": {"age_group": "5-9"}, "seven": {"age": "7"},
+        "other": {"citizenship_group": "other"}, "Croatian": {"citizenship": "HRV"}, "candidate":
+        {"citizenship_group": "candidate"}, "national": {"citizenship_group": "national"},
+        "own": {"citizenship": "NZL"},
+        "native": {"birth_group": "native"}, "born here": {"birth_country": "NZL"}, "citizen abroad":
+        {"origin_group": "foreign_born_citizen"}, "foreign": {"birth_group": "foreign"},
+        "taught": {"trait": "education", "trait_value": "high"},
+        "immigrants of May": {"measure": "immigration", "period": "2013-05"},
+        "of the second quarter": {"measure": "immigration", "period": "2013-Q2"},
+        "of the year": {"measure": "immigration", "period": "2013"},
+    }  # fmt: skip
+    names = ["whole", *cells]
+    rows = pl.DataFrame([whole, *(total | cell for cell in cells.values())]).with_row_index("number")
+    found = list_equations(rows.with_columns(pl.col("number").cast(pl.Int64)), "NZL")
+    parents = found.filter("is_parent").join(
+        found.filter(~pl.col("is_parent")), on="equation", suffix="_part"
+    )
+    pairs = {
+        (names[part], names[parent]) for parent, part in parents.select("number", "number_part").iter_rows()
+    }
+    of_whole = {(name, "whole") for name in names[1:] if "May" not in name and "of the" not in name}
+    assert pairs == of_whole | {
+        ("very old", "old"), ("reached", "very old"), ("seven", "young"), ("Croatian", "candidate"),
+        ("own", "national"), ("born here", "native"), ("citizen abroad", "national"), ("citizen abroad", "foreign"),
+        ("immigrants of May", "of the second quarter"), ("immigrants of May", "of the year"),
+        ("of the second quarter", "of the year"),
+    }  # fmt: skip
+
+
+def test_tables_that_add_up_with_others_are_left_out(duckdb_engine: Engine, tmp_path: Path) -> None:
+    run = little_run()
+    stays = run["mobility"][0] | {"n_undetermined": 0}
+    other = stays | {"policy": "midpoint"}
+    run["mobility"] = [stays | {"n_settled": 7}, other | {"n_settled": 4}]
+    run["mobility"] += [row | {"purpose": "study", "n_settled": 9} for row in (stays, other)]
+    outputs = publish_protected(duckdb_engine, tmp_path / "run", SUPPRESSION, run=run)
+    assert {path.stem for path in outputs.glob("*.csv")} == {
+        "stocks",
+        "flows",
+        "mobility",
+        "expired_stays",
+        "quality",
+    }
+    # Suppressed under both policies, for the one would tell the other.
+    mobility = (
+        pl.read_parquet(outputs / "mobility.parquet")
+        .select("purpose", "n_settled", "n_undetermined")
+        .unique()
+    )
+    assert sorted(mobility.rows(), key=str) == [("study", 9, 0), ("work", None, 0)]
+    assert pl.read_parquet(outputs / "expired_stays.parquet")["n"].to_list() == [None]
+    assert pl.read_parquet(outputs / "quality.parquet").is_empty()
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"method": "suppression"}, "needs it"),
+        ({**SUPPRESSION, "tables": ("accounts",)}, "accounts cannot be published"),
+        ({"method": "rounding", "secondary": "none"}, "has no meaning"),
+    ],
+)
+def test_settings_that_suppression_cannot_keep_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        ProtectionSettings.model_validate(settings)
