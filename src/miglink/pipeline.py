@@ -5,7 +5,7 @@ import hmac
 from contextlib import closing
 from pathlib import Path
 
-from miglink.config import Config
+from miglink.config import Config, describe_used
 from miglink.engine import Engine, Table, check_engine, open_engine
 from miglink.errors import ConfigError
 from miglink.progress import Progress
@@ -258,5 +258,7 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord) -> Non
             {rule.name: rule.title for rule in config.residence.rules},
             config.estimates.reporting_country,
             config.publish.formats,
+            config.residence.policies,
+            describe_used(config),
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

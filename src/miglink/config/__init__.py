@@ -5,12 +5,14 @@ from miglink.config.keys import load_key, make_key
 from miglink.config.reading import preset_rules, read_any_rule, read_config, read_rule
 from miglink.config.rules import Rule
 from miglink.config.run import Config
+from miglink.config.used import describe_used
 
 __all__ = [
     "Config",
     "Rule",
     "config_schema",
     "describe_config",
+    "describe_used",
     "load_key",
     "make_key",
     "preset_rules",

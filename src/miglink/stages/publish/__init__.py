@@ -6,6 +6,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from miglink import __version__
 from miglink.engine import Engine, Table
 from miglink.stages.publish.datapackage import (
@@ -14,9 +16,11 @@ from miglink.stages.publish.datapackage import (
     Package,
     describe_table,
     write_datapackage,
+    write_page,
 )
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked
+from miglink.stages.publish.report import REPORT, About, render_report
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
 
@@ -41,6 +45,10 @@ _OUTPUTS_CSV = (
     " In CSV an apostrophe stands before any text that a spreadsheet would take for a formula "
     "(docs/analysts.md)."
 )
+_PROTECTION = (
+    "None has been applied: small counts stand as they are, and with other tables they can tell about single persons. "
+    "This report is for use inside the office."
+)
 _LINKED = (
     "Histories of persons under pseudonyms: data on individuals, which must stay inside. Intervals are half-open. "
     "Filter on draw 0, and on one rule and policy. docs/analysts.md has worked examples."
@@ -51,7 +59,8 @@ _LINKED = (
 class Publication:
     """What readers are told about the run, and the file formats of outputs/.
 
-    rules: the title of each rule by its name. sources: names only.
+    rules: the title of each rule by its name. sources: names only. configuration: as used, for the report, without
+    secrets.
     """
 
     name: str = "run"
@@ -59,6 +68,8 @@ class Publication:
     rules: Mapping[str, str] = field(default_factory=dict)
     reporting_country: str = ""
     formats: Sequence[str] = ("parquet", "csv")
+    policies: Sequence[str] = ()
+    configuration: str = ""
 
 
 def publish(
@@ -68,7 +79,7 @@ def publish(
     data_to_date: date,
     publication: Publication = Publication(),
 ) -> list[Path]:
-    """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
+    """Write the aggregates and a report of them into outputs/, and the linked histories of persons into linked/.
 
     Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, expired_stays, quality; persons,
         person_traits, residence, migrations, spells, records, record_persons.
@@ -80,12 +91,13 @@ def publish(
     Errors: OSError if the folder cannot be written; a file appears under its name only when whole.
     Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180.
     """
+    missing = empty_months(tables["quality"])
     facts: dict[str, Any] = {
         "run": publication.name,
         "data_to_date": data_to_date.isoformat(),
         "miglink": __version__,
         "rules": dict(publication.rules),
-        "months_without_crossings": empty_months(tables["quality"]),
+        "months_without_crossings": missing,
     }
     told = _OUTPUTS + (_OUTPUTS_CSV if "csv" in publication.formats else "")
     packages = {
@@ -101,16 +113,34 @@ def publish(
         ],
         "linked": [(persons[name], contract, "parquet") for name, contract in LINKED.items()],
     }
+    about = About(
+        publication.name,
+        publication.reporting_country,
+        data_to_date,
+        publication.rules,
+        publication.policies,
+        sorted(publication.sources),
+        month_ranges(missing),
+        _PROTECTION,
+        publication.configuration,
+        __version__,
+    )
+    published = {name: pl.scan_parquet(tables[name].path, glob=False) for name in _AGGREGATES}
+    pages = {"outputs": {REPORT: render_report(published, about)}, "linked": {}}
     written: list[Path] = []
     for folder, package in packages.items():
-        written += _write_folder(engine, run_folder / folder, files[folder], package)
+        written += _write_folder(engine, run_folder / folder, files[folder], package, pages[folder])
     return written
 
 
 def _write_folder(
-    engine: Engine, folder: Path, tables: Sequence[tuple[Table, Contract, str]], package: Package
+    engine: Engine,
+    folder: Path,
+    tables: Sequence[tuple[Table, Contract, str]],
+    package: Package,
+    pages: Mapping[str, str],
 ) -> list[Path]:
-    """Write tables into a folder, each in a format, and last what the folder holds."""
+    """Write tables into a folder, each in a format, then pages by their name, and last what the folder holds."""
     # The package of a run before would describe files that are replaced one by one.
     (folder / DATAPACKAGE).unlink(missing_ok=True)
     files = []
@@ -121,4 +151,5 @@ def _write_folder(
         else:
             engine.export(table, target, describe_table(contract, package.facts))
         files.append(File(target, contract, n_rows))
-    return [*(file.path for file in files), write_datapackage(folder, package, files)]
+    written = [write_page(folder / name, page) for name, page in pages.items()]
+    return [*(file.path for file in files), *written, write_datapackage(folder, package, files, written)]
