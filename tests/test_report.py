@@ -109,6 +109,7 @@ def test_every_table_and_chart_can_be_heard(read: Reader) -> None:
     assert n_tables > 15 and n_charts >= 10
     assert len(read.all("caption")) == n_tables
     assert all(head.get("scope") in ("col", "row") for head in read.all("th"))
+    assert all(text.strip() for tag in ("th", "caption", "summary") for text in read.text[tag])
     drawings = [attributes for attributes in read.all("svg") if attributes.get("role") == "img"]
     assert len(drawings) == n_charts == len(read.all("desc"))
     assert all(len(text) > 20 for text in read.text["desc"])
@@ -233,4 +234,4 @@ def test_nothing_identifies(page: str) -> None:
 def test_listings_keep_totals_apart() -> None:
     (rows,) = (s for s in find_sections(published(), ABOUT) if s.anchor == "rows")
     sheet = next(part for part in rows.parts if isinstance(part, Listing))
-    assert [row[0] for row in sheet.rows] == ["border"] and [row[0] for row in sheet.totals] == ["all"]
+    assert [row[0] for row in sheet.rows] == ["border"] and [row[0] for row in sheet.totals] == ["in all"]

@@ -71,24 +71,25 @@ def rows_of_sources(published: Published) -> Section:
         wide = wide.join(column, on="item", how="full", coalesce=True)
     if wide.is_empty():
         return Section("rows", title, ["Row accounts are not published."])
+    wide = wide.with_columns(pl.col("item").replace("all", "in all"))
     heads = {"item": ("source", "text"), **{name: (said, "count") for name, said in _ROWS.items()}}
     heads["rejected_share"] = ("rejected share", "share")
     note = "Read = accepted + rejected, checked in every run; control lines are not data."
     parts: list[Part] = [
         listing("Rows of the sources", wide.sort("item"), heads, note, f"data to {published.about.last_day}"),
     ]
-    for measure, caption, nothing in (
-        ("rows_rejected_because", "Why rows were rejected", "No row was rejected."),
-        ("records_noted", "Values that could not be used, in rows that were accepted", ""),
-        ("crossings_left_out", "Crossings that no spell uses", ""),
-        ("conflicts", "Contradictions between records of a person", ""),
+    for measure, caption, head in (
+        ("rows_rejected_because", "Why rows were rejected", "source and reason"),
+        ("records_noted", "Values that could not be used, in rows that were accepted", "source and value"),
+        ("crossings_left_out", "Crossings that no spell uses", "reason"),
+        ("conflicts", "Contradictions between records of a person", "kind"),
     ):
         found = published.measured(measure).sort("value", "item", descending=[True, False])
         rows = [(words(item), n) for item, n in found.head(MOST_ROWS).iter_rows()]
         if rows:
             left = found.height - len(rows)
             more = f"Left out: {left} further rows; see outputs/quality." if left > 0 else ""
-            parts.append(Listing(caption, [("", "text"), ("number", "count")], rows, note=more))
-        elif nothing:
-            parts.append(nothing)
+            parts.append(Listing(caption, [(head, "text"), ("number", "count")], rows, note=more))
+        elif measure == "rows_rejected_because":
+            parts.append("No row was rejected.")
     return Section("rows", title, parts)

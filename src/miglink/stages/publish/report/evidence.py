@@ -155,7 +155,12 @@ def mobility(published: Published) -> Section:
     last = (
         sums.sort("status", "period", descending=[False, True]).group_by("rule", "policy", "measure").first()
     )
-    last = last.sort("rule", "policy", "measure")
+    strata = published.strata()
+    order = {stratum: number for number, stratum in enumerate(strata)}
+    place = pl.Series(
+        [order.get(row, len(order)) for row in last.select("rule", "policy").iter_rows()], dtype=pl.Int32
+    )
+    last = last.sort(place, "rule", "policy", "measure")
     shown = last.with_columns(
         pl.Series("measure", [words(m) for m in last["measure"]], dtype=pl.String),
     ).head(MOST_ROWS)
@@ -180,21 +185,31 @@ def mobility(published: Published) -> Section:
             f"data to {published.about.last_day}",
         )
     ]
-    groups = table.filter(measure="stays", status="final")
-    if groups.height:
-        period = groups["period"].max()
-        stratum = groups.sort("rule", "policy").select("rule", "policy").row(0)
-        one = groups.filter(period=period, rule=stratum[0], policy=stratum[1])
-        counted = one.group_by("citizenship_group").agg(pl.col("n_settled", "n_undetermined").sum())
-        counted = counted.sort("n_settled", "citizenship_group", descending=[True, False])
-        names = [group_name(g) for g in counted["citizenship_group"]]
-        counted = counted.with_columns(citizenship_group=pl.Series(names, dtype=pl.String))
-        heads = {
-            "citizenship_group": ("group of citizenship", "text"),
-            "n_settled": ("settled", "count"),
-            "n_undetermined": ("undetermined", "count"),
-        }
-        rests_on = published.rests_on((stratum[0], stratum[1]), str(period), "final")
-        caption = "Stays of non-residents that ended in the year"
-        parts.append(listing(caption, counted, heads, rests_on=rests_on))
-    return Section("mobility", title, parts)
+    stays = _stays(published, table, strata[0]) if strata else None
+    return Section("mobility", title, [*parts, stays] if stays is not None else parts)
+
+
+def _stays(published: Published, table: pl.DataFrame, stratum: tuple[str, str]) -> Listing | None:
+    """The stays of non-residents that ended in the last final year, by group of citizenship."""
+    stays = table.filter(measure="stays", status="final", rule=stratum[0], policy=stratum[1])
+    if stays.is_empty():
+        return None
+    period = str(stays["period"].max())
+    counted = (
+        stays.filter(period=period)
+        .group_by("citizenship_group")
+        .agg(pl.col("n_settled", "n_undetermined").sum())
+    )
+    counted = counted.sort("n_settled", "citizenship_group", descending=[True, False])
+    names = [group_name(group) for group in counted["citizenship_group"]]
+    heads = {
+        "citizenship_group": ("group of citizenship", "text"),
+        "n_settled": ("settled", "count"),
+        "n_undetermined": ("undetermined", "count"),
+    }
+    return listing(
+        "Stays of non-residents that ended in the year",
+        counted.with_columns(citizenship_group=pl.Series(names, dtype=pl.String)),
+        heads,
+        rests_on=published.rests_on(stratum, period, "final"),
+    )

@@ -27,6 +27,7 @@ _WORDS = {
     "native_born_foreigner": "native-born foreigners",
     "net": "net migration",
     "non_resident": "non-resident",
+    "present_non_residents": "present non-residents",
     "total": "total",
     "none": "nothing",
 }
@@ -179,8 +180,8 @@ def breakable(head: str) -> str:
 def listing(
     caption: str, frame: pl.DataFrame, heads: dict[str, tuple[str, str]], note: str = "", rests_on: str = ""
 ) -> Listing:
-    """A listing of columns of a frame, under headings; rows whose first column is `all` or `in all` stay last."""
+    """A listing of columns of a frame, under headings; rows whose first column is `in all` stay last."""
     shown = frame.select(list(heads))
-    is_total = pl.col(shown.columns[0]).cast(pl.String).is_in(["all", "in all"]).fill_null(False)
+    is_total = pl.col(shown.columns[0]).cast(pl.String).eq_missing("in all")
     rest, last = shown.filter(~is_total), shown.filter(is_total)
     return Listing(caption, list(heads.values()), rest.rows(), last.rows(), note, rests_on)
