@@ -182,6 +182,30 @@ def test_only_the_published_tables_are_shown(read: Reader) -> None:
     assert not re.search(r'<rect class="mark-in"[^>]*><title>', hidden)
 
 
+def test_figures_that_are_not_published_are_neither_zero_nor_drawn() -> None:
+    counts = ("n_settled", "n_undetermined", "n", "opening", "immigration", "closing", "person_days", "value")
+    hidden = {
+        name: frame.with_columns(
+            pl.lit(None, dtype=kind).alias(column)
+            for column, kind in frame.collect_schema().items()
+            if column in counts
+        )
+        for name, frame in published().items()
+    }
+    read = Reader(render_report(hidden, ABOUT))
+    assert len(read.all("table")) >= 10
+    figures = set(re.findall(r"(?:^|>)([\u2212\d\u202f]+)<", render_report(hidden, ABOUT)))
+    # Ticks of axes, years, and terms of the accounts that were left as they are.
+    assert not figures & {"3252", "3\u202f252", "47\u202f697", "77", "1\u202f000", "900"}
+    shown = body(read)
+    assert "Immigration in 2018 – settled, final; beside it – undetermined" in shown
+    assert not [
+        size
+        for size in (a.get("width") for a in read.all("rect") if a["class"] == "mark-in")
+        if float(size or 0) > 14
+    ]
+
+
 def test_rules_and_policies_are_set_side_by_side(page: str, read: Reader) -> None:
     text = body(read)
     assert "Flows of 2018 under each rule and policy" in text

@@ -113,6 +113,19 @@ def publish(
         ],
         "linked": [(persons[name], contract, "parquet") for name, contract in LINKED.items()],
     }
+    published = {name: tables[name] for name in _AGGREGATES}
+    report = _render(published, publication, data_to_date, month_ranges(missing))
+    pages = {"outputs": {REPORT: report}, "linked": {}}
+    written: list[Path] = []
+    for folder, package in packages.items():
+        written += _write_folder(engine, run_folder / folder, files[folder], package, pages[folder])
+    return written
+
+
+def _render(
+    published: Mapping[str, Table], publication: Publication, data_to_date: date, missing: str
+) -> str:
+    """The report, from the tables as they leave; missing: the months without crossings, in words."""
     about = About(
         publication.name,
         publication.reporting_country,
@@ -120,17 +133,13 @@ def publish(
         publication.rules,
         publication.policies,
         sorted(publication.sources),
-        month_ranges(missing),
+        missing,
         _PROTECTION,
         publication.configuration,
         __version__,
     )
-    published = {name: pl.scan_parquet(tables[name].path, glob=False) for name in _AGGREGATES}
-    pages = {"outputs": {REPORT: render_report(published, about)}, "linked": {}}
-    written: list[Path] = []
-    for folder, package in packages.items():
-        written += _write_folder(engine, run_folder / folder, files[folder], package, pages[folder])
-    return written
+    frames = {name: pl.scan_parquet(table.path, glob=False) for name, table in published.items()}
+    return render_report(frames, about)
 
 
 def _write_folder(

@@ -74,7 +74,7 @@ def rows_of_sources(published: Published) -> Section:
     wide = wide.with_columns(pl.col("item").replace("all", "in all"))
     heads = {"item": ("source", "text"), **{name: (said, "count") for name, said in _ROWS.items()}}
     heads["rejected_share"] = ("rejected share", "share")
-    note = "Read = accepted + rejected, checked in every run; control lines are not data."
+    note = "Read = accepted + rejected, checked in every run before any disclosure control; control lines are not data."
     parts: list[Part] = [
         listing("Rows of the sources", wide.sort("item"), heads, note, f"data to {published.about.last_day}"),
     ]

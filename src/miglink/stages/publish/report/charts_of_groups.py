@@ -18,6 +18,8 @@ from miglink.stages.publish.report.marks import (
 from miglink.stages.publish.report.parts import write
 
 Row = tuple[str, float, float]
+# None where the figure is not published.
+Pair = tuple[str, float | None, float | None]
 
 
 def pyramids(sides: Sequence[tuple[str, Sequence[Row]]], title: str, text: str) -> str:
@@ -52,10 +54,10 @@ def pyramids(sides: Sequence[tuple[str, Sequence[Row]]], title: str, text: str) 
     return drawing(bottom + 24, title, text, pieces)
 
 
-def paired_bars(rows: Sequence[Row], names: tuple[str, str], title: str, text: str) -> str:
+def paired_bars(rows: Sequence[Pair], names: tuple[str, str], title: str, text: str) -> str:
     """Two bars for each row, one below the other, with their numbers at the end: immigration, then emigration."""
     left = min(max((len(name) for name, *_ in rows), default=0) * LETTER + 10, 230)
-    most = max((max(one, two) for _, one, two in rows), default=1) or 1
+    most = max((value or 0 for _, *values in rows for value in values), default=1) or 1
     scale = (WIDTH - left - 60) / most
     pieces, y = legend([("mark-in", names[0]), ("mark-out", names[1])], 14)
     y += 12
@@ -63,9 +65,9 @@ def paired_bars(rows: Sequence[Row], names: tuple[str, str], title: str, text: s
         pieces.append(label(left - 8, y + 17, _cut(name, left), "end"))
         for at, value, kind, what in ((y, one, "in", names[0]), (y + 12, two, "out", names[1])):
             pieces.append(
-                box(left, at, (value * scale, 10), f"mark-{kind}", f"{name}, {what}: {write(value)}")
+                box(left, at, ((value or 0) * scale, 10), f"mark-{kind}", f"{name}, {what}: {write(value)}")
             )
-            pieces.append(label(left + value * scale + 5, at + 9, write(value), kind="tick"))
+            pieces.append(label(left + (value or 0) * scale + 5, at + 9, write(value), kind="tick"))
         y += 32
     pieces.append(rule((left, left), (34, y - 6), "zero"))
     return drawing(y, title, text, pieces)

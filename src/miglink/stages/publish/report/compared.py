@@ -99,8 +99,7 @@ def _differences(published: Published, stratum: Stratum) -> list[Part]:
     rows = table.filter(period=period)
     wide = (
         rows.with_columns(other=pl.format("{}, {}", "other_rule", "other_policy"))
-        .pivot("other_outcome", index=["other", "flow"], values="n", aggregate_function="sum")
-        .fill_null(0)
+        .pivot("other_outcome", index=["other", "flow"], values="n")
         .sort("flow", "other", descending=[True, False])
     )
     outcomes = sorted(set(wide.columns) - {"other", "flow", "counted"})
@@ -109,7 +108,8 @@ def _differences(published: Published, stratum: Stratum) -> list[Part]:
     caption = "What the others make of the migrations that the first counts"
     note = (
         "Counted: by both. Had status, kept status: under the other the person already had the new status, "
-        "or keeps the old one. Each row adds up to the published flow of the first."
+        "or keeps the old one. –: none, or not published. Without disclosure control each row adds up to the "
+        "published flow of the first."
     )
     rests_on = published.rests_on(stratum, period, status)
     return [Listing(caption, heads, wide.select("other", "flow", *outcomes).rows(), (), note, rests_on)]

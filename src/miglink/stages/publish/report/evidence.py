@@ -13,6 +13,8 @@ from miglink.stages.publish.report.parts import (
     Tile,
     group_name,
     listing,
+    total,
+    whole,
     words,
     write,
 )
@@ -31,7 +33,7 @@ def evidence(published: Published) -> Section:
                 "Spells of presence and absence",
                 [("state", "text"), ("spells", "count")],
                 rows,
-                [("in all", sum(row[1] for row in rows))],
+                [("in all", total([row[1] for row in rows]))],
                 "Unresolved: a crossing is missing within the spell, or evidence contradicts the last one.",
             )
         )
@@ -59,14 +61,14 @@ def _person_time(published: Published) -> list[Part]:
         return ["Person-time by evidence is not published."]
     stratum = strata[0]
     days = ("person_days", "least_present_days", "most_present_days", "unseen_days")
-    residents = rows.filter(status="resident").group_by("basis").agg(pl.col(days).sum())
+    residents = rows.filter(status="resident").group_by("basis").agg(*map(whole, days))
     residents = residents.sort("person_days", "basis", descending=[True, False])
-    whole = residents["person_days"].sum()
+    n_days = total(residents["person_days"].to_list())
     period = " to ".join(str(end) for end in (rows["period"].min(), rows["period"].max()))
     title = "What the status of residents rests on"
     parts: list[Part] = []
-    if whole:
-        of_days = residents.with_columns(share=pl.col("person_days") / whole)
+    if n_days:
+        of_days = residents.with_columns(share=pl.col("person_days") / n_days)
         drawn = [(words(basis), share) for basis, share in of_days.select("basis", "share").iter_rows()]
         text = f"Bars of shares of days; most rest on {drawn[0][0]}, {write(drawn[0][1], 'share')}."
         named = of_days.with_columns(basis=pl.Series([name for name, _ in drawn], dtype=pl.String))
@@ -124,18 +126,22 @@ def expired(published: Published) -> Section:
         "unrecorded is among them."
     ]
     for (kind,), rows in table.group_by("kind", maintain_order=True):
+        counted = rows.filter(pl.col("period").is_in(years)).group_by("outcome", "period").agg(whole("n"))
+        # A combination that does not occur is 0; one that is not published stays without a figure.
+        every = counted.select("outcome").unique().join(counted.select("period").unique(), how="cross")
+        found_in = counted.with_columns(is_there=pl.lit(True))
         wide = (
-            rows.filter(pl.col("period").is_in(years))
-            .pivot("period", index="outcome", values="n", aggregate_function="sum")
-            .fill_null(0)
+            every.join(found_in, on=["outcome", "period"], how="left")
+            .with_columns(n=pl.when("is_there").then("n").otherwise(0))
+            .pivot("period", index="outcome", values="n")
             .sort("outcome")
         )
         found = [year for year in years if year in wide.columns]
         named = wide.with_columns(pl.Series("outcome", [words(o) for o in wide["outcome"]], dtype=pl.String))
-        whole = named.select(pl.lit("in all").alias("outcome"), pl.col(found).sum())
+        in_all = named.select(pl.lit("in all").alias("outcome"), *map(whole, found))
         heads = {"outcome": ("outcome", "text"), **{year: (year, "count") for year in found}}
         caption = f"{str(kind).capitalize()} by the year of their end and outcome"
-        shown = pl.concat([named.select(list(heads)), whole.select(list(heads))])
+        shown = pl.concat([named.select(list(heads)), in_all.select(list(heads))])
         vintage = f"data to {published.about.last_day}"
         parts.append(listing(caption, shown, heads, "The last six years; all are in outputs/.", vintage))
     return Section("expired", title, parts)
@@ -149,7 +155,8 @@ def mobility(published: Published) -> Section:
         return Section("mobility", title, ["Mobility is not published."])
     keys = ["rule", "policy", "measure", "period", "status"]
     sums = table.group_by(keys).agg(
-        pl.col("n_settled", "n_undetermined").sum(),
+        whole("n_settled"),
+        whole("n_undetermined"),
     )
     # Final where there is one: `final` comes before `provisional`.
     last = (
@@ -198,7 +205,7 @@ def _stays(published: Published, table: pl.DataFrame, stratum: tuple[str, str]) 
     counted = (
         stays.filter(period=period)
         .group_by("citizenship_group")
-        .agg(pl.col("n_settled", "n_undetermined").sum())
+        .agg(whole("n_settled"), whole("n_undetermined"))
     )
     counted = counted.sort("n_settled", "citizenship_group", descending=[True, False])
     names = [group_name(group) for group in counted["citizenship_group"]]

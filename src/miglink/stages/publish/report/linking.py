@@ -16,6 +16,7 @@ from miglink.stages.publish.report.parts import (
     Tile,
     group_name,
     listing,
+    total,
     words,
     write,
 )
@@ -58,7 +59,7 @@ def _weights(published: Published) -> Chart | None:
     start = pl.col("item").str.extract(r"(-?\d+)$").cast(pl.Int32)
     bands = published.measured("links_by_weight").select(start.alias("band"), links="value")
     accepted = published.measured("links_accepted_by_weight").select(start.alias("band"), accepted="value")
-    bands = bands.join(accepted, on="band", how="left").sort("band")
+    bands = bands.join(accepted, on="band", how="left").drop_nulls("links").sort("band")
     if bands.is_empty():
         return None
     rows = [(int(band), float(links), float(yes or 0)) for band, links, yes in bands.iter_rows()]
@@ -210,9 +211,9 @@ def _counts(published: Published) -> Listing | None:
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: order.get(row[0], 99))
-    total = [("in all", sum(row[1] for row in rows))]
+    in_all = [("in all", total([row[1] for row in rows]))]
     heads = [("records of a person", "text"), ("persons", "count")]
-    return Listing("Persons by their number of records", heads, rows, total)
+    return Listing("Persons by their number of records", heads, rows, in_all)
 
 
 def _by_rule(published: Published) -> Listing | None:
@@ -221,4 +222,4 @@ def _by_rule(published: Published) -> Listing | None:
         return None
     rows = [(words(rule), n) for rule, n in found.iter_rows()]
     heads = [("blocking rule that proposed the pair first", "text"), ("links", "count")]
-    return Listing("Links by blocking rule", heads, rows, [("in all", sum(row[1] for row in rows))])
+    return Listing("Links by blocking rule", heads, rows, [("in all", total([row[1] for row in rows]))])

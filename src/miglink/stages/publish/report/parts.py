@@ -147,6 +147,22 @@ def words(code: str) -> str:
     return _WORDS.get(code, code.replace("_", " "))
 
 
+def whole(column: str) -> pl.Expr:
+    """The sum of a column; null where one of its figures is not published, for the rest is not the sum."""
+    figures = pl.col(column)
+    return pl.when(figures.is_null().any()).then(None).otherwise(figures.sum()).alias(column)
+
+
+def total(figures: Sequence[float | None]) -> float | None:
+    """The sum of figures; none where one of them is not published.
+
+    >>> total([1, 2]), total([1, None])
+    (3, None)
+    """
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) if len(known) == len(figures) else None
+
+
 def group_name(group: str) -> str:
     """A group of citizenships in words: `other` are other countries there, and a candidate one of the EU."""
     return _GROUPS.get(group, words(group))

@@ -15,12 +15,14 @@ from miglink.stages.publish.report.parts import (
     country_name,
     group_name,
     listing,
+    total,
     words,
     write,
 )
 
 Stratum = tuple[str, str]
 Period = tuple[Stratum, str, str]
+CountryRow = tuple[str, float | None, float | None, float | None, float | None]
 _MOST_COUNTRIES = 15
 _DIRECTIONS = ("immigration", "emigration")
 _COUNTRIES = {
@@ -84,10 +86,7 @@ def _pyramids(published: Published, period: Period, flow: pl.DataFrame) -> Chart
     sides = [
         (
             name,
-            [
-                (age, found.get((name, "male", age)) or 0, found.get((name, "female", age)) or 0)
-                for age in groups
-            ],
+            [(age, *(found.get((name, sex, age), 0) or 0 for sex in ("male", "female"))) for age in groups],
         )
         for name in _DIRECTIONS
     ]
@@ -102,19 +101,20 @@ def _pyramids(published: Published, period: Period, flow: pl.DataFrame) -> Chart
         for sex in ("male", "female"):
             column = f"{name} {sex}"
             wide = wide.with_columns(
-                pl.Series(column, [found.get((name, sex, age)) or 0 for age in groups], dtype=pl.Int64)
+                pl.Series(column, [found.get((name, sex, age), 0) for age in groups], dtype=pl.Int64)
             )
             heads[column] = (f"{name}, {sex}s", "count")
     others = flow.filter(
         ~pl.col("sex").is_in(["male", "female"]) | (pl.col("age_group") == "unknown"),
         pl.col("flow") != "net",
-    )["n_settled"].sum()
+    )["n_settled"]
+    n_others = write(total(others.to_list()))
     return Chart(
         title,
         published.rests_on(period[0], period[1], period[2]),
         pyramids(sides, title, text + ". All figures are in the table beneath."),
         listing(f"{title}, settled migrations", wide, heads),
-        f"Settled migrations; undetermined ones are not drawn. Not drawn either: {write(others)} of another "
+        f"Settled migrations; undetermined ones are not drawn. Not drawn either: {n_others} of another "
         "or of unknown sex or age.",
     )
 
@@ -184,21 +184,16 @@ def _countries(published: Published, period: Period, flow: pl.DataFrame, said: t
     )
 
 
-def _top_countries(flow: pl.DataFrame, by: str) -> list[tuple[str, int, int, int, int]]:
+def _top_countries(flow: pl.DataFrame, by: str) -> list[CountryRow]:
     """name, immigration, emigration, net and undetermined, most first; then the rest as one, then the unknown."""
-
-    def of(name: str) -> pl.Expr:
-        return pl.col("n_settled").filter(pl.col("flow") == name).sum()
-
-    counted = (
-        flow.group_by(by)
-        .agg(
-            **{name: of(name) for name in _DIRECTIONS},
-            undetermined=pl.col("n_undetermined").filter(pl.col("flow") == "net").sum(),
+    counted = flow.select(by).unique()
+    for name in FLOWS:
+        of_flow = flow.filter(flow=name).select(
+            by, pl.col("n_settled").alias(name), undetermined="n_undetermined"
         )
-        .with_columns(net=pl.col("immigration") - pl.col("emigration"))
-        .sort(pl.col("immigration") + pl.col("emigration"), pl.col(by), descending=[True, False])
-    )
+        counted = counted.join(of_flow if name == "net" else of_flow.drop("undetermined"), on=by, how="left")
+    size = pl.col("immigration").fill_null(0) + pl.col("emigration").fill_null(0)
+    counted = counted.sort(size, pl.col(by), descending=[True, False])
     columns = ["immigration", "emigration", "net", "undetermined"]
     known = counted.filter(pl.col(by) != "unknown")
     top, rest = known.head(_MOST_COUNTRIES), known.slice(_MOST_COUNTRIES)
@@ -211,6 +206,8 @@ def _top_countries(flow: pl.DataFrame, by: str) -> list[tuple[str, int, int, int
     return rows
 
 
-def _sums(frame: pl.DataFrame, columns: Sequence[str]) -> tuple[int, int, int, int]:
-    one, two, net, undetermined = (int(frame[column].sum()) for column in columns)
+def _sums(
+    frame: pl.DataFrame, columns: Sequence[str]
+) -> tuple[float | None, float | None, float | None, float | None]:
+    one, two, net, undetermined = (total(frame[column].to_list()) for column in columns)
     return one, two, net, undetermined
