@@ -14,7 +14,6 @@ _PICTURES = (
     ("report-headline", 1000, "light", "h1", 1150),
     ("report-dark", 1000, "dark", "#flows", 1150),
     ("report-linkage", 1000, "light", "#linkage", 1250),
-    ("report-narrow", 400, "light", "#ages", 900),
 )
 
 
