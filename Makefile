@@ -13,7 +13,7 @@ BENCH_KEEP ?= runs/bench-all-$(NOW)
 RESULTS := benchmarks/results
 
 .DEFAULT_GOAL := help
-.PHONY: help demo agency bench bench-check bench-all test test-spark check coverage lint-fix docs wheelhouse clean
+.PHONY: help demo agency bench bench-check bench-all pictures test test-browser test-spark check coverage lint-fix docs wheelhouse clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +67,14 @@ bench-all: $(STAMP) ## every number of benchmarks/README.md anew, many hours; BE
 	$(BIN)/python -m pytest benchmarks/hot.py
 	$(BIN)/python -m benchmarks.page
 
-test: $(STAMP) ## all tests, on DuckDB
-	$(BIN)/python -m pytest -n auto -m 'not spark'
+pictures: $(STAMP) ## the pictures of docs/report.md anew, of a small country; needs Chromium
+	$(BIN)/python -m benchmarks.pictures docs/pictures
+
+test: $(STAMP) ## all tests, on DuckDB, but for those that need a browser
+	$(BIN)/python -m pytest -n auto -m 'not spark and not browser'
+
+test-browser: $(STAMP) ## the tests that open the report in headless Chromium
+	$(BIN)/python -m pytest -m browser tests/test_report_browser.py
 
 test-spark: $(STAMP) ## the tests on Spark (Java 17): all, half an hour, or those in SPARK_TESTS
 	$(BIN)/python -m pytest -n 2 -m spark $(SPARK_TESTS)
@@ -81,7 +87,7 @@ check: $(STAMP) ## format, lint, types, floors, house rules
 	$(BIN)/python -m pytest --quiet tests/test_house.py tests/test_docs.py
 
 coverage: $(STAMP) ## all tests, with the share of src/ that they run; fails below 90 %
-	$(BIN)/python -m pytest -n auto -m 'not spark' --cov=src/miglink --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/python -m pytest -n auto -m 'not spark and not browser' --cov=src/miglink --cov-report=term:skip-covered --cov-fail-under=90
 
 lint-fix: $(STAMP) ## format, and repair what lint can repair
 	$(BIN)/ruff format .

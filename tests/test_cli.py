@@ -269,6 +269,7 @@ def test_a_run_leaves_its_record_and_its_results(tmp_path: Path, capsys: pytest.
     written = {path.stem for path in (tmp_path / "run" / "tables").iterdir()}
     assert written == set(TABLES)
     assert {path.stem for path in (tmp_path / "run" / "outputs").iterdir()} == {
+        "report",
         "stocks",
         "flows",
         "accounts",

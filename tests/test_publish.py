@@ -46,7 +46,8 @@ def test_files_are_whole_and_where_they_belong(engine: Engine, tmp_path: Path) -
     paths = published(engine, tmp_path / "run")
     outputs = {f"outputs/{name}.{form}" for name in AGGREGATES for form in ("parquet", "csv")}
     linked = {f"linked/{name}.parquet" for name in PERSONS}
-    assert set(paths) == outputs | linked | {"outputs/datapackage.json", "linked/datapackage.json"}
+    described = {"outputs/datapackage.json", "linked/datapackage.json"}
+    assert set(paths) == outputs | linked | described | {"outputs/report.html"}
     written = {path for path in (tmp_path / "run").rglob("*") if path.is_file()}
     assert written == {file for path in paths.values() for file in files_of(path)}
     for name in AGGREGATES:
@@ -59,7 +60,11 @@ def test_files_are_whole_and_where_they_belong(engine: Engine, tmp_path: Path) -
 
 def test_formats_are_chosen(engine: Engine, tmp_path: Path) -> None:
     paths = published(engine, tmp_path / "run", Publication(formats=("csv",)))
-    assert {path.suffix for name, path in paths.items() if name.startswith("outputs/")} == {".csv", ".json"}
+    assert {path.suffix for name, path in paths.items() if name.startswith("outputs/")} == {
+        ".csv",
+        ".html",
+        ".json",
+    }
     assert "linked/persons.parquet" in paths
 
 
@@ -90,11 +95,11 @@ def test_published_twice_gives_the_same_bytes(engine: Engine, tmp_path: Path) ->
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("breaks", ["parquet", "csv", "json"])
+@pytest.mark.parametrize("breaks", ["parquet", "csv", "html", "json"])
 def test_a_file_that_is_not_whole_has_no_name(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, breaks: str
 ) -> None:
-    file = "datapackage.json" if breaks == "json" else f"stocks.{breaks}"
+    file = {"json": "datapackage.json", "html": "report.html"}.get(breaks, f"stocks.{breaks}")
     before = published(engine, tmp_path / "run")[f"outputs/{file}"]
     content = before.read_bytes()
 
@@ -104,6 +109,7 @@ def test_a_file_that_is_not_whole_has_no_name(
     owner, method = {
         "parquet": (pyarrow.parquet.ParquetWriter, "write_batch"),
         "csv": (pl.DataFrame, "write_csv"),
+        "html": (Path, "write_text"),
         "json": (Path, "write_text"),
     }[breaks]
     with monkeypatch.context() as patched:

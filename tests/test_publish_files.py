@@ -242,7 +242,9 @@ def test_the_package_says_what_the_run_was(outputs: Path) -> None:
     assert package["sources"] == [{"title": "border"}, {"title": "register"}]
     assert not {"created", "licenses", "path"} & set(package)
     assert str(outputs) not in text.decode()
-    for resource in package["resources"]:
+    *resources, report = package["resources"]
+    assert (report["path"], report["mediatype"], report["type"]) == ("report.html", "text/html", "file")
+    for resource in resources:
         table, form = resource["path"].split(".")
         contract = TABLES[table]
         assert (resource["name"], resource["format"]) == (resource["path"], form)

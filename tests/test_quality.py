@@ -11,6 +11,7 @@ from miglink.engine import Engine
 from miglink.errors import ResultError
 from miglink.stages.quality import measure
 from miglink.stages.quality.register_coverage import measure_register
+from miglink.stages.quality.weights import measure_weights
 
 Rows = list[dict[str, Any]]
 MONTHS = (date(2019, 2, 1), date(2019, 3, 1))
@@ -250,3 +251,25 @@ def test_a_run_without_rows_has_counts_and_no_shares(engine: Engine) -> None:
     assert found[("persons", "persons", "all")] == 0
     assert found[("ingest", "rows_read", "all")] == 0
     assert not [name for _, name, _ in found if name.endswith("_share")]
+
+
+def test_links_by_weight(engine: Engine) -> None:
+    links = [
+        {"identity_id_l": str(n), "identity_id_r": "z", "blocking_rule": rule, "match_weight": weight}
+        | {"p_match": p, "p_calibrated": p}
+        for n, (rule, weight, p) in enumerate(
+            [
+                ("birth_date", -30.0, 0.0),
+                ("birth_date", -0.5, 0.4),
+                ("birth_date", -1.5, 0.7),
+                ("birth_date", 77.7, 1.0),
+                ("judgement", 5.0, 1.0),  # bound, whatever the model says
+            ]
+        )
+    ]
+    found = measure_weights(engine, name_table(engine, "links", links), 0.65)
+    assert {(name, item): n for name, item, n in found.iter_rows()} == {
+        (name, f"weight from {band}"): n
+        for name, counts in (("links_by_weight", (1, 2, 1)), ("links_accepted_by_weight", (0, 1, 1)))
+        for band, n in zip((-10, -2, 40), counts, strict=True)
+    }

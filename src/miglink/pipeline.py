@@ -5,7 +5,7 @@ import hmac
 from contextlib import closing
 from pathlib import Path
 
-from miglink.config import Config
+from miglink.config import Config, describe_used
 from miglink.engine import Engine, Table, check_engine, open_engine
 from miglink.errors import ConfigError
 from miglink.progress import Progress
@@ -286,5 +286,7 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord, key: s
             publish.Protection(config.publish.protection, key, config.estimates.reporting_country)
             if config.publish.protection.is_on
             else None,
+            config.residence.policies,
+            describe_used(config),
         )
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

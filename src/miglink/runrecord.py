@@ -45,6 +45,7 @@ if sys.platform != "win32":
 _LIBRARIES = (
     "anyascii",
     "duckdb",
+    "jinja2",
     "numpy",
     "polars",
     "pyarrow",

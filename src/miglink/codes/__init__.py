@@ -35,6 +35,12 @@ def code_lookup(extra: Mapping[str, str] | None = None) -> pl.DataFrame:
 
 
 @lru_cache
+def country_names() -> dict[str, str]:
+    """Give the English name of each alpha-3 code, for people to read."""
+    return dict(_read("country_names.csv").select("code", "name").iter_rows())
+
+
+@lru_cache
 def former_states() -> pl.DataFrame:
     """List former, successor and until, the day on which the former state or its name ended (ISO 3166-3)."""
     return _read("former_states.csv").with_columns(pl.col("until").str.to_date())

@@ -13,6 +13,7 @@ from miglink.config.reading import (
 from miglink.config.rules import Rule
 from miglink.config.run import Config
 from miglink.config.shells import Shell
+from miglink.config.used import describe_used
 
 __all__ = [
     "Config",
@@ -20,6 +21,7 @@ __all__ = [
     "Shell",
     "config_schema",
     "describe_config",
+    "describe_used",
     "load_key",
     "make_key",
     "preset_rules",

@@ -18,12 +18,14 @@ from miglink.stages.publish.datapackage import (
     Package,
     describe_table,
     write_datapackage,
+    write_page,
 )
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked, linked_contracts
 from miglink.stages.publish.protection import Protection, describe_noise, protect
 from miglink.stages.publish.protection.record import write_record
 from miglink.stages.publish.published import find_published, render_protection
+from miglink.stages.publish.report import REPORT, About, render_report
 from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
@@ -60,6 +62,10 @@ _OUTPUTS_CSV = (
     " In CSV an apostrophe stands before any text that a spreadsheet would take for a formula "
     "(docs/analysts.md)."
 )
+_UNPROTECTED = (
+    "None has been applied: small counts stand as they are, and with other tables they can tell about single persons. "
+    "This report is for use inside the office."
+)
 _LINKED = (
     "Histories of persons under pseudonyms: data on individuals, which must stay inside. Intervals are half-open. "
     "Filter on draw 0, and on one rule and policy. docs/analysts.md has worked examples."
@@ -71,7 +77,8 @@ class Publication:
     """What readers are told about the run, the file formats of outputs/, and how its counts are protected, if at all.
 
     rules: the title of each rule by its name. sources: names only. traits: the further columns that are counted by.
-    shells: the tables of `publish.tables`, and table_rules the rules chosen for them.
+    shells: the tables of `publish.tables`, and table_rules the rules chosen for them. configuration: as used, for the
+    report, without secrets.
     """
 
     name: str = "run"
@@ -83,6 +90,8 @@ class Publication:
     shells: Sequence[Shell] = ()
     table_rules: Mapping[str, str] = field(default_factory=dict)
     protection: Protection | None = None
+    policies: Sequence[str] = ()
+    configuration: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def publish(
     data_to_date: date,
     publication: Publication = Publication(),
 ) -> list[Path]:
-    """Write the aggregates into outputs/ and the linked, pseudonymous histories of persons into linked/.
+    """Write the aggregates and a report of them into outputs/, and the linked histories of persons into linked/.
 
     Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, mobility, list_status,
         expired_stays, quality; shells and shell_cells where tables are asked for; persons, person_traits, residence,
@@ -115,12 +124,13 @@ def publish(
     Errors: OSError if the folder cannot be written; a file appears under its name only when whole.
     Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180.
     """
+    missing = empty_months(tables["quality"])
     facts: dict[str, Any] = {
         "run": publication.name,
         "data_to_date": data_to_date.isoformat(),
         "miglink": __version__,
         "rules": dict(publication.rules),
-        "months_without_crossings": empty_months(tables["quality"]),
+        "months_without_crossings": missing,
     }
     linked = Package(publication.name, "Linked histories of persons", _LINKED, publication.sources, facts)
     contracts = linked_contracts(publication.traits)
@@ -132,11 +142,12 @@ def publish(
         told = _OUTPUTS.format(protection=said) + (_OUTPUTS_CSV if "csv" in publication.formats else "")
         outputs = Package(publication.name, "Migration statistics", told, publication.sources, facts)
         files = [(*output, form) for output in found.tables for form in publication.formats]
-        written = _write_folder(engine, run_folder / "outputs", files, outputs)
+        report = _render(found, publication, data_to_date, month_ranges(missing))
+        written = _write_folder(engine, run_folder / "outputs", files, outputs, {REPORT: report})
         if found.record is not None:
             written.insert(0, write_record(run_folder / "outputs", {**facts, **found.record}))
     histories = [(persons[name], contract, "parquet") for name, contract in contracts.items()]
-    return [*written, *_write_folder(engine, run_folder / "linked", histories, linked)]
+    return [*written, *_write_folder(engine, run_folder / "linked", histories, linked, {})]
 
 
 @contextmanager
@@ -189,10 +200,40 @@ def _fill_shells(
     return [(tables["shells"], TABLES["shells"]), *filled]
 
 
+def _render(found: _Outputs, publication: Publication, data_to_date: date, missing: str) -> str:
+    """The report, from the tables as they leave; missing: the months without crossings, in words."""
+    about = About(
+        publication.name,
+        publication.reporting_country,
+        data_to_date,
+        publication.rules,
+        publication.policies,
+        sorted(publication.sources),
+        missing,
+        _protection_in_words(found.record),
+        publication.configuration,
+        __version__,
+    )
+    frames = {table.name: pl.scan_parquet(table.path, glob=False) for table, _ in found.tables}
+    return render_report(frames, about)
+
+
+def _protection_in_words(record: Mapping[str, Any] | None) -> str:
+    """What disclosure control was applied, for the report."""
+    if record is None:
+        return _UNPROTECTED
+    left_out = ", ".join(record["tables_left_out"])
+    return f"Counts are {record['method']}" + (f" Left out: {left_out}." if left_out else "")
+
+
 def _write_folder(
-    engine: Engine, folder: Path, tables: Sequence[tuple[Table, Contract, str]], package: Package
+    engine: Engine,
+    folder: Path,
+    tables: Sequence[tuple[Table, Contract, str]],
+    package: Package,
+    pages: Mapping[str, str],
 ) -> list[Path]:
-    """Write tables into a folder, each in a format, and last what the folder holds."""
+    """Write tables into a folder, each in a format, then pages by their name, and last what the folder holds."""
     # The package of a run before would describe files that are replaced one by one.
     (folder / DATAPACKAGE).unlink(missing_ok=True)
     files = []
@@ -205,4 +246,5 @@ def _write_folder(
         else:
             engine.export(table, target, describe_table(contract, package.facts))
         files.append(File(target, contract, n_rows))
-    return [*(file.path for file in files), write_datapackage(folder, package, files)]
+    written = [write_page(folder / name, page) for name, page in pages.items()]
+    return [*(file.path for file in files), *written, write_datapackage(folder, package, files, written)]

@@ -41,7 +41,7 @@ _DIALECT = {
     "quoteChar": '"',
     "doubleQuote": True,
 }
-_MEDIA = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
+_MEDIA = {"csv": "text/csv", "html": "text/html", "parquet": "application/vnd.apache.parquet"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,10 @@ class File:
     n_rows: int
 
 
-def write_datapackage(folder: Path, package: Package, files: Sequence[File]) -> Path:
-    """Write datapackage.json for files of the folder; it appears under its name only when whole.
+def write_datapackage(
+    folder: Path, package: Package, files: Sequence[File], pages: Sequence[Path] = ()
+) -> Path:
+    """Write datapackage.json for tables and pages of the folder; it appears under its name only when whole.
 
     No time and no path is in it, so that a run repeated gives the same bytes.
     Source: Data Package 1.0, Table Schema, CSV Dialect (specs.frictionlessdata.io).
@@ -80,12 +82,18 @@ def write_datapackage(folder: Path, package: Package, files: Sequence[File]) -> 
     }
     if package.sources:
         descriptor["sources"] = [{"title": source} for source in sorted(package.sources)]
-    descriptor["resources"] = [_describe_file(file, names) for file in files]
-    target = folder / DATAPACKAGE
+    descriptor["resources"] = [
+        *(_describe_file(file, names) for file in files),
+        *(_describe_page(page) for page in pages),
+    ]
+    return write_page(folder / DATAPACKAGE, json.dumps(descriptor, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_page(target: Path, text: str) -> Path:
+    """Write a text; it appears under its name only when whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    part.write_text(
-        json.dumps(descriptor, indent=2, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n"
-    )
+    part.write_text(text, encoding="utf-8", newline="\n")
     os.replace(part, target)
     return target
 
@@ -152,6 +160,20 @@ def _describe_bytes(path: Path) -> dict[str, Any]:
         "path": parts if path.is_dir() else path.name,
         "bytes": size["bytes"],
         "hash": f"sha256:{size['sha256']}",
+    }
+
+
+def _describe_page(path: Path) -> dict[str, Any]:
+    """A page for people, made from the tables beside it."""
+    page_format = path.suffix.removeprefix(".")
+    return {
+        "name": path.name,
+        "profile": "data-resource",
+        "type": "file",
+        "description": "The published figures as a report, to be opened in a browser; it asks nothing of a network.",
+        "format": page_format,
+        "mediatype": _MEDIA[page_format],
+        **_describe_bytes(path),
     }
 
 

@@ -11,6 +11,7 @@ from miglink.errors import ResultError
 from miglink.stages.quality.error_rates import Linkage, measure_error_rates
 from miglink.stages.quality.expired_stays import count_expired_stays
 from miglink.stages.quality.register_coverage import measure_register
+from miglink.stages.quality.weights import measure_weights
 
 __all__ = ["Linkage", "check_rows", "count_expired_stays", "measure"]
 
@@ -56,6 +57,8 @@ def measure(
     ]
     if linkage is not None:
         measures.append(_of_stage("linkage", measure_error_rates(engine, tables, linkage)))
+        weights = measure_weights(engine, tables["links"], linkage.accept_p_match)
+        measures.append(_of_stage("linkage", weights))
     measured = engine.frame("quality_measures", pl.concat(measures))
     return engine.query("quality", "SELECT stage, measure, item, value FROM measured", measured=measured)
 
