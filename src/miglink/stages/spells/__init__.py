@@ -4,9 +4,10 @@ from miglink.config.stages import Borders, Period, SpellsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.spells.day_places import UNKNOWN
 from miglink.stages.spells.days import count_days
-from miglink.stages.spells.evidence import Country, find_doubts
+from miglink.stages.spells.evidence import find_doubts
 from miglink.stages.spells.order import order_crossings
 from miglink.stages.spells.row_order import Crossings, find_parts, order_part, sort_rows
+from miglink.stages.spells.trust import Country
 
 __all__ = [
     "UNKNOWN", "Country", "Crossings", "count_days", "find_left_out", "find_parts", "find_spells",
@@ -21,7 +22,7 @@ def find_spells(
     persons: Table,
     country: Country,
     settings: SpellsSettings,
-) -> Table:
+) -> tuple[Table, Table]:
     """Turn the crossings of each person into half-open spells of presence and absence.
 
     Reads: records (kind crossings, double scans left out; register, permits and activity as evidence),
@@ -51,8 +52,8 @@ def find_spells(
         """,
         histories=histories,
     )
-    doubts = find_doubts(engine, stays, records, record_persons, country, settings)
-    return engine.query(
+    doubts, contradictions = find_doubts(engine, stays, records, record_persons, country, settings)
+    spells = engine.query(
         "spells",
         """
         SELECT CAST(0 AS INTEGER) AS draw, h.person_id, h.start_date, CAST(h.sequence AS INTEGER) AS sequence,
@@ -67,6 +68,7 @@ def find_spells(
         histories=histories,
         doubts=doubts,
     )
+    return spells, contradictions
 
 
 def find_left_out(
