@@ -38,8 +38,8 @@ def records_of(case: dict[str, Any]) -> list[dict[str, Any]]:
         kind, first, *rest = text.split()
         last = date.fromisoformat(rest[0]) if rest else None
         end = {"ended_date" if kind == "register" else "valid_to": last}
-        purpose = rest[1] if len(rest) > 1 else None
-        records.append({"kind": kind, "valid_from": date.fromisoformat(first), "purpose": purpose} | end)
+        why = {"end_reason" if kind == "register" else "purpose": rest[1] if len(rest) > 1 else None}
+        records.append({"kind": kind, "valid_from": date.fromisoformat(first)} | end | why)
     return [
         {"source": record["kind"], "record_id": f"{case['name']} {number}", "is_repeat": False} | record
         for number, record in enumerate(records)

@@ -25,14 +25,14 @@ def find_spells(
 ) -> tuple[Table, Table]:
     """Turn the crossings of each person into half-open spells of presence and absence.
 
-    Reads: records (kind crossings, double scans left out; register, permits and activity as evidence),
-        record_persons, persons (births, deaths).
+    Reads: records (kind crossings, double scans left out; register, permits, visas and activity as evidence),
+        record_persons, persons (births, and deaths that are believed).
     Gives: spells (key draw, person_id, start_date, sequence), draw 0. The first spell reaches from the first
         observed day, or from the birth if later, to the first crossing; its state is the opposite of that
         crossing. Where two crossings of one direction follow one another, or somebody born here first arrives,
         the spell is `unresolved`: a crossing is missing within it. After the last crossing the state lasts until
         death or the end of observation. Where the evidence speaks against the state before the first or after the
-        last crossing, it is `unresolved` too (`find_doubts`).
+        last crossing, it is `unresolved` too (`find_doubts`). And contradictions: evidence that is not believed.
         Persons without crossings have no spells; where borders are open, nobody has.
     Units: local days; a spell holds from start_date up to but not on end_date. Spells may have no length.
     Errors: TableError if the contract is broken. Crossings that contradict the period, a birth or a death are

@@ -49,7 +49,9 @@ def find_signs(
         SELECT p.person_id, r.source, r.record_id, r.valid_from AS from_date,
                CAST(CASE r.kind {names or "WHEN NULL THEN NULL"} END AS VARCHAR) AS evidence,
                CAST(CASE r.kind {ranks or "WHEN NULL THEN NULL"} END AS INTEGER) AS rank,
-               CASE WHEN r.kind = 'register' THEN COALESCE(r.ended_date, {_FOREVER})
+               -- Who was removed by a death that is believed has no days after it; who was not is registered still.
+               CASE WHEN r.kind = 'register' AND r.end_reason = 'death' THEN {_FOREVER}
+                    WHEN r.kind = 'register' THEN COALESCE(r.ended_date, {_FOREVER})
                     ELSE CAST(COALESCE(r.valid_to, DATE '9999-12-30') + 1 AS DATE) END AS to_date
         FROM records r
         JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
