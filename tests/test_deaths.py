@@ -4,7 +4,6 @@ import datetime as dt
 from typing import Any
 
 import polars as pl
-import pytest
 
 from given_tables import name_table
 from miglink.config.stages import Period, PersonsSettings
@@ -47,24 +46,35 @@ SIGN = ("activity_after_death", FIRST, "2016-01-01")
 REGISTRATION = ("register_after_death", FIRST, "2016-01-01")
 
 
-@pytest.mark.parametrize(
-    ("over_death", "died", "winners"),
-    [
-        ((), {"crossed": FIRST, "died twice": FIRST, "seen": FIRST, "registered": FIRST},
-         {CROSSING: "the death", ONE_CROSSING: "the death", SIGN: "the death", REGISTRATION: "the death"}),
-        (("crossing",), {"crossed": None, "died twice": SECOND, "seen": FIRST, "registered": FIRST},
-         {CROSSING: "the crossing", ONE_CROSSING: "the crossing", SIGN: "the death", REGISTRATION: "the death"}),
-        (("register", "activity"), {"crossed": FIRST, "died twice": FIRST, "seen": None, "registered": None},
-         {CROSSING: "the death", ONE_CROSSING: "the death", SIGN: "the sign of life",
-          REGISTRATION: "the registration"}),
-    ],
-)  # fmt: skip
-def test_a_death_is_believed_unless_what_is_trusted_more_comes_after_it(
+ALL = {CROSSING: "the death", ONE_CROSSING: "the death", SIGN: "the death", REGISTRATION: "the death"}
+
+
+def test_a_crossing_overrules_a_death_where_it_is_trusted_more(engine: Engine) -> None:
+    died = {"crossed": None, "died twice": SECOND, "seen": FIRST, "registered": FIRST}
+    check_deaths(engine, ("crossing",), died, ALL | {CROSSING: "the crossing", ONE_CROSSING: "the crossing"})
+
+
+def test_by_default_a_death_is_believed(duckdb_engine: Engine) -> None:
+    check_deaths(
+        duckdb_engine, (), dict.fromkeys(("crossed", "died twice", "seen", "registered"), FIRST), ALL
+    )
+
+
+def test_signs_of_life_and_registrations_overrule_a_death_where_they_are_trusted_more(
+    duckdb_engine: Engine,
+) -> None:
+    died = {"crossed": FIRST, "died twice": FIRST, "seen": None, "registered": None}
+    winners = ALL | {SIGN: "the sign of life", REGISTRATION: "the registration"}
+    check_deaths(duckdb_engine, ("register", "activity"), died, winners)
+
+
+def check_deaths(
     engine: Engine,
     over_death: tuple[str, ...],
     died: dict[str, str | None],
     winners: dict[tuple[str, str, str], str],
 ) -> None:
+    """The date of death of each person, and what stands in `conflicts` of what came after."""
     dated = {"crossings": "crossed_date", "vital": "event_date"}
     records = [
         {

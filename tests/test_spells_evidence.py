@@ -89,12 +89,25 @@ def test_missing_crossings(engine: Engine, is_listed: bool) -> None:
 ORDERS = sorted({(order, case.get("listed", False)) for case in TRUST_CASES for order in case["orders"]})
 
 
-@pytest.mark.parametrize(
-    ("order", "is_listed"), ORDERS, ids=[f"{order}{', listed' * listed}" for order, listed in ORDERS]
-)
+# Orders differ by what their SQL is told only: two of them on both engines, the others on DuckDB.
+BOTH = ("activity register permit", "permit register activity")
+on_both = pytest.mark.parametrize(("order", "is_listed"), [one for one in ORDERS if one[0] in BOTH])
+on_duckdb = pytest.mark.parametrize(("order", "is_listed"), [one for one in ORDERS if one[0] not in BOTH])
+
+
+@on_both
 def test_the_most_trusted_evidence_decides_and_what_loses_is_kept(
     engine: Engine, order: str, is_listed: bool
 ) -> None:
+    check_order(engine, order, is_listed)
+
+
+@on_duckdb
+def test_another_order_gives_another_answer(duckdb_engine: Engine, order: str, is_listed: bool) -> None:
+    check_order(duckdb_engine, order, is_listed)
+
+
+def check_order(engine: Engine, order: str, is_listed: bool) -> None:
     cases = {
         case["name"]: case
         for case in TRUST_CASES
@@ -110,11 +123,11 @@ def test_the_most_trusted_evidence_decides_and_what_loses_is_kept(
     }
 
 
-def test_the_records_that_contradict_each_other_are_named(engine: Engine) -> None:
+def test_the_records_that_contradict_each_other_are_named(duckdb_engine: Engine) -> None:
     """Of two signs of life the later; the spell is the one after the last arrival."""
     name = "a last arrival - de-registered, and signs of life for a while; the permit outlasts both"
     cases = {case["name"]: case for case in TRUST_CASES if case["name"] == name}
-    _, contradictions, _ = follow(engine, cases, True, SpellsSettings())
+    _, contradictions, _ = follow(duckdb_engine, cases, True, SpellsSettings())
     sides = [f"{side}_{column}" for side in ("loser", "winner") for column in ("source", "record_id")]
     assert contradictions.sort("loser").select("sequence", *sides).rows() == [
         (2, "permits", f"{name} 4", "register", f"{name} 1"),
