@@ -1,10 +1,12 @@
 """Persons of whom something is recorded after a death: which of the two is believed, and what is said of the other."""
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from given_run import BORDER, CONFIG, run, write
 from given_tables import name_table
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine
@@ -118,3 +120,28 @@ def check_deaths(
     assert conflicts.filter(kind="dead_twice")["winner"].to_list() == [
         "the earlier date" if died["died twice"] == FIRST else "a later date"
     ]
+
+
+def test_the_order_of_trust_reaches_the_persons_of_a_run(tmp_path: Path) -> None:
+    """Whose death lies between two crossings; the run that goes on in another order makes the persons anew."""
+    deaths = """\
+  deaths:
+    kind: vital
+    files: deaths.csv
+    columns: {event: {constant: death}, event_date: DAY, surname: NAME, birth_date: BORN, document_number: PASS}
+residence:"""
+    write(tmp_path, CONFIG.replace("residence:", deaths), "config.yml")
+    write(tmp_path, BORDER, "border.csv")
+    write(tmp_path, "DAY,NAME,BORN,PASS\n2013-05-01,PEREZ,1980-05-17,A1\n", "deaths.csv")
+
+    def found(*further: str) -> tuple[list[dt.date], list[str], int]:
+        assert run(tmp_path, "--to", "spells", *further) == 0
+        tables = tmp_path / "run" / "tables"
+        died = pl.read_parquet(tables / "persons.parquet")["death_date"].drop_nulls().to_list()
+        winners = pl.read_parquet(tables / "conflicts.parquet")["winner"].to_list()
+        return died, winners, pl.read_parquet(tables / "spells.parquet").height
+
+    # An arrival and an absence before it for either person; the departure of the one counts if the death does not.
+    assert found() == ([dt.date(2013, 5, 1)], ["the death"], 4)
+    order = "spells.trust=[crossing, death, activity]"
+    assert found("--resume", "--set", order) == ([], ["the crossing"], 5)
