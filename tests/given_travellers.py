@@ -64,7 +64,9 @@ class Country:
         records = name_table(engine, "records", self.records)
         owners = name_table(engine, "record_persons", self.owners)
         persons = name_table(engine, "persons", self.persons)
-        spells = find_spells(engine, records, owners, persons, Observed(period, is_listed), SpellsSettings())
+        spells, _ = find_spells(
+            engine, records, owners, persons, Observed(period, is_listed), SpellsSettings()
+        )
         chosen = ResidenceSettings(rules=tuple(rules), **choices)
         found = find_residence(engine, Evidence(spells, records, owners, persons), period, chosen)
         return *found, persons

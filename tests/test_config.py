@@ -1,6 +1,7 @@
 """The configuration: what is read, and what is said about what is wrong."""
 
 import os
+import re
 import sys
 from datetime import date
 from pathlib import Path
@@ -264,6 +265,16 @@ def test_absence_from_a_register_says_something_only_if_it_covers_the_population
     assert read_config(write(tmp_path, text)).sources["register"].covers_population
     (problem,) = problems(tmp_path, text.replace("    covers_population: true\n", ""))
     assert "`not_listed` need a register with `covers_population: true`" in problem
+
+
+def test_visas_say_where_somebody_lives_only_for_purposes_that_are_stated(tmp_path: Path) -> None:
+    text = DEMO.read_text(encoding="utf-8").replace(
+        "../tests/data", str(DEMO.parent.parent / "tests" / "data")
+    )
+    text += "\nspells: {trust: [death, crossing, activity, register, permit, visa]}\n"
+    assert read_config(write(tmp_path, text)).spells.trust[-1] == "visa"
+    (problem,) = problems(tmp_path, re.sub(r"  resident_permits: .*\n", "", text))
+    assert "`visa` needs `residence.resident_permits`" in problem
 
 
 def test_variables_of_the_environment_override_the_file_and_set_overrides_both(tmp_path: Path) -> None:

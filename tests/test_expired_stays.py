@@ -35,7 +35,7 @@ def count(engine: Engine, country: Country, period: Period = PERIOD) -> Outcomes
             ("persons", country.persons),
         )
     )
-    spells = find_spells(engine, records, owners, persons, Observed(period), SpellsSettings())
+    spells, _ = find_spells(engine, records, owners, persons, Observed(period), SpellsSettings())
     found = pl.read_parquet(count_expired_stays(engine, spells, records, owners, period).path)
     assert found["data_to_date"].unique().to_list() in ([], [period.data_to_date])
     rows = found.group_by("kind", "purpose", "outcome").agg(pl.col("n").sum())

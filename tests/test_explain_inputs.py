@@ -93,6 +93,11 @@ def hand_made() -> dict[str, Rows]:
             spell | {"start_date": BIRTH, "end_date": date(2016, 5, 1), "state": "absent", "start_direction": "start"},
             spell | {"draw": 1, "start_date": date(2019, 9, 9), "state": "absent", "start_direction": "start"},
         ],
+        "contradictions": [
+            {"draw": 0, "person_id": ANNA, "sequence": 1, "since_date": date(2015, 8, 1), "loser": "permit",
+             "loser_says": "away", "loser_source": "births", "loser_record_id": SECRET, "winner": "register",
+             "winner_source": "border", "winner_record_id": "a:1"},
+        ],
         "residence": [status | {"from_date": date(2015, 3, 8), "status_final_date": BIRTH}],
         "migrations": [],
     }  # fmt: skip
@@ -197,6 +202,19 @@ def test_links_to_others_and_conflicts_are_told(run: Path) -> None:
     assert (within.detail_l, within.detail_r) == (None, None)
 
 
+def test_evidence_that_was_not_believed_is_told_with_the_records(run: Path) -> None:
+    found = explain_person(run, ANNA)
+    (one,) = found.contradictions
+    assert (one.loser, one.loser_source, one.loser_number, one.loser_says) == ("permit", "births", 1, "away")
+    assert (one.winner, one.winner_source, one.winner_number) == ("register", "border", 1)
+    text = StringIO()
+    Console(width=120, file=text).print(render_person(found))
+    (line,) = (line for line in text.getvalue().splitlines() if "lives elsewhere" in line)
+    assert "2015-08-01" in line and "permit (births 1): lives elsewhere" in line
+    assert "register (border 1)" in line and SECRET not in line
+    assert explain_person(run, BORIS).contradictions == ()
+
+
 def test_without_a_model_a_pair_still_has_an_outcome(run: Path) -> None:
     (run / "tables" / "links.parquet").unlink()
     with closing(DuckDBEngine(run / "tables")) as engine:
@@ -213,12 +231,12 @@ UNSTATED = '{"state": "finished", "stages": [{"name": "persons"}]}'
 
 
 def test_a_run_ended_after_persons_is_told_so_far(run: Path) -> None:
-    for name in ("spells", "residence", "migrations"):
+    for name in ("spells", "contradictions", "residence", "migrations"):
         (run / "tables" / f"{name}.parquet").unlink()
     write_manifest(run, "stopped", STAGES[:4])
     assert explain_pair(run, ONE, TWO).is_one_person
     found = explain_person(run, ANNA)
-    assert (found.spells, found.residence, found.migrations) == ((), (), ())
+    assert (found.spells, found.contradictions, found.residence, found.migrations) == ((), (), (), ())
     text = StringIO()
     Console(width=80, file=text).print(render_person(found))
     assert "The run was ended before spells." in text.getvalue() and "Migrations" not in text.getvalue()

@@ -67,7 +67,7 @@ def count(
         | {"valid_from": date(1, 1, 1), "valid_to": None, "source": "register"}
         for one in country.persons
     ]
-    spells = find_spells(engine, records, owners, persons, Seen(period, False), SpellsSettings())
+    spells, _ = find_spells(engine, records, owners, persons, Seen(period, False), SpellsSettings())
     observation = estimates.Observation(period, {rule.name: rule.follow_up_days}, False)
     travellers = estimates.Travellers(
         residence, migrations, persons, name_table(engine, "person_traits", traits), spells, records, owners
@@ -168,7 +168,7 @@ def above(
     )
     persons = name_table(engine, "persons", country.persons)
     period = Period.model_validate({"from": date(2012, 1, 1), "to": end - timedelta(days=1)})
-    spells = find_spells(engine, records, owners, persons, Seen(period, False), SpellsSettings())
+    spells, _ = find_spells(engine, records, owners, persons, Seen(period, False), SpellsSettings())
     table = find_days_above(engine, spells, records, owners, (rule, end))
     rows = engine.collect("SELECT person_id, evidence, from_day, until_day FROM t ORDER BY from_day", t=table)
     found: dict[tuple[str, str], list[int]] = {}

@@ -128,7 +128,7 @@ def test_days_of_random_histories(engine: Engine, histories: list[list[tuple[dat
         name_table(engine, name, rows)
         for name, rows in (("records", country.records), ("record_persons", country.owners))
     )
-    spells = find_spells(engine, records, owners, persons, Observed(PERIOD), SpellsSettings())
+    spells, _ = find_spells(engine, records, owners, persons, Observed(PERIOD), SpellsSettings())
     observation = Observation(PERIOD, {rule.name: rule.follow_up_days for rule in rules}, False)
     found = pl.read_parquet(find_person_time(engine, residence, spells, observation).path)
 

@@ -107,6 +107,22 @@ def little_run() -> dict[str, Rows]:
             spell("c", date(2019, 1, 1), None, "absent"),
             spell("b", date(2019, 1, 1), None, "unresolved") | {"draw": 1},
         ],
+        "contradictions": [
+            {
+                "draw": 0,
+                "person_id": person,
+                "sequence": 1,
+                "loser": loser,
+                "loser_says": "away",
+                "winner": "register",
+                "since_date": date(2019, 1, 3),
+                "loser_source": "s",
+                "loser_record_id": "1",
+                "winner_source": "s",
+                "winner_record_id": "2",
+            }
+            for person, loser in (("a", "permit"), ("a", "visa"), ("b", "permit"))
+        ],
         "left_out": [{"reason": "repeat"}, {"reason": "after_death"}, {"reason": "repeat"}],
         "open_ends": [{"measure": "open_ends_remaining_share", "item": "all", "value": 0.5}],
         "residence": [
@@ -170,6 +186,8 @@ def test_measures_by_hand(engine: Engine) -> None:
         ("spells", "spells", "unresolved"): 1,
         ("spells", "crossings_left_out", "repeat"): 2,
         ("spells", "crossings_left_out", "after_death"): 1,
+        ("spells", "contradictions", "register, not permit"): 2,
+        ("spells", "contradictions", "register, not visa"): 1,
         ("spells", "persons_unresolved_share", "all"): 1 / 3,
         ("spells", "person_days_unresolved_share", "all"): 5 / 30,
         ("residence", "persons_ever_undetermined", stratum): 2,

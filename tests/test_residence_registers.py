@@ -206,7 +206,7 @@ def test_open_borders_make_no_spells(engine: Engine) -> None:
         name_table(engine, "persons", country.persons),
     )
     settings = SpellsSettings(borders="open")
-    spells = find_spells(engine, *owned, Observation(PERIOD), settings)
+    spells, _ = find_spells(engine, *owned, Observation(PERIOD), settings)
     assert pl.read_parquet(spells.path).is_empty()
     left_out = find_left_out(engine, *owned, PERIOD, settings.borders)
     found = engine.collect("SELECT reason FROM left_out ORDER BY reason", left_out=left_out)

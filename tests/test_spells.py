@@ -46,7 +46,7 @@ def spells_of(
 ) -> Table:
     names = dict.fromkeys(str(crossing[0]) for crossing in crossings)
     country = make_country(engine, people or {name: {} for name in names}, crossings)
-    return find_spells(engine, *country, Country(period), SpellsSettings())
+    return find_spells(engine, *country, Country(period), SpellsSettings())[0]
 
 
 def order_all(
@@ -229,7 +229,7 @@ def test_what_is_left_out_is_listed_with_its_reason(engine: Engine) -> None:
         "000004": "outside_period",
         "000005": "outside_period",
     }
-    spells = find_spells(engine, *country, Country(PERIOD), SpellsSettings())
+    spells, _ = find_spells(engine, *country, Country(PERIOD), SpellsSettings())
     used = pl.read_parquet(spells.path)["start_record_id"].drop_nulls().to_list()
     assert used == ["000001"]
 

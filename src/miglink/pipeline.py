@@ -132,7 +132,7 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "ingest": [reading, parts["countries"], parts["period"], parts["identities"], traits],
         "identities": [],
         "linkage": [parts["linkage"], model, before],
-        "persons": [parts["persons"], before, country, current],
+        "persons": [parts["persons"], before, country, current, config.spells.over_death],
         "spells": [parts["spells"], permits, listed],
         "residence": [parts["residence"]],
         "estimates": [
@@ -178,7 +178,11 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
     if record.begin("persons"):
         current = tuple(name for name, s in config.sources.items() if s.one_current_record_per_person)
         country = persons.Country(
-            config.estimates.reporting_country if config.estimates else "", period, current, traits
+            config.estimates.reporting_country if config.estimates else "",
+            period,
+            current,
+            traits,
+            config.spells.over_death,
         )
         linked = persons.Linked(
             t["records"], t["identities"], t["record_identities"], t["links"], t["judgements"]
@@ -203,11 +207,8 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
 
     if record.begin("spells"):
         observed = spells.Country(period, is_listed, config.residence.resident_permits)
-        record.finish(
-            spells.find_spells(
-                engine, t["records"], t["record_persons"], t["persons"], observed, config.spells
-            )
-        )
+        owned = (t["records"], t["record_persons"], t["persons"])
+        record.finish(*spells.find_spells(engine, *owned, observed, config.spells))
 
     if record.begin("residence"):
         evidence = residence.Evidence(t["spells"], t["records"], t["record_persons"], t["persons"])

@@ -111,6 +111,19 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _visas_need_purposes(self) -> "Config":
+        if (
+            "visa" in self.spells.trust
+            and self.residence is not None
+            and self.residence.resident_permits is None
+        ):
+            raise ValueError(
+                "spells.trust: `visa` needs `residence.resident_permits`, the purposes that imply residence; a visa "
+                "for a visit says nothing of where somebody lives"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _open_borders_need_other_evidence(self) -> "Config":
         if self.residence is None or self.spells.borders == "recorded":
             return self

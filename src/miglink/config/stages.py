@@ -188,6 +188,7 @@ class PersonsSettings(Section):
 
 
 Borders = Literal["recorded", "open"]
+TrustedKind = Literal["death", "crossing", "activity", "register", "permit", "visa"]
 
 
 class SpellsSettings(Section):
@@ -199,6 +200,37 @@ class SpellsSettings(Section):
     longest_trip_days: int = Field(default=90, ge=0)
     """Days of a trip away from where the evidence says that a person lives. A missing crossing is most likely so near
     to the other end of the trip; the policy `midpoint` halves them."""
+    trust: tuple[TrustedKind, ...] = ("death", "crossing", "activity", "register", "permit")
+    """Kinds of evidence, the most trusted first: death, crossing, activity (signs of life), register, permit, visa.
+    Where they contradict each other about a stay in which a crossing is missing, the first that says anything decides;
+    what loses stands in the table `contradictions`. A kind that is left out says nothing, as visas do by default.
+    Crossings always tell when the border was crossed; their place, and that of activity and register, is against
+    death: of two that contradict, a record of a kind before `death` that begins after the date of death overrules that
+    death, for all stages (`conflicts`). Permits and visas say nothing of a death. What each kind can say:
+    docs/assumptions.md, "Evidence that contradicts itself"."""
+
+    @property
+    def over_death(self) -> tuple[str, ...]:
+        """The kinds that are trusted more than a record of death, and can contradict it."""
+        before = self.trust[: self.trust.index("death")]
+        return tuple(kind for kind in before if kind in ("crossing", "activity", "register"))
+
+    @model_validator(mode="after")
+    def _kinds_of_trust(self) -> "SpellsSettings":
+        if len(set(self.trust)) < len(self.trust):
+            raise ValueError(
+                "trust: a kind is given twice; give each kind of evidence once, the most trusted first"
+            )
+        if "death" not in self.trust:
+            raise ValueError(
+                "trust: `death` is left out, and nobody would ever die; put it last, and crossings, signs of life and "
+                "registrations after a death overrule it"
+            )
+        if "crossing" not in self.trust and self.borders == "recorded":
+            raise ValueError(
+                "trust: `crossing` is left out, but presence comes from crossings; add it, or say `borders: open`"
+            )
+        return self
 
 
 InitialEvidence = Literal[

@@ -10,6 +10,7 @@ from miglink.engine import identifier, text_literal
 from miglink.explain.inputs import SHOWN, Run, find_person, open_run
 from miglink.explain.lines import (
     Contradiction,
+    Disbelief,
     Identity,
     Migration,
     Neighbour,
@@ -79,6 +80,7 @@ def explain_person(run_folder: Path, person_id: str, *, show_values: bool = Fals
             traits=_lines(Trait, asked, _traits(asked)),
             conflicts=_lines(Contradiction, asked, _contradictions(asked)),
             spells=_lines(Spell, asked, _spells(asked, records)),
+            contradictions=_lines(Disbelief, asked, _disbeliefs(asked, records)),
             residence=_lines(Status, asked, _statuses(asked)),
             migrations=_lines(Migration, asked, _migrations(asked)),
         )
@@ -243,6 +245,21 @@ def _spells(asked: _Asked, records: pl.DataFrame) -> pl.DataFrame:
     rows = asked.rows("SELECT * FROM spells WHERE draw = 0 AND person_id = {person} ORDER BY sequence")
     numbers = records.select(start_source="source", start_record_id="full_record_id", start_number="number")
     return rows.join(numbers, on=["start_source", "start_record_id"], how="left", maintain_order="left")
+
+
+def _disbeliefs(asked: _Asked, records: pl.DataFrame) -> pl.DataFrame:
+    """Evidence of stays in doubt that is not believed, with the numbers of the records."""
+    if "contradictions" not in asked.run.tables:
+        return pl.DataFrame(schema=[field.name for field in fields(Disbelief)])
+    rows = asked.rows(
+        "SELECT * FROM contradictions WHERE draw = 0 AND person_id = {person} ORDER BY sequence, loser"
+    )
+    for side in ("loser", "winner"):
+        keys = [f"{side}_source", f"{side}_record_id"]
+        numbers = records.select("source", "full_record_id", "number")
+        named = numbers.rename(dict(zip(numbers.columns, [*keys, f"{side}_number"], strict=True)))
+        rows = rows.join(named, on=keys, how="left", maintain_order="left")
+    return rows
 
 
 def _statuses(asked: _Asked) -> pl.DataFrame:

@@ -23,7 +23,8 @@ _SHORTEST = 8
 _ID = re.compile(r"[0-9a-f]{1,64}")
 _OF_THE_RUN = (
     "records", "record_identities", "identities", "judgements", "links", "persons", "person_traits",
-    "identity_persons", "record_persons", "conflicts", "spells", "residence", "migrations",
+    "identity_persons", "record_persons", "conflicts", "spells", "contradictions", "residence",
+    "migrations",
 )  # fmt: skip
 
 

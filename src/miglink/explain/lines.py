@@ -99,6 +99,21 @@ class Spell:
 
 
 @dataclass(frozen=True)
+class Disbelief:
+    """Evidence of a stay in doubt that is not believed, the evidence that is, and a record of each by its number."""
+
+    sequence: int
+    since_date: str
+    loser: str
+    loser_says: str
+    loser_source: str
+    loser_number: int
+    winner: str
+    winner_source: str
+    winner_number: int
+
+
+@dataclass(frozen=True)
 class Status:
     """The status under a rule and a policy, in force from the end of from_date to the end of to_date."""
 
@@ -152,5 +167,6 @@ class PersonExplanation:
     traits: tuple[Trait, ...]
     conflicts: tuple[Contradiction, ...]
     spells: tuple[Spell, ...]
+    contradictions: tuple[Disbelief, ...]
     residence: tuple[Status, ...]
     migrations: tuple[Migration, ...]

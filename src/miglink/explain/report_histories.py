@@ -22,7 +22,7 @@ def render_person(found: PersonExplanation) -> Group:
         rows = [[one.kind, one.detail_l or "", one.detail_r or "", one.winner] for one in found.conflicts]
         shown.append(grid("Conflicts", ["kind", "<one side", "<other side", "<outcome"], rows))
     if "spells" not in found.stages_not_run:
-        shown.append(_spells(found))
+        shown += [_spells(found), *_disbeliefs(found)]
     if "residence" not in found.stages_not_run:
         shown += [*_compared(found), *_residence(found), *_migrations(found)]
     if found.stages_not_run:
@@ -175,6 +175,22 @@ def _spells(found: PersonExplanation) -> RenderableType:
         ["from", "<to", "<state", "<begins with", *(["<missing crossing"] if has_missing else [])],
         [row(one) for one in found.spells],
     )
+
+
+def _disbeliefs(found: PersonExplanation) -> list[RenderableType]:
+    """Which evidence of a stay in doubt was not believed, and why."""
+    says = {"here": "lives here", "away": "lives elsewhere"}
+    rows = [
+        [
+            one.since_date,
+            next(spell.start_date for spell in found.spells if spell.sequence == one.sequence),
+            f"{one.loser} ({one.loser_source} {one.loser_number}): {says[one.loser_says]}",
+            f"{one.winner} ({one.winner_source} {one.winner_number})",
+        ]
+        for one in found.contradictions
+    ]
+    headings = ["on", "<spell from", "<not believed", "<believed, for it is trusted more"]
+    return [grid("Evidence that contradicts itself", headings, rows)] if rows else []
 
 
 def _compared(found: PersonExplanation) -> list[RenderableType]:

@@ -197,7 +197,12 @@ LINKAGE_TABLES = (
             Column("birth_date", DATE, "most frequent among the most precise dates"),
             Column("birth_date_precision", TEXT, "day, month or year"),
             Column("birth_country", TEXT, "country of birth, alpha-3"),
-            Column("death_date", DATE, "date of death, from vital records"),
+            Column(
+                "death_date",
+                DATE,
+                "date of death, from vital records, else a register's removal by death; one that `spells.trust` lets "
+                "a later record overrule does not count",
+            ),
             Column("mother_person_id", TEXT, "person_id of the mother, where a birth record names her"),
             required(
                 "is_born_here", FLAG, "a birth record or registration by birth in the observed period exists"
@@ -261,7 +266,8 @@ LINKAGE_TABLES = (
             required(
                 "kind",
                 TEXT,
-                "one_record_per_person, given_person, non_match, match_overruled, dead_twice, id_merged …",
+                "one_record_per_person, given_person, non_match, match_overruled, dead_twice, crossing_after_death, "
+                "activity_after_death, register_after_death, id_merged …",
             ),
             required("detail_l", TEXT, "identity, person or date on one side"),
             required("detail_r", TEXT, "identity, person or date on the other side"),

@@ -63,6 +63,35 @@ STATISTICS_TABLES = (
         ),
     ),
     Contract(
+        "contradictions",
+        "spells",
+        "Kinds of evidence that say otherwise of a stay in doubt than a kind that is trusted more, which decides.",
+        ("draw", "person_id", "sequence", "loser"),
+        (
+            DRAW,
+            PERSON,
+            required("sequence", "INTEGER", "the spell that they speak of"),
+            required(
+                "loser", TEXT, "kind of evidence that is not believed: activity, register, permit or visa"
+            ),
+            required(
+                "loser_says",
+                TEXT,
+                "here (the person lives here then) or away; the winner says the other",
+            ),
+            required("winner", TEXT, "kind of evidence that is believed"),
+            required(
+                "since_date",
+                DATE,
+                "the day asked about, or after a last arrival the first day of which they say otherwise",
+            ),
+            required("loser_source", TEXT, "source of the record that says it: of several the last to end"),
+            required("loser_record_id", TEXT, "key of that record"),
+            required("winner_source", TEXT, "source of the winner's record"),
+            required("winner_record_id", TEXT, "key of that record"),
+        ),
+    ),
+    Contract(
         "residence",
         "residence",
         "Status of each person under each rule and policy, in force from the end of from_date to the end of to_date.",

@@ -12,6 +12,7 @@ from miglink.stages.persons.clusters import (
     exclusive_values,
     weigh_links,
 )
+from miglink.stages.persons.deaths import find_later_records
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 from miglink.tables.numbering import numbered_sql
@@ -46,12 +47,14 @@ class Country:
 
     current_sources: they hold at most one record that has not ended for each person.
     traits: the further columns of records that are traits of persons.
+    over_death: the kinds of evidence that are trusted more than a record of death (`spells.trust`).
     """
 
     alpha_3: str
     period: Period
     current_sources: tuple[str, ...]
     traits: tuple[str, ...] = ()
+    over_death: tuple[str, ...] = ()
 
 
 def find_persons(
@@ -124,7 +127,8 @@ def _describe(
         record_identities=linked.record_identities,
         identity_persons=identity_persons,
     )
-    facts = {"person_records": person_records}
+    later = find_later_records(engine, person_records, country.over_death)
+    facts = {"person_records": person_records, "later": later}
     persons = collect_persons(engine, facts | known, country.period.from_date)
     traits = collect_traits(engine, facts, country.alpha_3, country.traits)
     conflicts = collect_conflicts(engine, facts | constraints | {"persons": persons})

@@ -3,26 +3,16 @@
 from datetime import date
 
 from miglink.engine import Engine, Table, identifier, text_literal
+from miglink.stages.persons.deaths import find_deaths
 
 
 def collect_persons(engine: Engine, inputs: dict[str, Table], period_start: date) -> Table:
     """Give the table persons.
 
     The most frequent value among the records stands for a constant fact; among dates of birth the most precise first;
-    ties go to the smaller value. A date of death comes from vital records, else from a register's removal by death.
+    ties go to the smaller value. A date of death comes from vital records, else from a register's removal by death; one
+    that is overruled (`later`) does not count.
     """
-    vital = engine.step(
-        "persons_vital",
-        """WITH deaths AS (
-            SELECT person_id, event_date AS death_date, 1 AS trust FROM person_records
-            WHERE kind = 'vital' AND reason = 'death'
-            UNION ALL
-            SELECT person_id, ended_date, 2 FROM person_records WHERE kind = 'register' AND end_reason = 'death'),
-        ranked AS (
-            SELECT *, row_number() OVER (PARTITION BY person_id ORDER BY trust, death_date) AS rank FROM deaths)
-        SELECT person_id, death_date FROM ranked WHERE rank = 1""",
-        **inputs,
-    )
     numbers = engine.step(
         "persons_numbers",
         """WITH counted AS (
@@ -59,7 +49,7 @@ def collect_persons(engine: Engine, inputs: dict[str, Table], period_start: date
         LEFT JOIN sexes s ON s.person_id = i.person_id LEFT JOIN countries c ON c.person_id = i.person_id
         LEFT JOIN vital v ON v.person_id = i.person_id LEFT JOIN births b ON b.person_id = i.person_id
         LEFT JOIN doubtful t ON t.cluster = i.cluster""",
-        vital=vital,
+        vital=find_deaths(engine, inputs["person_records"], inputs["later"]),
         births=births,
         **inputs,
     )
@@ -182,10 +172,11 @@ def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:
         deaths AS (
             SELECT person_id, min(event_date) AS earliest, max(event_date) AS latest FROM person_records
             WHERE kind = 'vital' AND reason = 'death' GROUP BY person_id HAVING count(DISTINCT event_date) > 1),
+        -- Of the deaths that are not believed only those that a later record overrules.
         late AS (
-            SELECT r.person_id, min(p.death_date) AS death_date, max(r.crossed_date) AS last_date
-            FROM person_records r JOIN persons p ON p.person_id = r.person_id
-            WHERE r.crossed_date > p.death_date GROUP BY r.person_id)
+            SELECT l.person_id, l.kind, l.death_date, l.last_date, coalesce(l.overruled_by, 'the death') AS winner
+            FROM later l JOIN persons p ON p.person_id = l.person_id
+            WHERE l.overruled_by IS NOT NULL OR l.death_date = p.death_date)
         SELECT cut.a AS person_id, coalesce(split_part(kinds.kind, ' ', 1), cut.why) AS kind,
                cut.a AS detail_l, cut.b AS detail_r, 'kept apart' AS winner
         FROM cut LEFT JOIN kinds ON kinds.a = cut.a AND kinds.b = cut.b
@@ -194,10 +185,12 @@ def collect_conflicts(engine: Engine, inputs: dict[str, Table]) -> Table:
         UNION ALL SELECT person_id, concat('within_', split_part(kind, ' ', 1)), sha256(smallest), sha256(largest),
                'joined by a judgement or within one identity' FROM within
         UNION ALL SELECT person_id, kind, detail_l, detail_r, 'the id of most shared records' FROM id_changes
-        UNION ALL SELECT person_id, 'dead_twice', CAST(earliest AS VARCHAR), CAST(latest AS VARCHAR),
-               'the earlier date' FROM deaths
-        UNION ALL SELECT person_id, 'crossing_after_death', CAST(death_date AS VARCHAR), CAST(last_date AS VARCHAR),
-               'the death' FROM late""",
+        UNION ALL SELECT d.person_id, 'dead_twice', CAST(earliest AS VARCHAR), CAST(latest AS VARCHAR),
+               CASE WHEN p.death_date = earliest THEN 'the earlier date' WHEN p.death_date IS NULL THEN 'neither'
+                    ELSE 'a later date' END
+        FROM deaths d JOIN persons p ON p.person_id = d.person_id
+        UNION ALL SELECT person_id, concat(kind, '_after_death'), CAST(death_date AS VARCHAR),
+               CAST(last_date AS VARCHAR), winner FROM late""",
         cut=cut,
         values_of=values,
         **inputs,

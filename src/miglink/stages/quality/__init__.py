@@ -8,6 +8,7 @@ import polars as pl
 
 from miglink.engine import Engine, Table
 from miglink.errors import ResultError
+from miglink.stages.quality.contradictions import measure_contradictions
 from miglink.stages.quality.error_rates import Linkage, measure_error_rates
 from miglink.stages.quality.expired_stays import count_expired_stays
 from miglink.stages.quality.register_coverage import measure_register
@@ -31,9 +32,9 @@ def measure(
     """Measure every stage of a run, after checking that all rows are accounted for.
 
     Reads: row_accounts, rejected, records, judgements, identities, record_identities, identity_persons,
-        record_persons, links, persons, person_traits, conflicts, spells, residence, migrations; left_out
-        (crossings that no spell uses, and why), open_ends (measures of travel). empty_months: months that lack all
-        of their crossings. linkage: what decided on links; without it no error rates are estimated.
+        record_persons, links, persons, person_traits, conflicts, spells, contradictions, residence, migrations;
+        left_out (crossings that no spell uses, and why), open_ends (measures of travel). empty_months: months that
+        lack all of their crossings. linkage: what decided on links; without it no error rates are estimated.
         review: what clerks found in a drawn sample of pairs (measure, item, value).
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
@@ -51,6 +52,7 @@ def measure(
         measure_persons(engine, tables),
         _of_stage("persons", engine.collect("SELECT * FROM open_ends", open_ends=tables["open_ends"])),
         measure_spells(engine, tables, data_to_date),
+        _of_stage("spells", measure_contradictions(engine, tables["contradictions"])),
         measure_residence(engine, tables, data_to_date),
         measure_migrations(engine, tables),
         _of_stage("residence", measure_register(engine, tables, data_to_date)),

@@ -4,9 +4,10 @@ from miglink.config.stages import Borders, Period, SpellsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.spells.day_places import UNKNOWN
 from miglink.stages.spells.days import count_days
-from miglink.stages.spells.evidence import Country, find_doubts
+from miglink.stages.spells.evidence import find_doubts
 from miglink.stages.spells.order import order_crossings
 from miglink.stages.spells.row_order import Crossings, find_parts, order_part, sort_rows
+from miglink.stages.spells.trust import Country
 
 __all__ = [
     "UNKNOWN", "Country", "Crossings", "count_days", "find_left_out", "find_parts", "find_spells",
@@ -21,17 +22,17 @@ def find_spells(
     persons: Table,
     country: Country,
     settings: SpellsSettings,
-) -> Table:
+) -> tuple[Table, Table]:
     """Turn the crossings of each person into half-open spells of presence and absence.
 
-    Reads: records (kind crossings, double scans left out; register, permits and activity as evidence),
-        record_persons, persons (births, deaths).
+    Reads: records (kind crossings, double scans left out; register, permits, visas and activity as evidence),
+        record_persons, persons (births, and deaths that are believed).
     Gives: spells (key draw, person_id, start_date, sequence), draw 0. The first spell reaches from the first
         observed day, or from the birth if later, to the first crossing; its state is the opposite of that
         crossing. Where two crossings of one direction follow one another, or somebody born here first arrives,
         the spell is `unresolved`: a crossing is missing within it. After the last crossing the state lasts until
         death or the end of observation. Where the evidence speaks against the state before the first or after the
-        last crossing, it is `unresolved` too (`find_doubts`).
+        last crossing, it is `unresolved` too (`find_doubts`). And contradictions: evidence that is not believed.
         Persons without crossings have no spells; where borders are open, nobody has.
     Units: local days; a spell holds from start_date up to but not on end_date. Spells may have no length.
     Errors: TableError if the contract is broken. Crossings that contradict the period, a birth or a death are
@@ -51,8 +52,8 @@ def find_spells(
         """,
         histories=histories,
     )
-    doubts = find_doubts(engine, stays, records, record_persons, country, settings)
-    return engine.query(
+    doubts, contradictions = find_doubts(engine, stays, records, record_persons, country, settings)
+    spells = engine.query(
         "spells",
         """
         SELECT CAST(0 AS INTEGER) AS draw, h.person_id, h.start_date, CAST(h.sequence AS INTEGER) AS sequence,
@@ -67,6 +68,7 @@ def find_spells(
         histories=histories,
         doubts=doubts,
     )
+    return spells, contradictions
 
 
 def find_left_out(
