@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ class DuckDBEngine:
         self._scratch = tables_folder / "scratch"
         self._scratch.mkdir(parents=True, exist_ok=True)
         self._connection = duckdb.connect(":memory:")
+        self._held: set[str] = set()
         settings = {
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
@@ -59,6 +61,26 @@ class DuckDBEngine:
         # Read once or twice and gone: speed counts more than size.
         self._write(select, table.path, tables, compression="snappy")
         return table
+
+    def hold(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
+        """Run one SELECT and hold its rows in memory; DuckDB writes them to temp_directory beyond its limit."""
+        # To write Parquet takes most of the time of a step whose rows are wide, and to read it twice that of memory.
+        self._name(tables)
+        held = "view_" + name
+        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(held)} AS {select}")
+        self._held.add(held)
+        return Table(name, self._scratch / name, is_view=True)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """What is held within goes at its end."""
+        before = set(self._held)
+        try:
+            yield
+        finally:
+            for held in self._held - before:
+                self._connection.execute(f"DROP TABLE IF EXISTS {identifier(held)}")
+            self._held = before
 
     def view(self, name: str, select: str, **tables: Table) -> Table:
         """Give one SELECT a name without writing it: for rows that only the next step reads."""

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,14 @@ class SparkEngine:
         table = Table(name, self._scratch / f"{name}.parquet")
         self._write(select, table.path, tables)
         return table
+
+    def hold(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
+        """The same as a step: what workers keep in memory is computed again when one of them is lost."""
+        return self.step(name, select, **tables)
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Nothing goes before the engine closes."""
+        return nullcontext()
 
     def view(self, name: str, select: str, **tables: Table) -> Table:
         """Give one SELECT a name without writing it: for rows that only the next step reads."""

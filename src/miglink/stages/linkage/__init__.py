@@ -72,6 +72,17 @@ def link(
     max_pairs, or if the earlier model does not fit the configuration.
     Source: Fellegi and Sunter 1969; Splink 5; Platt 1999 (calibration).
     """
+    with engine.holding():
+        return _link(engine, identified, settings, further_columns, model_path)
+
+
+def _link(
+    engine: Engine,
+    identified: Identified,
+    settings: LinkageSettings,
+    further_columns: tuple[str, ...],
+    model_path: Path,
+) -> Table:
     check_settings(settings, further_columns)
     earlier = read_model(settings.model) if settings.model is not None else None
     if earlier is not None and settings.comparisons is None:

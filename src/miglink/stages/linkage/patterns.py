@@ -129,7 +129,7 @@ def _outside(
     one_in = max(n * len(keys) // sample.n_pairs, 1)
     drawn = [_pairs_within_sql(key, sample.seed, one_in) for key in keys]
     drawn.append(_random_pairs_sql(n, sample.n_pairs, sample.seed))
-    pairs = engine.step(
+    pairs = engine.hold(
         "linkage_pairs_outside",
         " UNION ALL ".join(
             f"SELECT unique_id_l, unique_id_r, CAST(weight AS DOUBLE) AS weight, {place} AS stratum FROM ({one}) AS d"

@@ -33,7 +33,7 @@ def compare_pairs(
     """
     again: dict[str, Table] = {} if previous is None else {"previous": previous}
     proposed = proposed_pairs_sql(blocks, has_previous=previous is not None)
-    pairs = engine.step("linkage_pairs", proposed, identities=prepared, **again)
+    pairs = engine.hold("linkage_pairs", proposed, identities=prepared, **again)
     sides, columns = _sides(engine, prepared, comparisons)
     levels = ", ".join(
         f"CAST({level_sql(comparison)} AS TINYINT) AS level_{comparison.field}" for comparison in comparisons
@@ -47,7 +47,7 @@ def compare_pairs(
     frequencies = "".join(f", {_frequency_sql(c, given)}" for c in comparisons if _by_level(c))
     fields = ", ".join(f"level_{comparison.field}" for comparison in comparisons)
     weights = f"least(n_records_l, {MOST_REPEATS}) * least(n_records_r, {MOST_REPEATS})"
-    return engine.step(
+    return engine.hold(
         "linkage_compared",
         f"""WITH both_sides AS (
             SELECT p.unique_id_l, p.unique_id_r, p.rule, {both_sides_sql(columns)}
@@ -102,7 +102,7 @@ def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -
         for kind in (("tf", "all") if given else ("tf",))
     }
     # What is read of an identity is wide: it is not written once more for the sake of a few numbers.
-    found = engine.step(
+    found = engine.hold(
         "linkage_shares",
         f"SELECT p.unique_id, {', '.join(shares.values())} FROM prepared p {joins}",
         prepared=prepared,
