@@ -76,7 +76,7 @@ class Engine(Protocol):
         ...
 
     def hold(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
-        """Run one SELECT and hold its rows for the next steps: in memory where it is the engine's own, as a step if not.
+        """Run one SELECT and hold its rows for the next steps: in memory where that is the engine's own.
 
         Beyond the memory limit they are on disk. For rows that are read soon and often; see `holding`.
         """
@@ -112,6 +112,10 @@ class Engine(Protocol):
 
     def splink_api(self, **tables: Table | pl.DataFrame) -> Any:
         """A fresh Splink database API, one for each linker; `tables` are known to it under their names."""
+        ...
+
+    def fingerprint(self, columns: Sequence[str]) -> str:
+        """SQL for a number of 64 bits that is equal where all these columns are, and not else but by a freak chance."""
         ...
 
     def condition(self, text: str) -> str:

@@ -38,6 +38,8 @@ class DuckDBEngine:
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "enable_progress_bar": "false",
+            # Tables in memory are written once and dropped: a checkpoint would only go over all of them again.
+            "checkpoint_threshold": "'1TB'",
             "TimeZone": "'UTC'",
             "temp_directory": text_literal(str(temp_directory or self._scratch / "spill")),
             "memory_limit": text_literal(memory_limit) if memory_limit else None,
@@ -122,6 +124,10 @@ class DuckDBEngine:
         self._name(tables)
         return DuckDBAPI(connection=self._connection)
 
+    def fingerprint(self, columns: Sequence[str]) -> str:
+        """SQL for a number of 64 bits that is equal where all these columns are, and not else but by a freak chance."""
+        return f"hash({', '.join(columns)})"
+
     def condition(self, text: str) -> str:
         """A condition of Splink's settings, which Splink passes on as it is, in the words of this engine."""
         return text
@@ -174,7 +180,10 @@ class DuckDBEngine:
         nulls = ", ".join(f"count(*) - count({identifier(name)})" for name in contract.required_columns)
         key = ", ".join(identifier(name) for name in contract.key)
         n, *n_null = self._fetch_one(f"SELECT count(*), {nulls} FROM {source}")
-        (n_keys,) = self._fetch_one(f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM {source})")
+        # By a hash first, which takes a quarter of the time: as many hashes as rows are as many keys.
+        (n_keys,) = self._fetch_one(f"SELECT count(DISTINCT hash({key})) FROM {source}")
+        if n_keys != n:
+            (n_keys,) = self._fetch_one(f"SELECT count(*) FROM (SELECT DISTINCT {key} FROM {source})")
         contract.check_counts(n, n_null, n_keys)
 
 

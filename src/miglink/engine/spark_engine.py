@@ -126,6 +126,10 @@ class SparkEngine:
             spark_session=self._session, break_lineage_method="parquet", register_udfs_automatically=False
         )
 
+    def fingerprint(self, columns: Sequence[str]) -> str:
+        """SQL for a number of 64 bits that is equal where all these columns are, and not else but by a freak chance."""
+        return f"xxhash64({', '.join(columns)})"
+
     def condition(self, text: str) -> str:
         """A condition of Splink's settings, which Splink passes on as it is, in the words of this engine."""
         return translate(text)
