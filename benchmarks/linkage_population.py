@@ -219,7 +219,8 @@ def write_identities(
     )
     told = {**_counted(engine, owners), "seconds_of_keys": seconds}
     told["pairs_proposed"] = _write_settings(engine, keyed, keyed, folder, rules)
-    for name, table in (*tables.items(), ("prepared", keyed), ("owners", owners)):
+    prepared = engine.step("prepared", "SELECT * FROM keyed", keyed=keyed)
+    for name, table in (*tables.items(), ("prepared", prepared), ("owners", owners)):
         table.path.rename(folder / f"{name}.parquet")
     return told
 

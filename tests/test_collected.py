@@ -65,6 +65,10 @@ class Watched(DuckDBEngine):
         self._note_frames(tables)
         return super().step(name, select, **tables)
 
+    def hold(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
+        self._note_frames(tables)
+        return super().hold(name, select, **tables)
+
     def collect(self, select: str, **tables: Table | pl.DataFrame) -> pl.DataFrame:
         self._note_frames(tables)
         found = super().collect(select, **tables)

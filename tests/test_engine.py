@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -95,6 +96,35 @@ def test_steps_views_and_frames(engine: Engine) -> None:
     empty = engine.step("empty", "SELECT * FROM t WHERE false", t=given)
     assert engine.count(empty) == 0
     assert engine.collect("SELECT * FROM t", t=empty).schema == ROWS.schema
+
+
+def test_what_is_held_is_read_until_its_end(engine: Engine) -> None:
+    """Also by its own successor, and what was held before stays."""
+    engine.hold("outer", "SELECT 1 AS x")
+    with engine.holding():
+        held = engine.hold("inner", "SELECT x + 1 AS x FROM t", t=engine.hold("outer", "SELECT 1 AS x"))
+        held = engine.hold("inner", "SELECT x + 1 AS x FROM t", t=held)
+        kept = engine.step("kept", "SELECT * FROM t", t=held)
+    outer = engine.hold("outer", "SELECT 7 AS x")
+    both = engine.collect("SELECT kept.x AS a, t.x AS b FROM kept, t", kept=kept, t=outer)
+    assert both.rows() == [(3, 7)]
+
+
+def test_what_duckdb_holds_goes_at_the_end(duckdb_engine: Engine) -> None:
+    outer = duckdb_engine.hold("outer", "SELECT 1 AS x")
+    with duckdb_engine.holding():
+        inner = duckdb_engine.hold("inner", "SELECT 1 AS x")
+    assert duckdb_engine.count(outer) == 1
+    with pytest.raises(duckdb.CatalogException):
+        duckdb_engine.count(inner)
+
+
+def test_texts_have_one_fingerprint_where_they_are_the_same(engine: Engine) -> None:
+    """Also the place counts, and where a text ends."""
+    rows = [("ab", "c", 1), ("ab", "c", 1), ("a", "bc", 2), ("c", "ab", 3), ("abc", "", 4)]
+    given = engine.frame("texts", pl.DataFrame(rows, schema=["a", "b", "same"], orient="row"))
+    numbers = engine.collect(f"SELECT same, {engine.fingerprint(['a', 'b'])} AS n FROM t", t=given)
+    assert numbers.unique().height == numbers["n"].n_unique() == 4
 
 
 def test_a_table_may_be_written_again_from_itself(engine: Engine) -> None:

@@ -20,6 +20,7 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_ARGUMENTS = 400, 60, 6
 BANNED_NAMES = {"utils", "util", "helpers", "common", "misc", "base", "core", "manager"}
 
 FOR_SPLINK = "JARO_WINKLER_SIMILARITY outside Splink"
+OWN_HASH = "an engine's own hash()"
 # What changes its meaning silently, or does not exist, on the way from DuckDB to Spark.
 BANNED_SQL = {
     "LIST(x ORDER BY x)": r"\blist\s*\((?:[^()]|\([^()]*\))*\border\s+by\b",
@@ -34,7 +35,7 @@ BANNED_SQL = {
     "STRIP_ACCENTS": r"\bstrip_accents\s*\(",
     FOR_SPLINK: r"\bjaro_winkler_similarity\s*\(",
     "date_trunc without CAST(… AS DATE): on Spark it gives a time": r"(?<!\bcast\()\bdate_trunc\s*\(",
-    "an engine's own hash()": r"(?<![\w.])hash\s*\(",
+    OWN_HASH: r"(?<![\w.])hash\s*\(",
 }
 REPLACE = re.compile(r"\bregexp_replace\s*\(", re.IGNORECASE)
 # Days and longer; hours and shorter are added to a time, which stays one.
@@ -169,6 +170,10 @@ def test_sql_means_the_same_on_every_engine(path: Path) -> None:
     found = [
         (line, what) for line, text in texts(ast.parse(path.read_text("utf-8"))) for what in banned(text)
     ]
+    if path.is_relative_to(
+        PACKAGE / "engine"
+    ):  # what an engine calls its own is behind one name (fingerprint)
+        found = [(line, what) for line, what in found if what != OWN_HASH]
     if path.is_relative_to(PACKAGE / "stages" / "linkage"):  # the SQL of comparisons is Splink's to translate
         found = [(line, what) for line, what in found if what != FOR_SPLINK]
     assert not found

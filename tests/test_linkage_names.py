@@ -14,7 +14,7 @@ from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.documents import check_digit_sql
 from miglink.stages.linkage.kinds import BY_FIELD
 from miglink.stages.linkage.levels import both_sides_sql, label_sql
-from miglink.stages.linkage.scoring import proposed_pairs_sql
+from miglink.stages.linkage.scoring import propose_pairs
 from miglink.stages.linkage.variants import find_variants
 
 Names = tuple[str | None, str | None]
@@ -300,11 +300,11 @@ def test_names_both_misspelt_are_proposed(engine: Engine) -> None:
         {**named(("GARCIA", "ANA")), **dated("1980-05-06")},
     ]
     prepared = prepare_identities(engine, identities_of(engine, rows))
-    proposed = proposed_pairs_sql([Block(("name_variants", "birth_year"))])
     pairs = engine.collect(
-        f"""SELECT l.identity_id AS l, r.identity_id AS r FROM ({proposed}) AS x
+        """SELECT l.identity_id AS l, r.identity_id AS r FROM proposed AS x
         JOIN identities l ON l.unique_id = x.unique_id_l JOIN identities r ON r.unique_id = x.unique_id_r""",
         identities=prepared,
+        proposed=propose_pairs(engine, prepared, [Block(("name_variants", "birth_year"))]),
     )
     found = {tuple(int(n) for n in pair) for pair in pairs.iter_rows()}
     assert found == {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}

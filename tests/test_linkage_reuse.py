@@ -19,7 +19,7 @@ from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks
 from miglink.stages.linkage.comparisons import choose_comparisons
 from miglink.stages.linkage.keys import prepare_identities
 from miglink.stages.linkage.patterns import Sample, count_patterns
-from miglink.stages.linkage.scoring import compare_pairs, proposed_pairs_sql
+from miglink.stages.linkage.scoring import compare_pairs, propose_pairs
 from test_linkage import DEFAULTS, SURNAMES, linked, population, records_of
 
 NAMED = LinkageSettings(
@@ -173,10 +173,7 @@ def test_pairs_are_counted_as_they_are_made(engine: Engine, tmp_path: Path) -> N
     identities, _ = find_identities(engine, records_of(rows, engine))
     prepared = prepare_identities(engine, identities)
     blocks = choose_blocks(choose_comparisons(engine, prepared, LinkageSettings(), ()), LinkageSettings())
-    made = [
-        engine.count(engine.step("made", proposed_pairs_sql([block]), identities=prepared))
-        for block in blocks
-    ]
+    made = [engine.count(propose_pairs(engine, prepared, [block])) for block in blocks]
     assert count_pairs(engine, prepared, blocks)["n_pairs"].to_list() == made
     assert sum(made) > 0
 

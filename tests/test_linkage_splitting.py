@@ -17,7 +17,7 @@ from miglink.stages.identities import find_identities
 from miglink.stages.linkage import Identified
 from miglink.stages.linkage.blocking import Block, count_pairs
 from miglink.stages.linkage.keys import prepare_identities
-from miglink.stages.linkage.scoring import proposed_pairs_sql
+from miglink.stages.linkage.scoring import propose_pairs
 from miglink.stages.linkage.splitting import split_blocks
 from test_linkage import linked, person, population, records_of
 from test_linkage_splink import sorted_links
@@ -61,7 +61,7 @@ def test_the_pairs_are_those_of_the_definition(engine: Engine, most_each: float)
     assert all(block.split == () for block in others)
     counted = count_pairs(engine, marked, found)["n_pairs"].to_list()
     for block, n_pairs in zip(found, counted, strict=True):
-        made = engine.collect(f"SELECT * FROM ({proposed_pairs_sql([block])}) AS made", identities=marked)
+        made = engine.collect("SELECT * FROM made", made=propose_pairs(engine, marked, [block]))
         pairs = set(made.select("unique_id_l", "unique_id_r").iter_rows())
         assert pairs == by_definition(rows, block)
         assert len(pairs) == n_pairs == made.height

@@ -8,6 +8,7 @@ A small frame may stand in for a table; it stays in memory (so does the pseudony
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +23,8 @@ from miglink.errors import ConfigError
 class Table:
     """A handle on a table: its name and the Parquet file (or folder of files) that holds it.
 
-    A view is a SELECT under a name: it is computed where it is used, and no file holds it.
+    A view is a SELECT under a name: it is computed where it is used, and no file holds it. Nor does one hold the rows
+    that the engine keeps for the next steps (`hold`), which have a name like a view.
     """
 
     name: str
@@ -73,6 +75,17 @@ class Engine(Protocol):
         """Run one SELECT and write a scratch table that no contract describes; it goes when the engine closes."""
         ...
 
+    def hold(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
+        """Run one SELECT and hold its rows for the next steps: in memory where that is the engine's own.
+
+        Beyond the memory limit they are on disk. For rows that are read soon and often; see `holding`.
+        """
+        ...
+
+    def holding(self) -> AbstractContextManager[None]:
+        """What is held within goes at its end."""
+        ...
+
     def view(self, name: str, select: str, **tables: Table) -> Table:
         """Give one SELECT a name without writing it: for rows that only the next step reads."""
         ...
@@ -99,6 +112,10 @@ class Engine(Protocol):
 
     def splink_api(self, **tables: Table | pl.DataFrame) -> Any:
         """A fresh Splink database API, one for each linker; `tables` are known to it under their names."""
+        ...
+
+    def fingerprint(self, columns: Sequence[str]) -> str:
+        """SQL for a number of 64 bits that is equal where all these columns are, and not else but by a freak chance."""
         ...
 
     def condition(self, text: str) -> str:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,14 @@ class SparkEngine:
         self._write(select, table.path, tables)
         return table
 
+    def hold(self, name: str, select: str, **tables: Table | pl.DataFrame) -> Table:
+        """The same as a step: what workers keep in memory is computed again when one of them is lost."""
+        return self.step(name, select, **tables)
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Nothing goes before the engine closes."""
+        return nullcontext()
+
     def view(self, name: str, select: str, **tables: Table) -> Table:
         """Give one SELECT a name without writing it: for rows that only the next step reads."""
         self._name(tables)
@@ -116,6 +125,10 @@ class SparkEngine:
         return SparkAPI(  # type: ignore[no-untyped-call]
             spark_session=self._session, break_lineage_method="parquet", register_udfs_automatically=False
         )
+
+    def fingerprint(self, columns: Sequence[str]) -> str:
+        """SQL for a number of 64 bits that is equal where all these columns are, and not else but by a freak chance."""
+        return f"xxhash64({', '.join(columns)})"
 
     def condition(self, text: str) -> str:
         """A condition of Splink's settings, which Splink passes on as it is, in the words of this engine."""

@@ -28,7 +28,7 @@ def pair_identities(
     prepared = prepare_identities(engine, identities, travel)
     columns = ", ".join(
         f"{side}.{identifier(column)} AS {identifier(f'{column}_{side}')}"
-        for column in pl.read_parquet_schema(prepared.path)
+        for column in engine.collect("SELECT * FROM prepared LIMIT 0", prepared=prepared).columns
         for side in ("l", "r")
     )
     paired = engine.step(

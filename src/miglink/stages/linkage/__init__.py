@@ -72,6 +72,17 @@ def link(
     max_pairs, or if the earlier model does not fit the configuration.
     Source: Fellegi and Sunter 1969; Splink 5; Platt 1999 (calibration).
     """
+    with engine.holding():
+        return _link(engine, identified, settings, further_columns, model_path)
+
+
+def _link(
+    engine: Engine,
+    identified: Identified,
+    settings: LinkageSettings,
+    further_columns: tuple[str, ...],
+    model_path: Path,
+) -> Table:
     check_settings(settings, further_columns)
     earlier = read_model(settings.model) if settings.model is not None else None
     if earlier is not None and settings.comparisons is None:
@@ -189,13 +200,13 @@ def _with_probabilities(engine: Engine, scored: Table, model: Model, held: HeldO
         "s.p_match" if calibration.method == "model" else calibration.probability_sql("s.match_weight")
     )
     if held is None:
-        return engine.step(
+        return engine.view(
             "linkage_calibrated",
             f"SELECT s.*, {calibrated} AS p_calibrated, CAST(NULL AS DOUBLE) AS p_without_number FROM scored s",
             scored=scored,
         )
     level = f"s.level_{held.field}"
-    return engine.step(
+    return engine.view(
         "linkage_calibrated",
         f"""SELECT s.*, {calibrated} AS p_calibrated,
                CASE WHEN {level} <> 'not known'
@@ -216,21 +227,23 @@ def _reuse(earlier: Model, blocks: Sequence[Block], n_identities: int) -> Model:
 
 def _bound_pairs(engine: Engine, prepared: Table, identified: Identified) -> Table:
     """Pairs that are one person whatever the model says: judged a match, or one person in a source already linked."""
-    return engine.step(
-        "linkage_bound",
-        """WITH judged AS (
-            SELECT l.identity_id AS a, r.identity_id AS b FROM judgements j
+    every = [
+        """SELECT min(unique_id) OVER (PARTITION BY given_person) AS a, unique_id AS b, 'given_person' AS rule
+        FROM prepared WHERE given_person IS NOT NULL"""
+    ]
+    # Without judgements, as most runs are, no identity is looked for by its text.
+    if engine.count(identified.judgements):
+        every.append(
+            """SELECT x.unique_id, y.unique_id, 'judgement' FROM judgements j
             JOIN record_identities l ON l.source = j.source_l AND l.record_id = j.record_id_l
             JOIN record_identities r ON r.source = j.source_r AND r.record_id = j.record_id_r
-            WHERE j.verdict = 'match' AND l.identity_id <> r.identity_id),
-        firsts AS (
-            SELECT identity_id AS b, min(identity_id) OVER (PARTITION BY given_person) AS a
-            FROM prepared WHERE given_person IS NOT NULL),
-        bound AS (
-            SELECT least(a, b) AS identity_id_l, greatest(a, b) AS identity_id_r, 'judgement' AS rule FROM judged
-            UNION ALL SELECT a, b, 'given_person' FROM firsts WHERE a <> b)
-        SELECT identity_id_l, identity_id_r, max(rule) AS blocking_rule FROM bound
-        GROUP BY identity_id_l, identity_id_r""",
+            JOIN prepared x ON x.identity_id = l.identity_id JOIN prepared y ON y.identity_id = r.identity_id
+            WHERE j.verdict = 'match'"""
+        )
+    return engine.hold(
+        "linkage_bound",
+        f"""SELECT least(a, b) AS unique_id_l, greatest(a, b) AS unique_id_r, max(rule) AS blocking_rule
+        FROM ({" UNION ALL ".join(every)}) AS bound WHERE a <> b GROUP BY least(a, b), greatest(a, b)""",
         prepared=prepared,
         record_identities=identified.record_identities,
         judgements=identified.judgements,
@@ -240,7 +253,10 @@ def _bound_pairs(engine: Engine, prepared: Table, identified: Identified) -> Tab
 def _collect_links(
     engine: Engine, prepared: Table, comparisons: Sequence[Comparison], scored: Table | None, bound: Table
 ) -> Table:
-    """Give the table links: scored pairs by identity_id, bound pairs above them all."""
+    """Give the table links: scored pairs by identity_id, bound pairs above them all.
+
+    Numbers are in the order of identity_id, so that what comes first by one does by the other.
+    """
     levels = [f"level_{comparison.field}" for comparison in comparisons]
     if scored is None:
         texts = "".join(f", CAST(NULL AS VARCHAR) AS {level}" for level in levels)
@@ -255,26 +271,24 @@ def _collect_links(
     return engine.query(
         "links",
         f"""WITH pairs AS (
-            SELECT least(l.identity_id, r.identity_id) AS identity_id_l,
-                   greatest(l.identity_id, r.identity_id) AS identity_id_r, s.*
-            FROM scored s JOIN prepared l ON l.unique_id = s.unique_id_l JOIN prepared r ON r.unique_id = s.unique_id_r)
-        SELECT coalesce(s.identity_id_l, b.identity_id_l) AS identity_id_l,
-               coalesce(s.identity_id_r, b.identity_id_r) AS identity_id_r,
-               coalesce(b.blocking_rule, s.blocking_rule) AS blocking_rule,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST({_BOUND_WEIGHT} AS DOUBLE)
-                    ELSE ROUND(s.match_weight, 6) END AS match_weight,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
-                    ELSE ROUND(s.p_match, 6) END AS p_match,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
-                    ELSE ROUND(s.p_calibrated, 6) END AS p_calibrated,
-               CASE WHEN b.blocking_rule = 'given_person'
-                    THEN ROUND(coalesce(s.p_without_number, s.p_calibrated, CAST(0 AS DOUBLE)), 6)
-                    ELSE ROUND(s.p_without_number, 6) END AS p_without_number,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.match_weight, 6) END AS model_match_weight,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_match, 6) END AS model_p_match,
-               CASE WHEN b.identity_id_l IS NOT NULL THEN ROUND(s.p_calibrated, 6) END AS model_p_calibrated{kept}
-        FROM pairs s FULL OUTER JOIN bound b
-          ON b.identity_id_l = s.identity_id_l AND b.identity_id_r = s.identity_id_r""",
+            SELECT coalesce(s.unique_id_l, b.unique_id_l) AS a, coalesce(s.unique_id_r, b.unique_id_r) AS b,
+                   coalesce(b.blocking_rule, s.blocking_rule) AS blocking_rule,
+                   CASE WHEN b.unique_id_l IS NOT NULL THEN CAST({_BOUND_WEIGHT} AS DOUBLE)
+                        ELSE ROUND(s.match_weight, 6) END AS match_weight,
+                   CASE WHEN b.unique_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
+                        ELSE ROUND(s.p_match, 6) END AS p_match,
+                   CASE WHEN b.unique_id_l IS NOT NULL THEN CAST(1 AS DOUBLE)
+                        ELSE ROUND(s.p_calibrated, 6) END AS p_calibrated,
+                   CASE WHEN b.blocking_rule = 'given_person'
+                        THEN ROUND(coalesce(s.p_without_number, s.p_calibrated, CAST(0 AS DOUBLE)), 6)
+                        ELSE ROUND(s.p_without_number, 6) END AS p_without_number,
+                   CASE WHEN b.unique_id_l IS NOT NULL THEN ROUND(s.match_weight, 6) END AS model_match_weight,
+                   CASE WHEN b.unique_id_l IS NOT NULL THEN ROUND(s.p_match, 6) END AS model_p_match,
+                   CASE WHEN b.unique_id_l IS NOT NULL THEN ROUND(s.p_calibrated, 6) END AS model_p_calibrated{kept}
+            FROM scored s FULL OUTER JOIN bound b
+              ON b.unique_id_l = s.unique_id_l AND b.unique_id_r = s.unique_id_r)
+        SELECT l.identity_id AS identity_id_l, r.identity_id AS identity_id_r, p.* EXCLUDE (a, b)
+        FROM pairs p JOIN prepared l ON l.unique_id = p.a JOIN prepared r ON r.unique_id = p.b""",
         scored=scored,
         prepared=prepared,
         bound=bound,

@@ -1,6 +1,6 @@
 """Which pairs of identities are compared at all."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,16 +53,13 @@ class Block:
         parts = [f"CASE WHEN {self.mark} THEN coalesce({column}, '') END" for column in self.split]
         return [*self.columns, *([self.mark, *parts] if self.split else [])]
 
-    def joins(self) -> list[str]:
-        """The rule as joins of l and r that propose its pairs: over-full blocks never meet as a whole."""
-        whole = " AND ".join(f"l.{column} = r.{column}" for column in self.columns)
-        if not self.split:
-            return [whole]
-        marked = f"l.{self.mark} AND r.{self.mark}"
-        return [
-            f"{whole} AND NOT l.{self.mark} AND NOT r.{self.mark}",
-            f"{whole} AND {marked} AND {self._parts('l.', 'r.')}",
-        ]
+    def key_sql(self, fingerprint: Callable[[Sequence[str]], str]) -> str:
+        """A number that the identities of one block, or of one part of an over-full block, have in common."""
+        key = fingerprint(self.columns)
+        if self.split:
+            parts = [f"coalesce({column}, '')" for column in self.split]
+            key = f"CASE WHEN {self.mark} THEN {fingerprint([*self.columns, *parts])} ELSE {key} END"
+        return f"CASE WHEN {' AND '.join(f'{column} IS NOT NULL' for column in self.columns)} THEN {key} END"
 
     def _parts(self, left: str, right: str) -> str:
         return " AND ".join(

@@ -26,7 +26,7 @@ def count_frequencies(engine: Engine, identities: Table, column: str, given: tup
     not known.
     Source: Good 1953 (frequencies of species seen once); Dirichlet–multinomial with the shares among all as its mean.
     """
-    shares = engine.step(
+    shares = engine.hold(
         f"linkage_frequency_{column}",
         f"""WITH holders AS (
             SELECT {column} AS value, {_HOLDER} AS holder FROM identities WHERE {column} IS NOT NULL),
@@ -49,7 +49,7 @@ def _within_groups(
 ) -> Table:
     names = ", ".join(given)
     known = " AND ".join(f"{name} IS NOT NULL" for name in given)
-    counts = engine.step(
+    counts = engine.hold(
         f"linkage_counts_{column}",
         f"""WITH holders AS (
             SELECT {column}, {names}, {_HOLDER} AS holder FROM identities WHERE {column} IS NOT NULL),
@@ -62,7 +62,7 @@ def _within_groups(
         shares=shares,
     )
     prior = _best_prior(engine, counts)
-    return engine.step(
+    return engine.hold(
         f"linkage_frequency_{column}_given",
         f"""SELECT {column}, {names},
             CASE WHEN n_group IS NULL THEN share ELSE (n - 1 + {prior!r} * share) / (n_group - 1 + {prior!r}) END

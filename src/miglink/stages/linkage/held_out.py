@@ -11,7 +11,7 @@ from miglink.stages.linkage.blocking import Block
 from miglink.stages.linkage.calibration import Calibration
 from miglink.stages.linkage.levels import Comparison, both_sides_sql
 from miglink.stages.linkage.model import Model
-from miglink.stages.linkage.scoring import score_pairs
+from miglink.stages.linkage.scoring import weigh_pairs
 
 # Lower ends of the bands of probability in which expected and observed shares of matches are set side by side.
 BANDS = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999, 0.9999)
@@ -63,15 +63,13 @@ def withhold_number(
         "comparisons": [e for e in model.settings["comparisons"] if e["output_column_name"] != held.field],
     }
     kept = _proposed_otherwise(engine, prepared, compared, blocks, held)
-    scored = score_pairs(engine, kept, (others, blocks), replace(model, settings=settings), 0.0)
     top = len(held.levels)
-    held_pairs = engine.step(
+    held_pairs = engine.hold(
         "linkage_held_out",
-        f"""SELECT s.unique_id_l, s.unique_id_r, s.match_weight,
-               CASE k.level_{held.field} WHEN {top} THEN 'same' WHEN 0 THEN 'other' ELSE 'near' END AS agreement
-        FROM scored s JOIN kept k ON k.unique_id_l = s.unique_id_l AND k.unique_id_r = s.unique_id_r""",
-        scored=scored,
-        kept=kept,
+        f"""SELECT unique_id_l, unique_id_r, match_weight,
+               CASE level_{held.field} WHEN {top} THEN 'same' WHEN 0 THEN 'other' ELSE 'near' END AS agreement
+        FROM weighed""",
+        weighed=weigh_pairs(engine, kept, others, replace(model, settings=settings)),
     )
     return HeldOut(held.field, held_pairs)
 
@@ -83,7 +81,7 @@ def _proposed_otherwise(
     of_number = [number for number, block in enumerate(blocks) if _reads(block, held)]
     rest = [block for number, block in enumerate(blocks) if number not in of_number]
     if not of_number:
-        return engine.step(
+        return engine.view(
             "linkage_held_compared",
             f"SELECT * FROM compared WHERE level_{held.field} >= 0",
             compared=compared,
@@ -92,7 +90,7 @@ def _proposed_otherwise(
     numbers = ", ".join(map(str, of_number))
     proposed = " OR ".join(block.pair_condition() for block in rest) or "false"
     both = f", {both_sides_sql(columns)}" if columns else ""
-    return engine.step(
+    return engine.view(
         "linkage_held_compared",
         f"""WITH numbered AS (
             SELECT c.unique_id_l, c.unique_id_r{both} FROM compared c

@@ -62,7 +62,7 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
     """
     given, travelled = _with_further_keys(engine, identities), travel or without_travel(engine, identities)
     spoken = {name: _spoken(engine, given, f"{name}_ascii") for name in ("surname", "given_names")}
-    return engine.step(
+    return engine.hold(
         "linkage_identities",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")}),
         keyed AS (
@@ -140,7 +140,7 @@ def _spoken(engine: Engine, identities: Table, column: str) -> Table:
     """
     words = "|".join(sorted(particles(), key=lambda word: (-len(word), word)))
     spaced = _without("value", words) if column == "surname_ascii" else "value"
-    return engine.step(
+    return engine.hold(
         f"linkage_spoken_{column}",
         f"""WITH names AS (
             SELECT {column} AS value, count(*) AS n_identities, count(sex) AS n_of_sex,
@@ -207,7 +207,7 @@ def _with_further_keys(engine: Engine, identities: Table) -> Table:
     joins = " ".join(f"LEFT JOIN plain AS p_{c} ON p_{c}.value = i.{c}" for c in further)
     texts = ", ".join(f"{_text_sql(f'coalesce(p_{c}.plain, i.{c})')} AS {c}_text" for c in further)
     spread = ", ".join(f"{_words_sql(f'{c}_text')} AS {c}_words" for c in further)
-    return engine.step(
+    return engine.hold(
         "linkage_further_keys",
         f"""WITH texts AS (SELECT i.*, {texts} FROM identities i {joins}),
         spread AS (SELECT *, {spread} FROM texts),
@@ -224,7 +224,7 @@ def _plain_values(engine: Engine, identities: Table, further: Sequence[str]) -> 
         f"SELECT {column} AS value FROM identities WHERE regexp_matches({column}, '{_NOT_ASCII}')"
         for column in further
     )
-    values = engine.step(
+    values = engine.hold(
         "linkage_not_ascii",
         f"SELECT DISTINCT value, value AS plain FROM ({every}) AS held",
         identities=identities,

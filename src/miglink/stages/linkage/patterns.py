@@ -81,7 +81,7 @@ def count_patterns(
         FROM compared GROUP BY {found_levels}, {teaches}""",
         compared=pairs_of_blocks,
     )
-    outside = _outside(engine, identities, (comparisons, blocks), sample, engine.count(pairs_of_blocks))
+    outside = _outside(engine, identities, (pairs_of_blocks, comparisons), sample)
     names = [comparison.field for comparison in comparisons]
     counted = [*names, "is_blocked", *_COUNTS]
     both = pl.concat([in_blocks.select(counted), outside.with_columns(is_blocked=False).select(counted)])
@@ -115,36 +115,39 @@ def count_patterns(
 def _outside(
     engine: Engine,
     identities: Table,
-    compared: tuple[Sequence[Comparison], Sequence[Block]],
+    compared: tuple[Table, Sequence[Comparison]],
     sample: Sample,
-    n_blocked: int,
 ) -> pl.DataFrame:
     """Patterns of the pairs outside all blocks: within a shared name or date first, then at random, weighted up.
 
     Pairs that share several are those of the first.
     """
-    comparisons, blocks = compared
+    in_blocks, comparisons = compared
     n = engine.count(identities)
     keys = list(dict.fromkeys(key for comparison in comparisons for key in comparison.sampled_within))
     one_in = max(n * len(keys) // sample.n_pairs, 1)
     drawn = [_pairs_within_sql(key, sample.seed, one_in) for key in keys]
     drawn.append(_random_pairs_sql(n, sample.n_pairs, sample.seed))
-    pairs = engine.step(
-        "linkage_pairs_outside",
-        " UNION ALL ".join(
-            f"SELECT unique_id_l, unique_id_r, CAST(weight AS DOUBLE) AS weight, {place} AS stratum FROM ({one}) AS d"
-            for place, one in enumerate(drawn)
-        ),
-        identities=identities,
+    every = " UNION ALL ".join(
+        f"SELECT unique_id_l, unique_id_r, CAST(weight AS DOUBLE) AS weight, {place} AS stratum FROM ({one}) AS d"
+        for place, one in enumerate(drawn)
     )
-    seen = [f"NOT {block.pair_condition()}" for block in blocks]
-    seen += [
+    # Which pairs the rules propose is known by their ids: to ask the rules again takes all the texts that they read.
+    pairs = engine.hold(
+        "linkage_pairs_outside",
+        f"""SELECT p.* FROM ({every}) AS p LEFT JOIN in_blocks b
+          ON b.unique_id_l = p.unique_id_l AND b.unique_id_r = p.unique_id_r
+        WHERE b.unique_id_l IS NULL""",
+        identities=identities,
+        in_blocks=in_blocks,
+    )
+    seen = [
         f"(stratum <= {place} OR NOT coalesce({key}_l = {key}_r, false))" for place, key in enumerate(keys)
     ]
     found = _count(engine, identities, pairs, comparisons, " AND ".join(seen), len(keys))
     is_rest = pl.col("stratum") == len(keys)
     strata, rest = found.filter(~is_rest), found.filter(is_rest)
-    n_known = n_blocked + float(strata["n_pairs"].sum())
+    n_known = engine.count(in_blocks) + float(strata["n_pairs"].sum())
     share = max(n * (n - 1) / 2 - n_known, 0.0) / (float(rest["n_pairs"].sum()) or 1.0)
     rest = rest.with_columns(pl.col("n_pairs") * share, pl.col("n_record_pairs") * share)
     return pl.concat([strata, rest])
@@ -214,9 +217,8 @@ def _count(
     Of the last stratum, that of random pairs, what was recorded is compared in one pair of so many, and not known in
     the others.
     """
-    # All prepared columns stand on both sides, for any of them may be part of a blocking rule.
-    described = engine.collect("SELECT * FROM identities LIMIT 0", identities=identities)
-    both = both_sides_sql(described.columns)
+    read = {column for c in comparisons for column in (*c.columns, *c.sampled_within)}
+    both = both_sides_sql(sorted(read))
     # By both ids: pairs are drawn at certain distances, so that the sum of their ids says little of chance.
     is_left_out = f"stratum = {last} AND (unique_id_l * 7919 + unique_id_r * 104729) % {_ONE_IN} <> 0"
     gammas = ", ".join(

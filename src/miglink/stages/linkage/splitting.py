@@ -56,7 +56,7 @@ def split_blocks(
             AND count(*) OVER (PARTITION BY {", ".join(block.columns)}) > {large}, false) AS {block.mark}"""
         for block in split
     )
-    return engine.step("linkage_marked", f"SELECT *, {marks} FROM prepared", prepared=prepared), found
+    return engine.hold("linkage_marked", f"SELECT *, {marks} FROM prepared", prepared=prepared), found
 
 
 def _split(engine: Engine, prepared: Table, block: Block, limits: tuple[float, float]) -> Block:
@@ -69,7 +69,7 @@ def _split(engine: Engine, prepared: Table, block: Block, limits: tuple[float, f
     fields = [field for field in _SPLITTING if field not in implied]
     ways = [(field,) for field in fields] + list(itertools.combinations(fields, 2))
     columns = ", ".join(block.columns)
-    over_full = engine.step(
+    over_full = engine.hold(
         "linkage_over_full",
         f"""SELECT * FROM (
             SELECT {", ".join({*block.columns, *fields})}, count(*) OVER (PARTITION BY {columns}) AS size FROM prepared

@@ -23,7 +23,7 @@ def weigh_links(engine: Engine, nodes: Table, links: Table, accept_p_match: floa
     One pair of two persons may look like a match by chance; hardly all pairs of theirs. Bound links are never refused.
     Source: average linkage (Sokal and Michener 1958) between groups that single linkage has made.
     """
-    pairs = engine.step(
+    pairs = engine.hold(
         "persons_pairs",
         """SELECT l.unique_id AS a, r.unique_id AS b, l.tells AND r.tells AS tells, k.match_weight AS weight,
                k.p_calibrated, k.blocking_rule IN ('judgement', 'given_person') AS is_bound
@@ -35,7 +35,7 @@ def weigh_links(engine: Engine, nodes: Table, links: Table, accept_p_match: floa
         f"SELECT a, b FROM edges WHERE is_bound OR p_calibrated >= {max(_NEARLY_CERTAIN, accept_p_match)}"
     )
     groups = connected_components(engine, nodes, joined, pairs, "persons_groups")
-    return engine.step(
+    return engine.hold(
         "persons_weighed",
         f"""WITH sizes AS (
             SELECT g.cluster, CAST(count(*) FILTER (WHERE n.tells) AS DOUBLE) AS n
@@ -59,7 +59,7 @@ def weigh_links(engine: Engine, nodes: Table, links: Table, accept_p_match: floa
 
 def accepted_links(engine: Engine, weighed: Table) -> Table:
     """The links that are not refused: the edges along which identities join."""
-    return engine.step("persons_edges", "SELECT * FROM weighed WHERE NOT is_refused", weighed=weighed)
+    return engine.hold("persons_edges", "SELECT * FROM weighed WHERE NOT is_refused", weighed=weighed)
 
 
 def constrained_clusters(engine: Engine, nodes: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
@@ -78,7 +78,7 @@ def constrained_clusters(engine: Engine, nodes: Table, edges: Table, exclusive: 
     )
     whole = connected_components(engine, nodes, "SELECT a, b FROM edges", edges, "persons_whole")
     broken = _broken(engine, whole, bound, exclusive, apart)
-    labels = engine.step(
+    labels = engine.hold(
         "persons_labels_0",
         """SELECT bound.unique_id, bound.cluster FROM bound JOIN whole USING (unique_id)
         WHERE whole.cluster IN (SELECT cluster FROM broken)""",
@@ -89,14 +89,14 @@ def constrained_clusters(engine: Engine, nodes: Table, edges: Table, exclusive: 
     number = 0
     while engine.count(joins := _joins(engine, labels, edges, exclusive, apart)):
         number += 1
-        labels = engine.step(
+        labels = engine.hold(
             f"persons_labels_{number}",
             """SELECT l.unique_id, coalesce(j.kept, l.cluster) AS cluster
             FROM labels l LEFT JOIN joins j ON j.joined = l.cluster""",
             labels=labels,
             joins=joins,
         )
-    return engine.step(
+    return engine.hold(
         "persons_clusters",
         """SELECT whole.unique_id, coalesce(labels.cluster, whole.cluster) AS cluster
         FROM whole LEFT JOIN labels ON labels.unique_id = whole.unique_id""",
@@ -107,7 +107,7 @@ def constrained_clusters(engine: Engine, nodes: Table, edges: Table, exclusive: 
 
 def _broken(engine: Engine, whole: Table, bound: Table, exclusive: Table, apart: Table) -> Table:
     """Components in which a constraint would be broken by more than what is bound anyway."""
-    return engine.step(
+    return engine.hold(
         "persons_broken",
         """WITH values_of AS (
             SELECT DISTINCT whole.cluster, bound.cluster AS part, kind, value
@@ -126,13 +126,13 @@ def _broken(engine: Engine, whole: Table, bound: Table, exclusive: Table, apart:
 
 def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
     """The joins of one round: `joined` becomes part of `kept`."""
-    values = engine.step(
+    values = engine.hold(
         "persons_round_values",
         "SELECT DISTINCT cluster, kind, value FROM exclusive JOIN labels USING (unique_id)",
         exclusive=exclusive,
         labels=labels,
     )
-    forbidden = engine.step(
+    forbidden = engine.hold(
         "persons_round_forbidden",
         """WITH pairs AS (
             SELECT DISTINCT least(l.cluster, r.cluster) AS a, greatest(l.cluster, r.cluster) AS b
@@ -152,7 +152,7 @@ def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart:
         values_of=values,
         apart=apart,
     )
-    return engine.step(
+    return engine.hold(
         "persons_round_joins",
         """WITH across AS (
             SELECT least(l.cluster, r.cluster) AS kept, greatest(l.cluster, r.cluster) AS joined,
@@ -177,7 +177,7 @@ def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart:
 def exclusive_values(engine: Engine, inputs: dict[str, Table], current_sources: tuple[str, ...]) -> Table:
     """What a person can have only one of: a person of a source already linked; a current record of certain sources."""
     sources = ", ".join(text_literal(source) for source in current_sources) or "NULL"
-    return engine.step(
+    return engine.hold(
         "persons_exclusive",
         f"""SELECT DISTINCT n.unique_id, concat('given_person ', split_part(n.given_person, ':', 1)) AS kind,
                n.given_person AS value
