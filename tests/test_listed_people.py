@@ -43,7 +43,7 @@ def describe(engine: Engine, country: Country) -> dict[str, pl.DataFrame]:
     ]
     # A name that the tables on the way have, too.
     further = engine.step("further", "SELECT *, CONCAT('row ', record_id) AS status FROM r", r=records)
-    spells = find_spells(engine, records, owners, persons, Seen(PERIOD, False), SpellsSettings())
+    spells, _ = find_spells(engine, records, owners, persons, Seen(PERIOD, False), SpellsSettings())
     travellers = estimates.Travellers(
         residence, migrations, persons, name_table(engine, "person_traits", traits), spells, further, owners
     )
