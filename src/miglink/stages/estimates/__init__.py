@@ -110,8 +110,7 @@ def estimate(
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
     shells = describe_shells(engine, histories.migrations, people, observation, asked)
-    produced = asked.only(shells)
-    cells = count_shell_cells(engine, joined, layout, observation, produced)
+    cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
     stocks = _stocks(counts, layout, list_rows(joined.strata, dates, observation), observation)
     flows = _flows(counts, layout, joined.strata, observation, settings)
     return (
@@ -119,7 +118,7 @@ def estimate(
         _write(engine, "flows", flows),
         _write(engine, "accounts", accounts),
         _write(engine, "shell_cells", cells),
-        _write(engine, "shells", name_uncoded(shells, cells, produced)),
+        _write(engine, "shells", name_uncoded(shells, cells, asked.only(shells))),
     )
 
 
