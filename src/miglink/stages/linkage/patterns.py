@@ -217,7 +217,7 @@ def _count(
     Of the last stratum, that of random pairs, what was recorded is compared in one pair of so many, and not known in
     the others.
     """
-    read = {column for c in comparisons for column in (*c.columns, *c.sampled_within)}
+    read = {"unique_id", *(column for c in comparisons for column in (*c.columns, *c.sampled_within))}
     both = both_sides_sql(sorted(read))
     # By both ids: pairs are drawn at certain distances, so that the sum of their ids says little of chance.
     is_left_out = f"stratum = {last} AND (unique_id_l * 7919 + unique_id_r * 104729) % {_ONE_IN} <> 0"
