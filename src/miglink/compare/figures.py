@@ -20,15 +20,16 @@ _VALUES = ["n_settled", "n_undetermined", "n", "lower", "upper", "status"]
 def gather_figures(engine: Engine, vintages: Sequence[Vintage]) -> pl.DataFrame:
     """The stocks and flows of all runs: vintage, part, figure, the cell, its values, its age.
 
-    Totals and the cells of one dimension alone: those of several can be millions (`find_revisions` has them).
+    Totals, and the cells of one dimension alone in which anybody is: all cells can be millions (`find_revisions`).
     """
     columns = ", ".join(("rule", "policy", "period", *DIMENSIONS, *_VALUES, "data_to_date"))
     n_totals = " + ".join(f"CASE WHEN {name} = '{TOTAL}' THEN 1 ELSE 0 END" for name in DIMENSIONS)
-    found = []
+    n, found = len(DIMENSIONS), []
     for vintage in vintages:
         for part, figure in _FIGURES.items():
             rows = engine.collect(
-                f"SELECT {columns}, {figure} AS figure FROM figures WHERE {n_totals} >= {len(DIMENSIONS) - 1}",
+                f"""SELECT {columns}, {figure} AS figure FROM figures
+                WHERE {n_totals} = {n} OR ({n_totals} = {n - 1} AND (n_settled <> 0 OR n_undetermined <> 0))""",
                 figures=vintage.tables[part],
             )
             found.append(
