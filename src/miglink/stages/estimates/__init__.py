@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -178,8 +178,13 @@ def _stocks(
         if counted.statuses is not None
     ]
     table = margins(by_cell, layout, grid, measures)
-    coverage = "population" if observation.has_population_list else "travellers_only"
-    return _with_headline(table).with_columns(coverage=pl.lit(coverage))
+    first, last = observation.listed or (date.min, date.max)
+    # The stock that opens a period stands on the day before.
+    is_listed = pl.lit(observation.has_population_list) & pl.col("last_date").is_between(
+        max(first, date(1, 1, 2)) - timedelta(days=1), last
+    )
+    coverage = pl.when(is_listed).then(pl.lit("population")).otherwise(pl.lit("travellers_only"))
+    return _with_headline(table).with_columns(coverage=coverage)
 
 
 def _flows(
@@ -217,8 +222,7 @@ def _flows(
 def _list_rows(strata: pl.DataFrame, periods: pl.DataFrame, observation: Observation) -> pl.DataFrame:
     """Every rule and policy with the periods or dates for which the rule gives a status."""
     rules = strata["rule"].unique()
-    firsts = {rule: observation.first_dates.get(rule, date.min) for rule in rules}
-    lasts = {rule: observation.last_dates.get(rule, date.max) for rule in rules}
+    firsts, lasts = observation.first_status_dates(rules), observation.last_status_dates(rules)
     first, last = (pl.col("rule").replace_strict(days, return_dtype=pl.Date) for days in (firsts, lasts))
     # The status with which a period opens is that at the end of the day before.
     is_period = "first_date" in periods.columns

@@ -51,7 +51,8 @@ _LINKED = (
 class Publication:
     """What readers are told about the run, and the file formats of outputs/.
 
-    rules: the title of each rule by its name. sources: names only.
+    rules: the title of each rule by its name. sources: names only. observed: first and last day of what is observed
+    of crossings and under each rule, where that is not the whole period.
     """
 
     name: str = "run"
@@ -59,6 +60,7 @@ class Publication:
     rules: Mapping[str, str] = field(default_factory=dict)
     reporting_country: str = ""
     formats: Sequence[str] = ("parquet", "csv")
+    observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def publish(
@@ -87,6 +89,8 @@ def publish(
         "rules": dict(publication.rules),
         "months_without_crossings": empty_months(tables["quality"]),
     }
+    if publication.observed:
+        facts["observed"] = {what: dict(days) for what, days in publication.observed.items()}
     told = _OUTPUTS + (_OUTPUTS_CSV if "csv" in publication.formats else "")
     packages = {
         "outputs": Package(publication.name, "Migration statistics", told, publication.sources, facts),

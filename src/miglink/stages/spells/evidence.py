@@ -17,12 +17,14 @@ _FOREVER = "DATE '9999-12-31'"
 class Country:
     """What is observed, and what the sources say of the population.
 
-    is_listed: a register covers everybody who lives here. resident_permits: purposes of permits that imply residence.
+    period: the days on which crossings are observed. is_listed: a register covers everybody who lives here.
+    resident_permits: purposes of permits that imply residence. listed: the days on which it does; none: all.
     """
 
     period: Period
     is_listed: bool = False
     resident_permits: tuple[str, ...] | None = None
+    listed: Period | None = None
 
 
 def find_doubts(
@@ -46,7 +48,7 @@ def find_doubts(
     Errors: none.
     Source: methods of miglink, section 2 (evidence narrows gaps); docs/decisions/0004.
     """
-    end = f"DATE '{country.period.data_to_date}'"
+    end, is_listed = f"DATE '{country.period.data_to_date}'", _is_listed(country)
     trip = f"CAST(FLOOR(LEAST(n_days, {settings.longest_trip_days}) / 2.0) AS INTEGER)"
     return engine.step(
         "spells_doubts",
@@ -61,18 +63,18 @@ def find_doubts(
             FROM halved h LEFT JOIN signs s ON s.person_id = h.person_id
             GROUP BY h.person_id, h.sequence
         ), judged AS (
-            SELECT h.*, k.lives_here = 1 AS lives_here, k.supported_to_date,
+            SELECT h.*, k.lives_here = 1 AS lives_here, k.supported_to_date, {is_listed} AS is_listed,
                    CASE h.kind
                         WHEN 'gap' THEN TRUE
                         WHEN 'start' THEN CASE h.direction WHEN 'arrival' THEN k.was_here = 1
-                                               ELSE {country.is_listed} AND k.is_supported = 0 END
+                                               ELSE {is_listed} AND k.is_supported = 0 END
                         ELSE CASE h.direction WHEN 'departure' THEN k.is_back = 1
-                                  ELSE {country.is_listed} AND COALESCE(k.supported_to_date, h.start_date) < {end} END
+                                  ELSE {is_listed} AND COALESCE(k.supported_to_date, h.start_date) < {end} END
                    END AS is_doubtful
             FROM halved h JOIN known k ON k.person_id = h.person_id AND k.sequence = h.sequence
         )
         SELECT person_id, sequence, end_date AS latest_date,
-               CASE WHEN kind = 'gap' AND NOT lives_here AND NOT {country.is_listed} THEN middle_date
+               CASE WHEN kind = 'gap' AND NOT lives_here AND NOT is_listed THEN middle_date
                     WHEN kind = 'end' AND direction = 'arrival' AND supported_to_date IS NOT NULL THEN supported_to_date
                     -- Near its beginning: the return of who lives here, and the departure of who lives abroad.
                     WHEN kind = 'end' OR (kind = 'gap' AND lives_here = (direction = 'departure'))
@@ -83,6 +85,15 @@ def find_doubts(
         stays=stays,
         signs=_find_signs(engine, stays, records, record_persons, country),
     )
+
+
+def _is_listed(country: Country) -> str:
+    """SQL: whoever lived here during a stay h stands in a register. Before it began, absence from it says nothing."""
+    listed, period = country.listed, country.period
+    is_always = listed is None or (listed.from_date <= period.from_date and period.to_date <= listed.to_date)
+    if not country.is_listed or listed is None or is_always:
+        return str(country.is_listed).upper()
+    return f"(h.start_date <= DATE '{listed.to_date}' AND h.end_date > DATE '{listed.from_date}')"
 
 
 def _what_signs_say() -> str:
