@@ -17,7 +17,14 @@ from miglink.check.pairs import Predicted, predict_pairs
 from miglink.check.reading import Read, find_files, identity_share, read_sources, without_missing
 from miglink.check.report import render_check
 from miglink.config import Config, Rule, load_key
-from miglink.config.windows import Windows, describe_windows, find_windows
+from miglink.config.windows import (
+    Windows,
+    describe_windows,
+    find_windows,
+    of_kind,
+    repeats_others,
+    split_parts,
+)
 from miglink.engine import Engine, Place, Table, open_engine
 from miglink.errors import ConfigError
 from miglink.stages.ingest.countries import country_table
@@ -143,11 +150,7 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
         notes.append("The key is the demonstration key: anyone can recompute the pseudonyms.")
     notes += [note for source in findings.sources for note in source.notes]
     if windows:
-        notes += [
-            f"Of the period {days['from']} to {days['to']} is observed for {what}: the days that the sources cover on "
-            "which that rests (`covers`)."
-            for what, days in describe_windows(windows).items()
-        ]
+        notes += _describe_coverage(config, windows)
     return replace(
         findings,
         rules=tuple(_describe_rule(windows, rule) for rule in rules) if windows else (),
@@ -160,6 +163,25 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
         ),
         notes=tuple(notes),
     )
+
+
+def _describe_coverage(config: Config, windows: Windows) -> list[str]:
+    """What is observed of less than the period; and sources that may record what no other of their part does."""
+    notes = [
+        f"Of the period {days['from']} to {days['to']} is observed for {what}: the days that the sources cover on "
+        "which that rests (`covers`)."
+        for what, days in describe_windows(windows).items()
+    ]
+    for kind in dict.fromkeys(source.kind for source in config.sources.values()):
+        notes += [
+            f"{name} adds no day to what the other sources of {kind} cover, and is taken for another record of them. "
+            "If it records others, such as those of another border, name its `covers.part`: what rests on it is then "
+            "observed on its days only."
+            for part in split_parts(of_kind(config, kind)).values()
+            for name in part
+            if repeats_others(name, part, windows.period)
+        ]
+    return notes
 
 
 def _describe_rule(windows: Windows, rule: Rule) -> RuleFindings:

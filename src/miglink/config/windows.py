@@ -136,6 +136,13 @@ def covered_spans(sources: Iterable[Source], period: Period) -> list[Days]:
     return spans
 
 
+def repeats_others(name: str, part: Group, period: Period) -> bool:
+    """Whether a source covers fewer days than the others of its part, and none that they do not."""
+    own, others = [part[name]], [source for other, source in part.items() if other != name]
+    covered = covered_spans(others, period)
+    return covered_spans(own, period) != covered == covered_spans([*own, *others], period)
+
+
 def observed_days(groups: Iterable[Group], period: Period) -> Days | None:
     """The first and the last day that every part of every group covers; none where that is not two days at least."""
     first, last = period.from_date, period.to_date
