@@ -168,21 +168,6 @@ def has(found: Found, where: str, /, **expected: float) -> None:
         assert found[(part, measure, *dimensions)] == pytest.approx(value), (where, measure)
 
 
-def test_only_what_a_rule_observes_is_compared(tmp_path: Path, little: Found) -> None:
-    """Its sources begin in March: the status of 1 January and the true migration of February are nothing to it."""
-    truth, run = tmp_path / "truth", tmp_path / "run"
-    manifest = json.loads((run / "manifest.json").read_text("utf-8"))
-    manifest["observed"] = {"rule r": {"from": "2020-03-01", "to": "2020-12-31"}}
-    (run / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    found = measured(run, truth)
-    # A rate of statuses is of rule, policy and date.
-    dates = [{key[-1] for key in one if key[:2] == ("statuses", "wrong")} for one in (little, found)]
-    assert dates == [{"2020-01-01", "2021-01-01"}, {"2021-01-01"}]
-    has(little, "migrations r q immigration", true=3)
-    has(found, "migrations r q immigration", true=2)
-    assert {key for key in little if key[0] == "spells"} == {key for key in found if key[0] == "spells"}
-
-
 def test_linkage_by_hand(little: Found) -> None:
     has(little, "comparison", records=9, true_records=9, records_compared=8)
     has(little, "comparison register", records_without_truth=0, true_records_not_in_run=1)
