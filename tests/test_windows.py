@@ -1,5 +1,6 @@
 """What is observed under each rule where the sources begin and end on days of their own."""
 
+import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -10,6 +11,8 @@ import polars as pl
 import pytest
 
 from given_country import TOTAL
+from given_run import BORDER, run, write
+from given_run import CONFIG as LITTLE
 from given_tables import name_table
 from given_travellers import CONFIGS, IN, OUT, Country
 from miglink.config import Config, Rule, read_config, read_rule
@@ -215,28 +218,16 @@ def count(
     found = country.find(engine, rules, windows.period, listed, windows=windows, **choices)
     traits, spells = name_table(engine, "person_traits", []), Table("spells", _beside(found[0]))
     observation = estimates.observe(windows, rules, listed)
-    settings = EstimatesSettings(reporting_country="QVR", periods=("year",))
+    settings = EstimatesSettings(reporting_country="QVR", periods=("year",), breakdowns=(("sex",),))
     made = estimates.estimate(engine, estimates.Histories(*found, traits), observation, settings)
     lived = estimates.find_person_time(engine, found[0], spells, observation)
     return {table.name: table for table in (*found[:2], spells, *made, lived)}
 
 
-def publish(engine: Engine, country: Country, windows: Windows) -> dict[str, pl.DataFrame]:
-    """The same under two rules, with how they differ, and with mobility; stocks, flows and accounts are the totals."""
-    rules = rules_of("nz_12_16", "register")
-    made = count(engine, country, rules, windows)
-    observation = estimates.observe(windows, rules, windows.listed is not None)
-    given: dict[str, list[dict[str, Any]]] = {"persons": country.persons, "person_traits": []}
-    given |= {"records": country.records, "record_persons": country.owners}
-    persons, traits, records, owners = (name_table(engine, *one) for one in given.items())
-    histories = made["residence"], made["migrations"]
-    travellers = estimates.Travellers(*histories, persons, traits, made["spells"], records, owners)
-    others = [
-        *estimates.compare_rules(engine, *histories, observation),
-        estimates.count_mobility(engine, travellers, observation, MobilitySettings(), "QVR"),
-    ]
-    found = {table.name: pl.read_parquet(table.path) for table in (*made.values(), *others)}
-    return found | {name: found[name].filter(**TOTAL) for name in ("stocks", "flows", "accounts")}
+def read_all(*tables: Table) -> dict[str, pl.DataFrame]:
+    """The rows of tables by name; stocks, flows and accounts are the totals."""
+    found = {table.name: pl.read_parquet(table.path) for table in tables}
+    return {name: rows.filter(**TOTAL) if "sex" in rows.columns else rows for name, rows in found.items()}
 
 
 def _beside(table: Table) -> Path:
@@ -252,8 +243,11 @@ DATES = [f"{year}-01-01" for year in range(2012, 2021)]
 
 
 def test_a_register_that_begins_two_years_after_the_crossings(engine: Engine) -> None:
-    windows = Windows(PERIOD, PERIOD, {"register": LATER}, LATER)
-    found = publish(engine, make_country(), windows)
+    windows, rules = Windows(PERIOD, PERIOD, {"register": LATER}, LATER), rules_of("nz_12_16", "register")
+    made = count(engine, make_country(), rules, windows)
+    observation = estimates.observe(windows, rules, has_population_list=True)
+    compared = estimates.compare_rules(engine, made["residence"], made["migrations"], observation)
+    found = read_all(*made.values(), *compared)
     # Each rule has the periods of its own window, and nobody is counted beyond it.
     assert periods_of(found["stocks"], "nz_12_16") == DATES
     assert periods_of(found["stocks"], "register") == DATES[2:]
@@ -287,8 +281,17 @@ def test_a_register_that_begins_two_years_after_the_crossings(engine: Engine) ->
 def test_crossings_that_are_recorded_later_than_the_register(engine: Engine) -> None:
     """As where a land border is recorded from 2014 on, and until 2018."""
     seen = days("2014-01-01", "2018-12-31")
-    windows = Windows(PERIOD, seen, {"nz_12_16": seen})
-    found = publish(engine, make_country(), windows)
+    windows, rules = Windows(PERIOD, seen, {"nz_12_16": seen}), rules_of("nz_12_16", "register")
+    country = make_country()
+    made = count(engine, country, rules, windows)
+    given: dict[str, list[dict[str, Any]]] = {"persons": country.persons, "person_traits": []}
+    given |= {"records": country.records, "record_persons": country.owners}
+    persons, traits, records, owners = (name_table(engine, *one) for one in given.items())
+    histories = made["residence"], made["migrations"], persons, traits, made["spells"]
+    observation = estimates.observe(windows, rules, has_population_list=False)
+    travellers = estimates.Travellers(*histories, records, owners)
+    mobility = estimates.count_mobility(engine, travellers, observation, MobilitySettings(), "QVR")
+    found = read_all(*made.values(), mobility)
     assert periods_of(found["stocks"], "nz_12_16") == DATES[2:8]
     assert periods_of(found["stocks"], "register") == DATES
     ends = found["stocks"].select("rule", "data_to_date").unique().sort("rule").rows()
@@ -337,16 +340,45 @@ def test_a_rule_over_its_window_is_the_rule_over_a_period_of_these_days(duckdb_e
     country, choices = draw_country(40), {"initial_status": TOLD[:3]}
     rules = rules_of("nz_12_16", "most_of_12", *own)
     tables = count(duckdb_engine, country, rules, windows, **choices)
-    together = {name: pl.read_parquet(table.path) for name, table in tables.items()}
+    together = read_all(*tables.values())
     lived = ("rule", "policy", "period", "status", "basis", "person_days", "data_to_date")
     for rule in rules:
-        alone = count(duckdb_engine, country, [rule], whole(windows.of(rule.name)), **choices)
+        alone = read_all(
+            *count(duckdb_engine, country, [rule], whole(windows.of(rule.name)), **choices).values()
+        )
         for name in ("residence", "migrations", "stocks", "flows", "accounts", "person_time"):
-            ours, other = together[name].filter(rule=rule.name), pl.read_parquet(alone[name].path)
-            # Cells in which the others count somebody are listed with zeros.
+            ours, other = together[name].filter(rule=rule.name), alone[name]
             cell = lived if name == "person_time" else ours.columns
-            ours, other = (
-                (one.filter(**TOTAL) if "sex" in one.columns else one).select(cell) for one in (ours, other)
-            )
             assert ours.height > 4
-            assert ours.sort(cell).equals(other.sort(cell)), (rule.name, name)
+            assert ours.select(cell).sort(cell).equals(other.select(cell).sort(cell)), (rule.name, name)
+
+
+def test_a_run_says_what_it_observed(tmp_path: Path) -> None:
+    """From the front door: a register of 2014 and later beside crossings since 2012."""
+    register = """\
+  population:
+    kind: register
+    files: register.csv
+    columns: {registered_from: SINCE, surname: NAME, birth_date: BORN}
+    covers: {from: 2014-01-01, to: 2016-12-31}
+    covers_population: true
+residence: {rules: [nz_12_16, register]}
+"""
+    write(tmp_path, LITTLE.replace("residence: {rules: [nz_12_16]}\n", register), "config.yml")
+    write(tmp_path, BORDER, "border.csv")
+    write(
+        tmp_path,
+        "SINCE,NAME,BORN\n2001-05-01,OKAFOR,1970-01-31\n2015-05-01,PEREZ,1980-05-17\n",
+        "register.csv",
+    )
+    assert run(tmp_path) == 0
+    observed = {"rule register": {"from": "2014-01-01", "to": "2016-12-31"}}
+    for name in ("manifest.json", "outputs/datapackage.json"):
+        assert json.loads((tmp_path / "run" / name).read_text("utf-8"))["observed"] == observed
+    stocks = pl.read_parquet(tmp_path / "run" / "outputs" / "stocks.parquet").filter(**TOTAL, rule="register")
+    assert stocks.sort("period").select("period", "n_settled").rows() == [
+        ("2014-01-01", 1),
+        ("2015-01-01", 1),
+        ("2016-01-01", 2),
+        ("2017-01-01", 2),
+    ]
