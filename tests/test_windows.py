@@ -165,18 +165,18 @@ def test_each_sign_of_life_must_be_covered(tmp_path: Path) -> None:
                 "b crossings from: 2015-01-01, to: 2019-12-31, part: new",
                 "c register",
             ),
-            "config.yml:2:1: period: the spells would be observed on no two days: all of crossings that it rests on "
-            "must cover them, within 2010-01-01 to 2019-12-31, and a 2010-01-01 to 2014-12-31, b 2015-01-01 to",
+            "config.yml:2:1: period: the spells: no two days of 2010-01-01 to 2019-12-31 would be observed. All "
+            "sources that are needed must cover them (a 2010-01-01 to 2014-12-31, b 2015-01-01 to 2019-12-31); correct",
         ),
         (
             "nz_12_16, register",
             ("a crossings", "b register from: 2001-01-01, to: 2002-12-31"),
-            "config.yml:7:13: residence.rules: rule register would be observed on no two days",
+            "config.yml:7:13: residence.rules: rule register: no two days of",
         ),
         (
             "nz_12_16",
             ("a crossings", "population register from: 2001-01-01, to: 2002-12-31"),
-            "config.yml:4:1: sources: `covers_population` would be observed on no two days",
+            "config.yml:4:1: sources: `covers_population`: no two days of",
         ),
         (
             "nz_12_16",

@@ -92,9 +92,9 @@ def _nothing_observed(what: str, groups: Sequence[Group], period: Period) -> str
         for name, source in sources.items()
     )
     return (
-        f"{what} would be observed on no two days: all of {_kinds(groups)} that it rests on must cover them, within "
-        f"{period.from_date} to {period.to_date}, and {said} have none in common; correct `covers`, give sources that "
-        "follow one another the same `part`, choose another period, or leave out what cannot be observed"
+        f"{what}: no two days of {period.from_date} to {period.to_date} would be observed. All sources that are needed "
+        f"must cover them ({said}); correct `covers`, give sources that follow one another the same `part`, choose "
+        "another period, or leave out what cannot be observed"
     )
 
 
