@@ -10,6 +10,7 @@ import polars as pl
 from given_tables import name_table
 from miglink.config.rules import Rule
 from miglink.config.stages import Period, ResidenceSettings, SpellsSettings
+from miglink.config.windows import whole
 from miglink.engine import Engine, Table
 from miglink.stages.residence import Evidence, find_residence
 from miglink.stages.spells import Country as Observed
@@ -64,9 +65,10 @@ class Country:
         records = name_table(engine, "records", self.records)
         owners = name_table(engine, "record_persons", self.owners)
         persons = name_table(engine, "persons", self.persons)
-        spells, _ = find_spells(
-            engine, records, owners, persons, Observed(period, is_listed), SpellsSettings()
-        )
+        windows = choices.pop("windows", whole(period))
+        country = Observed(windows.crossings, is_listed, None, windows.listed)
+        spells, _ = find_spells(engine, records, owners, persons, country, SpellsSettings())
         chosen = ResidenceSettings(rules=tuple(rules), **choices)
-        found = find_residence(engine, Evidence(spells, records, owners, persons), period, chosen)
+        evidence = Evidence(spells, records, owners, persons)
+        found = find_residence(engine, evidence, windows, chosen)
         return *found, persons

@@ -224,6 +224,23 @@ def test_dates_outside_what_is_observed(check: Callable[..., Findings]) -> None:
     )
 
 
+def test_what_the_sources_leave_of_the_period_is_said_by_rule(check: Callable[..., Findings]) -> None:
+    """A register that begins a year later; and a second one within its days, which may be of others."""
+    kept = "    kind: register\n    files: census.csv\n    covers: {from: 2016-01-01, to: 2020-12-31}\n"
+    columns = "{registered_from: born, surname: family_name, given_names: given_name, birth_date: born}"
+    further = f"  foreigners:\n{kept.replace('2016', '2018')}    columns: {columns}\n  census:\n{kept}"
+    findings = check(
+        change=("  census:\n    kind: people\n    files: census.csv\n", further),
+        overrides=["residence.rules=[nz_12_16, register]", f"sources.census.columns={columns}"],
+    )
+    years = {rule.rule: rule.final_years for rule in findings.rules}
+    assert years == {"nz_12_16": (2015, 2016, 2017, 2018), "register": (2016, 2017, 2018, 2019)}
+    said = " ".join(text_of(findings).split())
+    assert "Of the period 2016-01-01 to 2020-12-31 is observed for rule register" in said
+    assert "rule nz_12_16: the days" not in said
+    assert "foreigners adds no day to what the other sources of register cover" in said
+
+
 def test_a_key_file_that_is_not_there(check: Callable[..., Findings]) -> None:
     assert "key.file" in only(check(change=("{demo: true}", "{file: secret.key}")))
 

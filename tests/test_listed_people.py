@@ -13,6 +13,7 @@ from miglink.config import read_rule
 from miglink.config.mobility import MobilitySettings
 from miglink.config.sources import Source
 from miglink.config.stages import EstimatesSettings, SpellsSettings
+from miglink.config.windows import whole
 from miglink.engine import Engine
 from miglink.stages import estimates
 from miglink.stages.ingest import ingest
@@ -47,7 +48,7 @@ def describe(engine: Engine, country: Country) -> dict[str, pl.DataFrame]:
     travellers = estimates.Travellers(
         residence, migrations, persons, name_table(engine, "person_traits", traits), spells, further, owners
     )
-    observation = estimates.observe(PERIOD, [rule], True)
+    observation = estimates.observe(whole(PERIOD), [rule], True)
     settings = EstimatesSettings(reporting_country="QVR", traits=("status",))
     tables = estimates.describe_lists(engine, travellers, observation, settings, MobilitySettings())
     return {table.name: pl.read_parquet(table.path) for table in tables}

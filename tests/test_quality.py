@@ -7,6 +7,8 @@ import polars as pl
 import pytest
 
 from given_tables import name_table
+from miglink.config.stages import Period
+from miglink.config.windows import whole
 from miglink.engine import Engine
 from miglink.errors import ResultError
 from miglink.stages.quality import measure
@@ -14,6 +16,7 @@ from miglink.stages.quality.register_coverage import measure_register
 from miglink.stages.quality.weights import measure_weights
 
 Rows = list[dict[str, Any]]
+WINDOWS = whole(Period.model_validate({"from": date(2018, 1, 1), "to": date(2019, 1, 10)}))
 MONTHS = (date(2019, 2, 1), date(2019, 3, 1))
 STRATUM = {"draw": 0, "rule": "nz_12_16", "policy": "unresolved"}
 
@@ -150,7 +153,7 @@ def measured(engine: Engine, run: dict[str, Rows]) -> dict[tuple[str, str, str],
     tables["left_out"] = engine.frame("left_out", reasons)
     schema = {"measure": pl.String, "item": pl.String, "value": pl.Float64}
     tables["open_ends"] = engine.frame("open_ends", pl.DataFrame(run["open_ends"], schema=schema))
-    quality = pl.read_parquet(measure(engine, tables, date(2019, 1, 11), MONTHS).path)
+    quality = pl.read_parquet(measure(engine, tables, WINDOWS, MONTHS).path)
     return {(stage, name, item): value for stage, name, item, value in quality.iter_rows()}
 
 
@@ -229,7 +232,7 @@ def test_whom_the_register_holds_and_the_rule_does_not(engine: Engine) -> None:
         ],
     }
     tables = {name: name_table(engine, name, rows) for name, rows in run.items()}
-    (row,) = measure_register(engine, tables, date(2019, 1, 11)).iter_rows()
+    (row,) = measure_register(engine, tables, WINDOWS).iter_rows()
     assert row == ("registered_non_resident_share", "nz_12_16 / unresolved", 0.25)
 
 

@@ -13,6 +13,7 @@ from given_travellers import CONFIGS, Country
 from miglink.config import preset_rules, read_any_rule, read_rule
 from miglink.config.mobility import RollingWindowRule
 from miglink.config.stages import EstimatesSettings, Period
+from miglink.config.windows import whole
 from miglink.engine import Engine
 from miglink.stages import estimates
 
@@ -37,7 +38,7 @@ def test_one_rule_follows_another_at_a_reference_date(engine: Engine) -> None:
         country.record(name, "register", valid_from=date(2000, 1, 1))
     tables = country.find(engine, rules, period, initial_status=("register", "not_registered"))
     histories = estimates.Histories(*tables, name_table(engine, "person_traits", []))
-    observation = estimates.observe(period, rules, has_population_list=False)
+    observation = estimates.observe(whole(period), rules, has_population_list=False)
     made = estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))
     stocks, flows, accounts = (pl.read_parquet(table.path).filter(**TOTAL).sort("period") for table in made)
     found = {

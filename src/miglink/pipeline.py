@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from miglink.config import Config, describe_used
+from miglink.config.windows import describe_windows, find_windows
 from miglink.engine import Engine, Table, check_engine, open_engine
 from miglink.errors import ConfigError
 from miglink.progress import Progress
@@ -200,26 +201,28 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
 
 def measure_migration(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
     """The stages from persons to figures."""
-    t, period = record.tables, config.period
-    if period is None or config.residence is None:
+    t = record.tables
+    if config.period is None or config.residence is None:
         return
-    is_listed = any(source.covers_population for source in config.sources.values())
+    windows = find_windows(config)
+    is_listed = windows.listed is not None
 
     if record.begin("spells"):
-        observed = spells.Country(period, is_listed, config.residence.resident_permits)
+        permits = config.residence.resident_permits
+        observed = spells.Country(windows.crossings, is_listed, permits, windows.listed)
         owned = (t["records"], t["record_persons"], t["persons"])
         record.finish(*spells.find_spells(engine, *owned, observed, config.spells))
 
     if record.begin("residence"):
         evidence = residence.Evidence(t["spells"], t["records"], t["record_persons"], t["persons"])
-        record.finish(*residence.find_residence(engine, evidence, period, config.residence))
+        record.finish(*residence.find_residence(engine, evidence, windows, config.residence))
 
     if config.estimates is None:
         return
 
     if record.begin("estimates"):
-        empty_months = estimates.find_empty_months(engine, t["records"], period)
-        observation = estimates.observe(period, config.residence.rules, is_listed, empty_months)
+        empty_months = estimates.find_empty_months(engine, t["records"], windows.crossings)
+        observation = estimates.observe(windows, config.residence.rules, is_listed, empty_months)
         histories = estimates.Histories(t["residence"], t["migrations"], t["persons"], t["person_traits"])
         travellers = estimates.Travellers(
             *(t[name] for name in ("residence", "migrations", "persons", "person_traits")),
@@ -247,15 +250,16 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
 
 def describe_migration(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
     """The stages that say what the figures are worth, and publish them."""
-    t, period = record.tables, config.period
-    if period is None or config.residence is None or config.estimates is None:
+    t = record.tables
+    if config.period is None or config.residence is None or config.estimates is None:
         return
-    end = period.data_to_date
+    windows = find_windows(config)
+    seen = windows.crossings
 
     if record.begin("quality"):
         owned = (t["records"], t["record_persons"], t["persons"])
-        left_out = spells.find_left_out(engine, *owned, period, config.spells.borders)
-        empty_months = estimates.find_empty_months(engine, t["records"], period)
+        left_out = spells.find_left_out(engine, *owned, seen, config.spells.borders)
+        empty_months = estimates.find_empty_months(engine, t["records"], seen)
         review = linkage.estimate_clerical(
             engine, t["judgements"], t["record_identities"], t["links"], config.persons.accept_p_match
         )
@@ -263,15 +267,15 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord, key: s
             config.persons.accept_p_match,
             record.folder / "model.json",
             config.estimates.reporting_country,
-            period.to_date.year,
+            config.period.to_date.year,
         )
         open_ends = linkage.measure_open_ends(
             engine, t["records"], t["record_identities"], t["record_persons"]
         )
         described = {**t, "left_out": left_out, "open_ends": engine.frame("open_ends", open_ends)}
         record.finish(
-            quality.measure(engine, described, end, empty_months, linked, review),
-            quality.count_expired_stays(engine, t["spells"], t["records"], t["record_persons"], period),
+            quality.measure(engine, described, windows, empty_months, linked, review),
+            quality.count_expired_stays(engine, t["spells"], t["records"], t["record_persons"], seen),
         )
 
     if record.begin("publish"):
@@ -289,5 +293,7 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord, key: s
             else None,
             config.residence.policies,
             describe_used(config),
+            describe_windows(windows),
         )
+        end = config.period.data_to_date
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

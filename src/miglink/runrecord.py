@@ -19,6 +19,7 @@ import pyarrow.parquet
 import structlog
 
 from miglink.config import Config
+from miglink.config.windows import describe_windows, find_windows
 from miglink.elsewhere import find_note, listing_hash
 from miglink.engine import Table
 from miglink.errors import ConfigError, MiglinkError, SourceError
@@ -331,6 +332,8 @@ def _opening(config: Config, previous: Mapping[str, Any] | None) -> dict[str, An
         "libraries": versions,
         "seeds": {"linkage": config.linkage.seed},
         "config": config.model_dump(mode="json", by_alias=True),
+        # What the sources cover of the period, where it is less.
+        "observed": describe_windows(find_windows(config)) if config.period else {},
         "inputs": dict(previous["inputs"]) if previous else {},
         "stages": [],
     }

@@ -18,6 +18,14 @@ from miglink.check.reading import Read, find_files, identity_share, read_sources
 from miglink.check.report import render_check
 from miglink.check.shells import find_shells
 from miglink.config import Config, Rule, load_key
+from miglink.config.windows import (
+    Windows,
+    describe_windows,
+    find_windows,
+    of_kind,
+    repeats_others,
+    split_parts,
+)
 from miglink.engine import Engine, Place, Table, open_engine
 from miglink.errors import ConfigError
 from miglink.stages.ingest.countries import country_table
@@ -124,6 +132,7 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
     """Rules, the years that would be final under each, whom the stocks hold, and the dimensions that can be filled."""
     listed = any(source.covers_population for source in config.sources.values())
     rules = config.residence.rules if config.residence else ()
+    windows = find_windows(config) if config.period else None
     further = {name: (name,) for name in config.identities.further_columns}
     lacking = [name for name in ("period", "residence", "estimates") if getattr(config, name) is None]
     notes = [*findings.notes]
@@ -141,9 +150,11 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
     if config.key.demo:
         notes.append("The key is the demonstration key: anyone can recompute the pseudonyms.")
     notes += [note for source in findings.sources for note in source.notes]
+    if windows:
+        notes += _describe_coverage(config, windows)
     return replace(
         findings,
-        rules=tuple(_describe_rule(config, rule) for rule in rules) if config.period else (),
+        rules=tuple(_describe_rule(windows, rule) for rule in rules) if windows else (),
         policies=tuple(config.residence.policies) if config.residence else (),
         coverage=("population" if listed else "travellers_only") if config.estimates else None,
         dimensions=tuple(
@@ -156,13 +167,31 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
     )
 
 
-def _describe_rule(config: Config, rule: Rule) -> RuleFindings:
+def _describe_coverage(config: Config, windows: Windows) -> list[str]:
+    """What is observed of less than the period; and sources that may record what no other of their part does."""
+    notes = [
+        f"Of the period {days['from']} to {days['to']} is observed for {what}: the days that the sources cover on "
+        "which that rests (`covers`)."
+        for what, days in describe_windows(windows).items()
+    ]
+    for kind in dict.fromkeys(source.kind for source in config.sources.values()):
+        notes += [
+            f"{name} adds no day to what the other sources of {kind} cover, and is taken for another record of them. "
+            "If it records others, such as those of another border, name its `covers.part`: what rests on it is then "
+            "observed on its days only."
+            for part in split_parts(of_kind(config, kind)).values()
+            for name in part
+            if repeats_others(name, part, windows.period)
+        ]
+    return notes
+
+
+def _describe_rule(windows: Windows, rule: Rule) -> RuleFindings:
     """A year is final when every event in it has been followed up for as long as the rule may wait.
 
     Years are those of which the rule gives the status at both ends.
     """
-    assert config.period is not None  # rules are only described where there is a period
-    period = config.period
+    period = windows.of(rule.name)
     days = rule.follow_up_days
     first = period.from_date.year + (period.from_date > date(period.from_date.year, 1, 1))
     followed_to = period.to_date + timedelta(days=1) - timedelta(days=days)
@@ -174,7 +203,7 @@ def _describe_rule(config: Config, rule: Rule) -> RuleFindings:
         and opened <= date(year - 1, 12, 31)
         and date(year, 12, 31) <= closed
     )
-    return RuleFindings(rule.name, rule.title, days, years)
+    return RuleFindings(rule.name, rule.title, days, years, period.from_date, period.to_date)
 
 
 def _filled(sources: Sequence[SourceFindings], columns: Sequence[str]) -> tuple[Shares, ...]:

@@ -107,12 +107,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class RuleFindings:
-    """One usual-residence rule: the days after an event that it waits, and the years that would be final."""
+    """One usual-residence rule: the days after an event that it waits, the years that would be final, its window."""
 
     rule: str
     title: str
     follow_up_days: int
     final_years: tuple[int, ...]
+    first_observed: date
+    last_observed: date
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from miglink.check.findings import SourceFindings
 from miglink.config import Config
+from miglink.config.windows import find_windows
 from miglink.engine import Engine, Table
 from miglink.stages.estimates import find_empty_months
 from miglink.stages.publish import month_ranges
@@ -24,6 +25,7 @@ def describe_gaps(
     # A source that cannot be read may have the months that the others lack.
     if config.period is None or not crossings or any(source.name not in judged for source in crossings):
         return ()
+    observed = find_windows(config).crossings
     if is_exact:
         crossed = engine.step(
             "check_crossed",
@@ -34,7 +36,7 @@ def describe_gaps(
             ),
             **{f"crossings_{index}": judged[source.name] for index, source in enumerate(crossings)},
         )
-        months = [f"{month:%Y-%m}" for month in find_empty_months(engine, crossed, config.period)]
+        months = [f"{month:%Y-%m}" for month in find_empty_months(engine, crossed, observed)]
         if not months:
             return ()
         return (
@@ -43,14 +45,14 @@ def describe_gaps(
         )
     firsts = [source.first_date for source in crossings if source.first_date is not None]
     lasts = [source.last_date for source in crossings if source.last_date is not None]
-    period = config.period
     if not firsts or not lasts:
         return ()
-    if (min(firsts) - period.from_date).days <= _MOST_DAYS and (
-        period.to_date - max(lasts)
+    if (min(firsts) - observed.from_date).days <= _MOST_DAYS and (
+        observed.to_date - max(lasts)
     ).days <= _MOST_DAYS:
         return ()
+    stated = "`period` is" if observed == config.period else "`covers` and `period` say"
     return (
-        f"The crossings looked at are of {min(firsts)} to {max(lasts)}, but `period` is {period.from_date} to "
-        f"{period.to_date}: is a file missing, or does `period` go beyond the data?",
+        f"The crossings looked at are of {min(firsts)} to {max(lasts)}, but {stated} {observed.from_date} to "
+        f"{observed.to_date}: is a file missing, or does `period` go beyond the data?",
     )

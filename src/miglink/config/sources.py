@@ -205,6 +205,16 @@ class Covers(Section):
     """First day."""
     to_date: date = Field(alias="to")
     """Last day."""
+    part: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
+    """What part of its kind the source records, such as air, land or foreigners. Sources of one part stand in for each
+    other, as a system and its successor do: a day is covered if any of them covers it. Different parts are all needed:
+    a day is observed if each covers it. Sources that name no part are one part."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "Covers":
+        if self.to_date < self.from_date:
+            raise ValueError("`to` must not be before `from`")
+        return self
 
 
 class Source(Section):
@@ -221,7 +231,8 @@ class Source(Section):
     bounds: Bounds = Bounds()
     """What is expected."""
     covers: Covers | None = None
-    """Days covered; default: the period. Days of the period that no source of crossings covers are an error."""
+    """Days covered; default: the period. A rule is observed on the days that all sources cover on which it rests
+    (docs/assumptions.md, "What is observed"); a gap between them, or no such day, is an error."""
     repeat_minutes: int | None = Field(default=None, ge=0)
     """crossings: a second scan of the same document in the same direction within so many minutes is a repeat."""
     one_current_record_per_person: bool = False

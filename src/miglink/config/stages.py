@@ -21,10 +21,13 @@ ComparisonKind = Literal["exact", "name", "date", "document", "number", "text", 
 
 
 class Period(Section):
-    """The observation: crossings on days from `from` up to and including `to` would have been recorded."""
+    """The observation: events on days from `from` up to and including `to` would have been recorded.
+
+    `covers` of the sources may cut it for what rests on them.
+    """
 
     from_date: date = Field(alias="from")
-    """First day on which a crossing would have been recorded."""
+    """First day on which an event would have been recorded."""
     to_date: date = Field(alias="to")
     """Last day covered by the sources."""
 

@@ -60,7 +60,7 @@ def evaluate_run(folder: Path, truth_folder: Path) -> Evaluation:
 
 def compare(engine: Engine, run: Run, truth: Tables) -> tuple[pl.DataFrame, Table]:
     """Every measure for which there is truth, and the pieces of persons in the wrong place."""
-    tables, period = run.tables, run.period
+    tables, windows = run.tables, run.windows
     matching = match_persons(engine, tables, truth)
     parts = [
         count_records(engine, tables, truth, matching),
@@ -68,16 +68,16 @@ def compare(engine: Engine, run: Run, truth: Tables) -> tuple[pl.DataFrame, Tabl
         measure_clusters(engine, matching),
     ]
     known = truth.keys() & tables.keys()
-    if "spells" in known and period:
-        parts.append(measure_spells(engine, tables, truth, matching, period))
-    if "residence" in known and period:
-        parts.append(measure_statuses(engine, tables, truth, matching, period))
+    if "spells" in known and windows:
+        parts.append(measure_spells(engine, tables, truth, matching, windows.crossings))
+    if "residence" in known and windows:
+        parts.append(measure_statuses(engine, tables, truth, matching, windows))
     if "flows" in known:
         parts.append(measure_flows(engine, tables, truth))
     if "stocks" in known:
         parts.append(measure_stocks(engine, tables, truth))
-    if "migrations" in known and period:
-        parts.append(measure_migrations(engine, tables, truth, matching, period))
+    if "migrations" in known and windows:
+        parts.append(measure_migrations(engine, tables, truth, matching, windows))
     if "record_causes" in truth:
         parts.append(measure_causes(engine, truth, matching))
     return gather(parts), find_confusions(engine, truth, matching)

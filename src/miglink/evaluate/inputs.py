@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from miglink.config.stages import EngineSettings, Period
+from miglink.config.windows import Windows, read_windows
 from miglink.elsewhere import check_here
 from miglink.engine import Engine, Table, identifier
 from miglink.errors import ConfigError, SourceError
@@ -29,14 +30,14 @@ Tables = Mapping[str, Table]
 
 @dataclass(frozen=True)
 class Run:
-    """A run: its folder, the tables that are compared, the period observed, and where it computed.
+    """A run: its folder, the tables that are compared, what it observed, and where it computed.
 
     One that ended at persons has neither spells nor figures, and perhaps no period.
     """
 
     folder: Path
     tables: Tables
-    period: Period | None
+    windows: Windows | None
     engine: EngineSettings
 
 
@@ -58,12 +59,13 @@ def open_run(folder: Path) -> Run:
     try:
         config = manifest["config"]
         period = Period.model_validate_json(json.dumps(config["period"])) if config["period"] else None
+        windows = read_windows(period, manifest.get("observed", {})) if period else None
         settings = EngineSettings.model_validate_json(json.dumps(config["engine"]))
     except (KeyError, TypeError, ValueError):
         raise ConfigError(
             f"{folder}: manifest.json does not state the period and engine of the run"
         ) from None
-    return Run(folder, tables, period, settings)
+    return Run(folder, tables, windows, settings)
 
 
 def read_truth(engine: Engine, folder: Path) -> dict[str, Table]:

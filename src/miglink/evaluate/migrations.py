@@ -3,6 +3,7 @@
 import polars as pl
 
 from miglink.config.stages import Period
+from miglink.config.windows import Windows
 from miglink.engine import Engine, Table
 from miglink.evaluate.inputs import Tables
 from miglink.evaluate.matching import Matching
@@ -12,9 +13,9 @@ OUTCOMES = ("found", "undetermined", "missed", "false", "false_undetermined")
 
 
 def measure_migrations(
-    engine: Engine, run: Tables, truth: Tables, matching: Matching, period: Period
+    engine: Engine, run: Tables, truth: Tables, matching: Matching, windows: Windows
 ) -> pl.DataFrame:
-    """Look for each true migration in the period among those of the person that represents, and the other way round.
+    """Look for each true migration in its rule's window among those of whom represents the person, and the reverse.
 
     Reads: migrations of the run (draw 0), migrations and missing_crossings of the truth; true_persons,
         found_persons.
@@ -26,9 +27,9 @@ def measure_migrations(
         missing_crossing (the person has one in the period), other; none for those found.
     Source: docs/evaluation.md.
     """
-    found = _found_migrations(engine, run, truth, period)
-    true = _true_migrations(engine, run, truth, matching, period)
-    facts = _person_facts(engine, truth, matching, period)
+    found = _found_migrations(engine, run, truth, windows)
+    true = _true_migrations(engine, run, truth, matching, windows)
+    facts = _person_facts(engine, truth, matching, windows.crossings)
     of_true = _outcomes_of_true(engine, true, found, facts)
     of_found = _outcomes_of_found(engine, true, found, facts, matching.found_persons)
     counts = pl.concat([of_true, of_found])
@@ -53,7 +54,17 @@ def _shares(counts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _found_migrations(engine: Engine, run: Tables, truth: Tables, period: Period) -> Table:
+def _is_observed(windows: Windows) -> str:
+    """SQL: the migration m is of a day that is observed under its rule."""
+
+    def within(period: Period) -> str:
+        return f"m.event_date BETWEEN DATE '{period.from_date}' AND DATE '{period.to_date}'"
+
+    cut = "".join(f" WHEN '{rule}' THEN {within(window)}" for rule, window in windows.rules.items())
+    return f"CASE m.rule{cut} ELSE {within(windows.period)} END" if cut else within(windows.period)
+
+
+def _found_migrations(engine: Engine, run: Tables, truth: Tables, windows: Windows) -> Table:
     """One row for each person, direction and day; a settled one goes before an undetermined one."""
     return engine.step(
         "evaluate_found_migrations",
@@ -62,7 +73,7 @@ def _found_migrations(engine: Engine, run: Tables, truth: Tables, period: Period
                MAX(CASE WHEN m.outcome = 'migration' THEN 1 ELSE 0 END) AS is_settled
         FROM migrations m JOIN (SELECT DISTINCT rule FROM truth) AS t ON t.rule = m.rule
         WHERE m.draw = 0
-          AND m.event_date BETWEEN DATE '{period.from_date}' AND DATE '{period.to_date}'
+          AND {_is_observed(windows)}
         GROUP BY m.person_id, m.rule, m.policy, m.event_date, m.direction
         """,
         migrations=run["migrations"],
@@ -70,8 +81,10 @@ def _found_migrations(engine: Engine, run: Tables, truth: Tables, period: Period
     )
 
 
-def _true_migrations(engine: Engine, run: Tables, truth: Tables, matching: Matching, period: Period) -> Table:
-    """The true migrations of the period, once for each policy of their rule, with the person that represents."""
+def _true_migrations(
+    engine: Engine, run: Tables, truth: Tables, matching: Matching, windows: Windows
+) -> Table:
+    """The true migrations of the window, once for each policy of their rule, with the person that represents."""
     strata = engine.step(
         "evaluate_strata",
         "SELECT DISTINCT rule, policy FROM residence WHERE draw = 0",
@@ -84,7 +97,7 @@ def _true_migrations(engine: Engine, run: Tables, truth: Tables, matching: Match
         FROM migrations m
         JOIN strata s ON s.rule = m.rule
         LEFT JOIN true_persons p ON p.true_person_id = m.true_person_id AND p.is_represented
-        WHERE m.event_date BETWEEN DATE '{period.from_date}' AND DATE '{period.to_date}'
+        WHERE {_is_observed(windows)}
         """,
         migrations=truth["migrations"],
         strata=strata,

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from miglink.config.stages import Period
+from miglink.config.windows import Windows
 from miglink.engine import Engine, Table
 from miglink.evaluate.inputs import Tables
 from miglink.evaluate.matching import Matching
@@ -14,9 +14,9 @@ _KEYS = ("rule", "policy", "period")
 
 
 def measure_statuses(
-    engine: Engine, run: Tables, truth: Tables, matching: Matching, period: Period
+    engine: Engine, run: Tables, truth: Tables, matching: Matching, windows: Windows
 ) -> pl.DataFrame:
-    """Compare true and found statuses at each 1 January, in force at the end of the day before.
+    """Compare true and found statuses at each 1 January that the rule observes, in force at the end of the day before.
 
     Reads: residence of the run (draw 0) and of the truth, true_persons, found_persons.
     Gives: part `statuses`: persons by rule, policy, period, true_value and found_value; shares wrong, undetermined.
@@ -35,7 +35,11 @@ def measure_statuses(
         residence=run["residence"],
         truth=truth["residence"],
     )
-    counts = _count_at(engine, _find_intervals(engine, run, truth, matching), reference_dates(period))
+    # Beginning with no date at all, for there may be no rule that both sides have.
+    dates = [reference_dates(windows.period).clear().with_columns(rule=pl.lit(""))]
+    for rule in strata["rule"].unique():
+        dates.append(reference_dates(windows.of(rule)).with_columns(rule=pl.lit(rule)))
+    counts = _count_at(engine, _find_intervals(engine, run, truth, matching), pl.concat(dates))
     persons = _complete(counts, strata)
     return pl.concat([as_measures("statuses", persons), as_measures("statuses", _rates(persons))])
 
@@ -94,7 +98,7 @@ def _count_at(engine: Engine, intervals: Table, dates: pl.DataFrame) -> pl.DataF
         """
         SELECT i.side, i.rule, i.policy, d.period, i.true_value, i.found_value,
                CAST(SUM(i.n) AS DOUBLE) AS persons
-        FROM intervals i JOIN dates d ON i.from_date <= d.last_date AND d.last_date < i.to_date
+        FROM intervals i JOIN dates d ON d.rule = i.rule AND i.from_date <= d.last_date AND d.last_date < i.to_date
         GROUP BY i.side, i.rule, i.policy, d.period, i.true_value, i.found_value
         """,
         intervals=intervals,

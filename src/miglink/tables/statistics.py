@@ -391,7 +391,8 @@ STATISTICS_TABLES = (
             required(
                 "unseen_days",
                 COUNT,
-                "of these, days of persons without any crossing: where they were is not seen",
+                "of these, days of persons without any crossing, and days on which crossings are not observed: where "
+                "they were is not seen",
             ),
             required(
                 "data_to_date",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -256,8 +257,13 @@ def _stocks(
         if counted.statuses is not None
     ]
     table = margins(by_cell, layout, grid, measures)
-    coverage = "population" if observation.has_population_list else "travellers_only"
-    return _with_headline(table).with_columns(coverage=pl.lit(coverage))
+    first, last = observation.listed or (date.min, date.max)
+    # The stock that opens a period stands on the day before.
+    is_listed = pl.lit(observation.has_population_list) & pl.col("last_date").is_between(
+        max(first, date(1, 1, 2)) - timedelta(days=1), last
+    )
+    coverage = pl.when(is_listed).then(pl.lit("population")).otherwise(pl.lit("travellers_only"))
+    return _with_headline(table).with_columns(coverage=coverage)
 
 
 def _flows(

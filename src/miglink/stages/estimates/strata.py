@@ -1,7 +1,5 @@
 """The rules and policies of a run, numbered, so that what they say of one person can stand side by side."""
 
-from datetime import date
-
 import polars as pl
 
 from miglink.engine import Engine, Table
@@ -12,8 +10,7 @@ def number_strata(engine: Engine, residence: Table, observation: Observation) ->
     """Every rule and policy with its number (stratum, from 0), and the first and last day with a status by the rule."""
     strata = engine.collect("SELECT DISTINCT rule, policy FROM residence WHERE draw = 0", residence=residence)
     rules = strata["rule"].unique()
-    first_dates = {rule: observation.first_dates.get(rule, date.min) for rule in rules}
-    last_dates = {rule: observation.last_dates.get(rule, date.max) for rule in rules}
+    first_dates, last_dates = observation.first_status_dates(rules), observation.last_status_dates(rules)
     return (
         strata.sort("rule", "policy")
         .with_row_index("stratum")
@@ -43,8 +40,9 @@ def name_pairs(
     listed = rows.filter(opening >= pl.col("start_date"), last_date <= pl.col("limit_date")).with_columns(
         is_covered=(opening >= pl.col("other_start_date")) & (last_date <= pl.col("other_limit_date"))
     )
-    of_other = add_vintages(listed.with_columns(rule="other_rule"), observation)["status"]
-    is_final = (pl.col("status") == "final") & (of_other == "final")
+    of_other = add_vintages(listed.with_columns(rule="other_rule"), observation)
+    is_final = (pl.col("status") == "final") & (of_other["status"] == "final")
     return add_vintages(listed, observation).with_columns(
-        status=pl.when(is_final).then(pl.lit("final")).otherwise(pl.lit("provisional"))
+        data_to_date=pl.min_horizontal("data_to_date", of_other["data_to_date"]),
+        status=pl.when(is_final).then(pl.lit("final")).otherwise(pl.lit("provisional")),
     )

@@ -78,7 +78,8 @@ class Publication:
 
     rules: the title of each rule by its name. sources: names only. traits: the further columns that are counted by.
     shells: the tables of `publish.tables`, and table_rules the rules chosen for them. configuration: as used, for the
-    report, without secrets.
+    report, without secrets. observed: first and last day of what is observed of crossings and under each rule, where
+    that is not the whole period.
     """
 
     name: str = "run"
@@ -92,6 +93,7 @@ class Publication:
     protection: Protection | None = None
     policies: Sequence[str] = ()
     configuration: str = ""
+    observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,8 @@ def publish(
         "rules": dict(publication.rules),
         "months_without_crossings": missing,
     }
+    if publication.observed:
+        facts["observed"] = {what: dict(days) for what, days in publication.observed.items()}
     linked = Package(publication.name, "Linked histories of persons", _LINKED, publication.sources, facts)
     contracts = linked_contracts(publication.traits)
     persons = find_linked(engine, tables, contracts, data_to_date, publication.reporting_country)

@@ -6,12 +6,13 @@ from typing import Any
 
 import polars as pl
 
+from miglink.config.windows import Windows
 from miglink.engine import Engine, Table
 from miglink.errors import ResultError
 from miglink.stages.quality.contradictions import measure_contradictions
 from miglink.stages.quality.error_rates import Linkage, measure_error_rates
 from miglink.stages.quality.expired_stays import count_expired_stays
-from miglink.stages.quality.register_coverage import measure_register
+from miglink.stages.quality.register_coverage import case_of_rule, measure_register
 from miglink.stages.quality.weights import measure_weights
 
 __all__ = ["Linkage", "check_rows", "count_expired_stays", "measure"]
@@ -24,7 +25,7 @@ _SCHEMA = {"stage": pl.String, "measure": pl.String, "item": pl.String, "value":
 def measure(
     engine: Engine,
     tables: Tables,
-    data_to_date: date,
+    windows: Windows,
     empty_months: Sequence[date] = (),
     linkage: Linkage | None = None,
     review: pl.DataFrame | None = None,
@@ -38,7 +39,7 @@ def measure(
         review: what clerks found in a drawn sample of pairs (measure, item, value).
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
-    Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until data_to_date.
+    Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until the end of what is observed.
     Errors: ResultError if rows vanished or appeared between two stages.
     Source: docs/assumptions.md: row accounts, and person-time by the evidence it rests on.
     """
@@ -51,11 +52,11 @@ def measure(
         *([_of_stage("linkage", review)] if review is not None else []),
         measure_persons(engine, tables),
         _of_stage("persons", engine.collect("SELECT * FROM open_ends", open_ends=tables["open_ends"])),
-        measure_spells(engine, tables, data_to_date),
+        measure_spells(engine, tables, windows.crossings.data_to_date),
         _of_stage("spells", measure_contradictions(engine, tables["contradictions"])),
-        measure_residence(engine, tables, data_to_date),
+        measure_residence(engine, tables, windows),
         measure_migrations(engine, tables),
-        _of_stage("residence", measure_register(engine, tables, data_to_date)),
+        _of_stage("residence", measure_register(engine, tables, windows)),
     ]
     if linkage is not None:
         measures.append(_of_stage("linkage", measure_error_rates(engine, tables, linkage)))
@@ -299,14 +300,14 @@ def measure_spells(engine: Engine, tables: Tables, data_to_date: date) -> pl.Dat
     return pl.concat([_of_stage("spells", frame) for frame in (whole, spells, left_out)])
 
 
-def measure_residence(engine: Engine, tables: Tables, data_to_date: date) -> pl.DataFrame:
+def measure_residence(engine: Engine, tables: Tables, windows: Windows) -> pl.DataFrame:
     """Persons whose status is undetermined, and what the rest rests on, by rule and policy (`rule / policy`).
 
     persons_ever_undetermined_share = persons with any undetermined status / persons with a status.
     persons_undetermined_at_end = persons undetermined at the end of the last observed day.
     person_days_by_basis_share = days with a status that rests on the basis / days with any status.
     """
-    end = _date(data_to_date)
+    end = case_of_rule(windows)
     per_person = engine.step(
         "quality_residence",
         f"""

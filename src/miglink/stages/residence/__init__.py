@@ -1,6 +1,7 @@
 """Stage 6: decides who is a usual resident, from when, and which crossings are migrations."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from miglink.config.rules import (
     AnyRule,
@@ -12,10 +13,12 @@ from miglink.config.rules import (
 )
 from miglink.config.rules_of_evidence import RegistrationRule, ResidencyIndexRule
 from miglink.config.stages import Period, ResidenceSettings
+from miglink.config.windows import Windows
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.histories import (
+    Decided,
     find_changes,
     find_events,
     find_status_days,
@@ -44,17 +47,18 @@ __all__ = [
 
 
 def find_residence(
-    engine: Engine, evidence: Evidence, period: Period, settings: ResidenceSettings
+    engine: Engine, evidence: Evidence, windows: Windows, settings: ResidenceSettings
 ) -> tuple[Table, Table]:
     """Decide each person's status under every rule and policy, and the crossings that are migrations or may be.
 
     Reads: spells (draw 0), records (register and permits as evidence; country and purpose of crossings),
         record_persons, persons (births, deaths, mothers).
-    Gives: residence (every person who lives in the period, also without crossings) and migrations (settled ones, and
-        those that are undetermined). A change between two known statuses has one settled migration, and the reverse.
-    Units: a status holds from the end of from_date. Days are observed up to and including period.to_date, so a window
-        is cut at the day after. A missing crossing is dated on its first possible day; the change of status that it is
-        sure to bring is settled on its last one.
+    Gives: residence (every person who lives in the rule's window, also without crossings) and migrations (settled
+        ones, and those that are undetermined). A change between two known statuses has one settled migration, and the
+        reverse.
+    Units: a status holds from the end of from_date. Days are observed up to and including the last of the rule's
+        window, so what a rule looks forward to is cut at the day after. A missing crossing is dated on its first
+        possible day; the change of status that it is sure to bring is settled on its last one.
     Errors: TableError if a contract is broken.
     Source: StatisticsNZ migrbc 2.0.9 and migstat 1.0.6; methods of miglink, sections 1 and 2.
 
@@ -64,22 +68,44 @@ def find_residence(
     `rejected_person`, by which they can be counted. A rule by registration follows the register alone, and is the same
     under every policy.
     """
-    people = find_people(engine, evidence, period, settings)
+    by_window: dict[tuple[date, date], list[AnyRule]] = {}
+    for rule in settings.rules:
+        window = windows.of(rule.name)
+        by_window.setdefault((window.from_date, window.to_date), []).append(rule)
+    decided = [
+        _decide_window(engine, evidence, windows, settings.model_copy(update={"rules": tuple(rules)}))
+        for rules in by_window.values()
+    ]
+    by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
+    return write_residence(engine, decided), write_migrations(engine, evidence, decided, by_crossings)
+
+
+def _decide_window(
+    engine: Engine, evidence: Evidence, windows: Windows, settings: ResidenceSettings
+) -> Decided:
+    """What the rules decide that are observed over one window.
+
+    Absence from a register says nothing of the first day where the register begins later, or has ended.
+    """
+    first, period = settings.rules[0].name, windows.of(settings.rules[0].name)
+    listed = windows.listed
+    if listed is not None and not listed.from_date <= period.from_date <= listed.to_date:
+        order = [one for one in settings.initial_status if one not in ("not_registered", "not_listed")]
+        settings = settings.model_copy(update={"initial_status": tuple(order)})
+    people = find_people(engine, evidence, period, settings, f"residence_people_{first}")
     chain = _find_chain(engine, evidence.spells, people)
     if "visa_end" in settings.policies:
         chain = add_visa_ends(engine, chain, people, evidence)
-    histories: dict[tuple[str, str], list[Table]] = {}
+    statuses: dict[tuple[str, str], list[Table]] = {}
     changes: dict[tuple[str, str], list[Table]] = {}
     for rule in settings.rules:
         found = _decide(engine, evidence, _Known(people, chain, period, settings), rule)
         for policy in settings.policies:
             # Where a rule does not ask for policies, all have the same.
             one = found.get(policy) or found["unresolved"]
-            histories[rule.name, policy] = _listed(engine, [statuses for statuses, _ in one], rule)
+            statuses[rule.name, policy] = _listed(engine, [found_statuses for found_statuses, _ in one], rule)
             changes[rule.name, policy] = [moves for _, moves in one]
-    residence = write_residence(engine, people, histories)
-    by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
-    return residence, write_migrations(engine, people, evidence, changes, by_crossings)
+    return Decided(people, statuses, changes)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,15 @@
 """Histories: the status of each person day by day, and the crossings that change it or may."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import status_word
 from miglink.stages.residence.days import FOREVER, as_date, as_final_date
 from miglink.stages.residence.initial_status import Evidence
+
+# Tables by rule and policy, stacked.
+Parts = Mapping[tuple[str, str], Sequence[Table]]
 
 
 def find_events(engine: Engine, settled: Table, travellers: Table) -> Table:
@@ -146,58 +152,70 @@ def find_changes(engine: Engine, name: str, events: Table) -> Table:
     )
 
 
-def write_residence(engine: Engine, people: Table, histories: dict[tuple[str, str], list[Table]]) -> Table:
+@dataclass(frozen=True)
+class Decided:
+    """What was decided by rule and policy, of the people observed over one window."""
+
+    people: Table
+    statuses: Parts
+    changes: Parts
+
+
+def write_residence(engine: Engine, decided: Sequence[Decided]) -> Table:
     """The table residence from the statuses of every rule and policy."""
-    parts, tables = _union(histories)
-    return engine.query(
-        "residence",
-        f"""
+    selects: list[str] = []
+    tables: dict[str, Table] = {}
+    for number, one in enumerate(decided):
+        parts, of_window = _union(one.statuses)
+        tables |= of_window | {f"people_{number}": one.people}
+        selects.append(
+            f"""
         SELECT CAST(0 AS INTEGER) AS draw, p.person_id, s.rule, s.policy, {as_date("s.from_day")} AS from_date,
                {as_date("s.to_day")} AS to_date, {status_word("s.status")} AS status, s.basis,
                {as_final_date("s.status_final_day")} AS status_final_date, s.end_reason
-        FROM ({parts}) AS s JOIN people p ON p.person_key = s.person_key
-        """,
-        people=people,
-        **tables,
-    )
+        FROM ({parts}) AS s JOIN people_{number} p ON p.person_key = s.person_key
+        """
+        )
+    return engine.query("residence", " UNION ALL ".join(selects), **tables)
 
 
 def write_migrations(
-    engine: Engine,
-    people: Table,
-    evidence: Evidence,
-    changes: dict[tuple[str, str], list[Table]],
-    by_crossings: tuple[str, ...],
+    engine: Engine, evidence: Evidence, decided: Sequence[Decided], by_crossings: tuple[str, ...]
 ) -> Table:
     """The table migrations from the changes under every rule and policy, with what the crossing's record says.
 
     by_crossings: the rules whose changes are crossings; changes under others have no crossing's record.
     """
-    parts, tables = _union(changes)
+    selects: list[str] = []
+    tables: dict[str, Table] = {}
+    for number, one in enumerate(decided):
+        parts, of_window = _union(one.changes)
+        tables |= of_window | {f"people_{number}": one.people}
+        selects.append(
+            f"SELECT c.*, p.person_id FROM ({parts}) AS c JOIN people_{number} p ON p.person_key = c.person_key"
+        )
     names = ", ".join(map(text_literal, by_crossings)) or "NULL"
     return engine.query(
         "migrations",
         f"""
-        SELECT CAST(0 AS INTEGER) AS draw, p.person_id, c.rule, c.policy, {as_date("c.event_day")} AS event_date,
+        SELECT CAST(0 AS INTEGER) AS draw, c.person_id, c.rule, c.policy, {as_date("c.event_day")} AS event_date,
                {as_date("c.counted_day")} AS counted_date, CAST(c.position AS INTEGER) AS sequence,
                CASE WHEN c.is_arrival THEN 'immigration' ELSE 'emigration' END AS direction, c.outcome,
                c.p_migration, c.is_implied, {as_final_date("c.status_final_day")} AS status_final_date,
                {as_final_date("c.migration_final_day")} AS migration_final_date,
                r.country_from_to AS other_country, r.purpose
-        FROM ({parts}) AS c
-        JOIN people p ON p.person_key = c.person_key
-        LEFT JOIN spells s ON s.draw = 0 AND s.person_id = p.person_id AND s.sequence = c.position
+        FROM ({" UNION ALL ".join(selects)}) AS c
+        LEFT JOIN spells s ON s.draw = 0 AND s.person_id = c.person_id AND s.sequence = c.position
              AND c.rule IN ({names})
         LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id AND NOT c.is_implied
         """,
-        people=people,
         spells=evidence.spells,
         records=evidence.records,
         **tables,
     )
 
 
-def _union(parts: dict[tuple[str, str], list[Table]]) -> tuple[str, dict[str, Table]]:
+def _union(parts: Parts) -> tuple[str, dict[str, Table]]:
     """SQL that stacks tables, each under its rule and policy, and the tables by name."""
     tables = {table.name: table for several in parts.values() for table in several}
     selects = [

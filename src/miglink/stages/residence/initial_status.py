@@ -20,7 +20,13 @@ class Evidence:
     persons: Table
 
 
-def find_people(engine: Engine, evidence: Evidence, period: Period, settings: ResidenceSettings) -> Table:
+def find_people(
+    engine: Engine,
+    evidence: Evidence,
+    period: Period,
+    settings: ResidenceSettings,
+    name: str = "residence_people",
+) -> Table:
     """One row for each person who lives at some time of the period, with all evidence for the status at the start.
 
     from_day: the day at whose end the first status comes into force. start: observation, birth_here or birth_abroad.
@@ -28,7 +34,7 @@ def find_people(engine: Engine, evidence: Evidence, period: Period, settings: Re
     permissions = _find_permissions(engine, evidence, period, settings)
     first, last = f"DATE '{period.from_date}'", f"DATE '{period.to_date}'"
     return engine.step(
-        "residence_people",
+        name,
         f"""
         WITH lives AS (
             SELECT person_id, mother_person_id, is_born_here,

@@ -31,6 +31,7 @@ def find_doubts(
     Errors: TableError if the contract of contradictions is broken.
     Source: methods of miglink, section 2 (evidence narrows gaps, default trust); docs/decisions/0004 and 0014.
     """
+    is_listed = _is_listed(country)
     trip = f"CAST(FLOOR(LEAST(n_days, {settings.longest_trip_days}) / 2.0) AS INTEGER)"
     halved = _halve(engine, stays)
     signs = find_signs(engine, halved, records, record_persons, country, settings)
@@ -43,26 +44,36 @@ def find_doubts(
                    MAX(decided_date) AS decided_date
             FROM statements GROUP BY person_id, sequence
         ), known AS (
-            SELECT h.*, COALESCE(d.says, 0) = 1 AS lives_here, COALESCE(d.decided_date, h.start_date) AS decided_date,
+            SELECT h.*, {is_listed} AS is_listed, COALESCE(d.says, 0) = 1 AS lives_here,
+                   COALESCE(d.decided_date, h.start_date) AS decided_date,
                    -- Whether the state that the crossings tell is that of somebody who lives here.
                    h.direction = CASE h.kind WHEN 'start' THEN 'departure' ELSE 'arrival' END AS is_present
             FROM halved h LEFT JOIN decided d ON d.person_id = h.person_id AND d.sequence = h.sequence
         )
         SELECT person_id, sequence, end_date AS latest_date,
-               CASE WHEN kind = 'gap' AND NOT lives_here AND NOT {country.is_listed} THEN middle_date
+               CASE WHEN kind = 'gap' AND NOT lives_here AND NOT is_listed THEN middle_date
                     WHEN kind = 'end' AND direction = 'arrival' AND decided_date > start_date THEN decided_date
                     -- Near its beginning: the return of who lives here, and the departure of who lives abroad.
                     WHEN kind = 'end' OR (kind = 'gap' AND lives_here = (direction = 'departure'))
                     THEN CAST(start_date + {trip} AS DATE)
                     ELSE CAST(end_date - {trip} AS DATE) END AS likely_date
         FROM known
-        WHERE kind = 'gap' OR (is_present AND {country.is_listed} AND NOT lives_here)
+        WHERE kind = 'gap' OR (is_present AND is_listed AND NOT lives_here)
            OR (NOT is_present AND lives_here)
         """,
         halved=halved,
         statements=statements,
     )
     return doubts, find_contradictions(engine, statements, signs)
+
+
+def _is_listed(country: Country) -> str:
+    """SQL: whoever lived here during a stay h stands in a register. Before it began, absence from it says nothing."""
+    listed, period = country.listed, country.period
+    is_always = listed is None or (listed.from_date <= period.from_date and period.to_date <= listed.to_date)
+    if not country.is_listed or listed is None or is_always:
+        return str(country.is_listed).upper()
+    return f"(h.start_date <= DATE '{listed.to_date}' AND h.end_date > DATE '{listed.from_date}')"
 
 
 def _halve(engine: Engine, stays: Table) -> Table:

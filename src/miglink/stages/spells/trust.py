@@ -19,13 +19,14 @@ EVIDENCE = {"activity": "activity", "register": "register", "permit": "permits",
 class Country:
     """What is observed, and what the sources say of the population.
 
-    is_listed: a register covers everybody who lives here. resident_permits: purposes of permits, and of visas, that
-    imply residence.
+    period: the days on which crossings are observed. is_listed: a register covers everybody who lives here; listed:
+    the days on which it does; none: all. resident_permits: purposes of permits, and of visas, that imply residence.
     """
 
     period: Period
     is_listed: bool = False
     resident_permits: tuple[str, ...] | None = None
+    listed: Period | None = None
 
 
 def find_signs(

@@ -65,6 +65,7 @@ def count_mobility(
     A stay begins as its person's status is at the end of that day: who becomes a resident by the arrival has no stay
     but a migration. Citizenship is that of the last day of a stay, and of the day that is counted otherwise.
     """
+    observation = observation.cut_to_crossings()
     statuses = find_statuses(engine, travellers.residence, travellers.persons)
     dates = reference_dates(observation.period)
     given: dict[str, Table | pl.DataFrame] = {
@@ -167,8 +168,7 @@ def _write(
         counts.select("rule", "policy", "period", "measure").unique(), on="period"
     )
     rules = counts["rule"].unique()
-    firsts = {rule: observation.first_dates.get(rule, date.min) for rule in rules}
-    lasts = {rule: observation.last_dates.get(rule, date.max) for rule in rules}
+    firsts, lasts = observation.first_status_dates(rules), observation.last_status_dates(rules)
     first, last = (pl.col("rule").replace_strict(days, return_dtype=pl.Date) for days in (firsts, lasts))
     opening = pl.coalesce(pl.col("first_date") - pl.duration(days=1), pl.col("last_date"))
     in_force = (opening >= first) & (pl.col("last_date") <= last)
@@ -176,7 +176,10 @@ def _write(
     windows = {**observation.windows, **{rule.name: 0 for rule in settings.rules}}
     dated = add_vintages(periods.filter(in_force), replace(observation, windows=windows))
     years_back = pl.col("last_date").dt.offset_by(f"-{settings.circular.years}y")
-    is_cut = (pl.col("measure") == "circular_migrants") & (years_back < observation.period.from_date)
+    first_days = {rule: observation.days_of(rule)[0] for rule in rules}
+    is_cut = (pl.col("measure") == "circular_migrants") & (
+        years_back < pl.col("rule").replace_strict(first_days, return_dtype=pl.Date)
+    )
     told = dated.with_columns(
         status=pl.when(is_cut).then(pl.lit("provisional")).otherwise(pl.col("status"))
     ).select("rule", "policy", "period", "measure", "data_to_date", "status")
