@@ -144,7 +144,7 @@ def _outside(
     seen = [
         f"(stratum <= {place} OR NOT coalesce({key}_l = {key}_r, false))" for place, key in enumerate(keys)
     ]
-    found = _count(engine, identities, pairs, comparisons, " AND ".join(seen), len(keys))
+    found = _count(engine, identities, pairs, comparisons, " AND ".join(["true", *seen]), len(keys))
     is_rest = pl.col("stratum") == len(keys)
     strata, rest = found.filter(~is_rest), found.filter(is_rest)
     n_known = engine.count(in_blocks) + float(strata["n_pairs"].sum())
@@ -217,8 +217,8 @@ def _count(
     Of the last stratum, that of random pairs, what was recorded is compared in one pair of so many, and not known in
     the others.
     """
-    read = {"unique_id", *(column for c in comparisons for column in (*c.columns, *c.sampled_within))}
-    both = both_sides_sql(sorted(read))
+    read = {column for c in comparisons for column in (*c.columns, *c.sampled_within)}
+    both = both_sides_sql(["unique_id", *sorted(read)])
     # By both ids: pairs are drawn at certain distances, so that the sum of their ids says little of chance.
     is_left_out = f"stratum = {last} AND (unique_id_l * 7919 + unique_id_r * 104729) % {_ONE_IN} <> 0"
     gammas = ", ".join(
