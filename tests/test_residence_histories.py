@@ -126,6 +126,33 @@ def test_a_visitor_whose_departure_is_missing_is_no_migrant(engine: Engine) -> N
     ]
 
 
+def test_what_rests_on_a_presumed_return_is_never_final(engine: Engine) -> None:
+    """Signs of life after a last departure: taken to have come back, until an arrival shows that nothing is missing."""
+    country = Country()
+    for name in ("silent", "active", "active, and back"):
+        crossings = [(date(2013, 3, 1), IN), (date(2015, 3, 1), OUT)]
+        country.add(name, *crossings, *([(date(2017, 6, 1), IN)] if name.endswith("back") else []))
+        if name != "silent":
+            country.record(name, "activity", valid_from=date(2016, 1, 1), valid_to=date(2016, 12, 31))
+    residence, migrations = country.follow(
+        engine, [make_rule(), read_rule("eu_2013", CONFIGS)], policies=("midpoint",)
+    )
+    forward = residence.filter(rule="nz_12_16").sort("from_date")
+    last = forward.group_by("person_id").last().sort("person_id")
+    assert last.select("person_id", "from_date", "status", "status_final_date").rows() == [
+        ("active", date(2013, 3, 1), RESIDENT, date(2014, 3, 1)),
+        ("active, and back", date(2017, 6, 1), RESIDENT, date(2018, 6, 1)),
+        ("silent", date(2015, 3, 1), ABROAD, date(2016, 2, 29)),
+    ]
+    for rule in ("nz_12_16", "eu_2013"):
+        known = residence.filter(rule=rule).drop_nulls("status_final_date")
+        assert known.filter(person_id="active")["status_final_date"].max() <= date(2015, 3, 1)
+        assert known.filter(person_id="silent")["status_final_date"].max() > date(2015, 3, 1)
+    assert migrations.filter(pl.col("migration_final_date").is_null())["person_id"].unique().to_list() in (
+        [], ["active"],
+    )  # fmt: skip
+
+
 def test_the_last_day_of_the_period_is_observed(engine: Engine) -> None:
     country = Country().add("a", (date(2018, 1, 1), IN)).add("b", (date(2018, 1, 2), IN))
     period = Period.model_validate({"from": date(2012, 1, 1), "to": date(2018, 12, 31)})

@@ -120,8 +120,8 @@ STATISTICS_TABLES = (
             Column(
                 "status_final_date",
                 DATE,
-                "known at the end of that day; null while undetermined, or while it rests on an expected stay that "
-                "later crossings can still overturn",
+                "known at the end of that day; null while undetermined, or while it rests on an expected stay, or on "
+                "a crossing presumed after the last one recorded, that later crossings can still overturn",
             ),
             Column(
                 "end_reason",
@@ -164,7 +164,7 @@ STATISTICS_TABLES = (
                 "p_migration",
                 NUMBER,
                 "probability of becoming a migration; 1 where settled, null where not estimated and where the "
-                "migration rests on an expected stay that later crossings can still overturn",
+                "migration rests on what later crossings can still overturn, as an expected stay",
             ),
             required("is_implied", FLAG, "the crossing itself is missing from the records"),
             Column(

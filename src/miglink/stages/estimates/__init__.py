@@ -92,9 +92,10 @@ def estimate(
       balances within its year, but where the composition changes the closing of a cell may differ from its
       opening in the next year; the total never does.
     - Status is `final` if the whole window W of the rule has been observed after the last day counted (last
-      day + W ≤ data_to_date): no later crossing can then change the figure. What missing crossings leave
-      undetermined stays so, and does not make a figure provisional; a month that lacks them all does, in every
-      figure that rests on it (`add_vintages`).
+      day + W ≤ data_to_date): no crossing recorded later can then change whose crossings are complete. What
+      missing crossings leave undetermined, or presume after the last crossing recorded, may still move, and does
+      not make a figure provisional; a month that lacks them all does, in every figure that rests on it
+      (`add_vintages`).
     - The headline `n` is null while the figure is provisional or anything in its cell is undetermined.
     """
     people = histories.persons, histories.person_traits

@@ -24,6 +24,7 @@ from miglink.stages.residence.histories import (
     find_status_days,
     find_statuses,
     hide_statuses,
+    leave_open,
     write_migrations,
     write_residence,
 )
@@ -150,7 +151,19 @@ def _decide(
 
 
 def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:
-    """The statuses and changes of some persons under one rule and policy."""
+    """The statuses and changes of some persons under one rule and policy.
+
+    Where the policy gives the crossing a day that is presumed missing after the last one recorded, what rests on that
+    day is never final.
+    """
+    found = _judge(engine, name, chain, travellers, case)
+    if case.policy in ("midpoint", "visa_end"):
+        return leave_open(engine, name, chain, *found)
+    return found
+
+
+def _judge(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:
+    """The same, by what is recorded and presumed."""
     rejected = "has_gap" if case.policy == "reject_person" else "FALSE"
     followed = engine.step(
         "residence_followed",

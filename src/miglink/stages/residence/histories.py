@@ -152,6 +152,51 @@ def find_changes(engine: Engine, name: str, events: Table) -> Table:
     )
 
 
+def leave_open(
+    engine: Engine, name: str, chain: Table, statuses: Table, changes: Table
+) -> tuple[Table, Table]:
+    """The statuses and changes, final by nothing that evidence alone says of the days after a last crossing.
+
+    Where it says that a crossing is missing after the last one recorded, the next one recorded may show that none was:
+    whoever is taken to have come back arrives. What was known when the last one took place is known.
+    """
+    presumed = engine.step(
+        f"{name}_presumed",
+        """
+        WITH ordered AS (
+            SELECT person_key, day, gap_day, is_crossing,
+                   ROW_NUMBER() OVER (PARTITION BY person_key ORDER BY position DESC) AS nth
+            FROM chain
+        )
+        SELECT person_key, day AS last_day FROM ordered WHERE nth = 1 AND is_crossing AND gap_day IS NOT NULL
+        """,
+        chain=chain,
+    )
+
+    def final(column: str) -> str:
+        return f"CASE WHEN f.{column} > p.last_day THEN {FOREVER} ELSE f.{column} END AS {column}"
+
+    joined = "FROM found f LEFT JOIN presumed p ON p.person_key = f.person_key"
+    return (
+        engine.step(
+            f"{name}_open_statuses",
+            f"""SELECT f.person_key, f.from_day, f.to_day, f.status, f.basis, {final("status_final_day")},
+                   f.end_reason {joined}""",
+            found=statuses,
+            presumed=presumed,
+        ),
+        engine.step(
+            f"{name}_open_changes",
+            f"""SELECT f.person_key, f.position, f.event_day, f.counted_day, f.is_arrival, f.is_implied,
+                   {final("status_final_day")}, f.outcome,
+                   CASE WHEN COALESCE(f.status_final_day <= p.last_day, TRUE) THEN f.p_migration END AS p_migration,
+                   {final("migration_final_day")} {joined}""",
+            found=changes,
+            presumed=presumed,
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class Decided:
     """What was decided by rule and policy, of the people observed over one window."""
