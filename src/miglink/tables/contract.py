@@ -128,6 +128,7 @@ VINTAGE = (
         TEXT,
         "final: the whole window of the rule has been observed, and no crossing of who is known by then can change it; "
         "else provisional. What is undetermined in it may settle later, and what rests on a crossing presumed missing "
-        "after the last one recorded may move (docs/revisions.md). A month without any crossing, where months have many, counts as not observed (docs/assumptions.md)",
+        "after the last one recorded may move (docs/revisions.md). A month without any crossing, where months have "
+        "many, counts as not observed (docs/assumptions.md)",
     ),
 )
