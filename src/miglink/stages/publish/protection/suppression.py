@@ -16,7 +16,7 @@ from miglink.tables.contract import DIMENSIONS
 Numbers = NDArray[np.float64]
 _CELL = ("measure", "period", *DIMENSIONS)
 # Rounds of adding cells before all that hangs together is suppressed, and the largest system that is looked through.
-_ROUNDS, _LARGEST = 20, 600
+_ROUNDS, _LARGEST = 8, 600
 _STEPS = 6
 _NOTHING, _DRIFT = 1e-9, 1e-6
 
