@@ -16,7 +16,7 @@ from miglink.tables.contract import DIMENSIONS
 Numbers = NDArray[np.float64]
 _CELL = ("measure", "period", *DIMENSIONS)
 # Rounds of adding cells before all that hangs together is suppressed, and the largest system that is looked through.
-_ROUNDS, _LARGEST = 20, 1500
+_ROUNDS, _LARGEST = 8, 600
 _STEPS = 6
 _NOTHING, _DRIFT = 1e-9, 1e-6
 
@@ -86,11 +86,11 @@ def find_pattern(margins: Margins, minimum_count: int) -> NDArray[np.bool_]:
     hidden = np.asarray(((counts > 0) & (counts < minimum_count)).any(axis=1), dtype=np.bool_)
     spread = _label(margins, np.ones(hidden.size, dtype=np.bool_))
     is_given_up = np.zeros(hidden.size, dtype=np.bool_)
-    open_cells = hidden
+    open_cells, known = hidden, dict[bytes, NDArray[np.int64]]()
     for number in range(3 * _ROUNDS):
         hidden = _fill_equations(margins, counts, hidden, minimum_count)
         scope = hidden & (~is_given_up | margins.is_whole)
-        open_cells, too_large = _find_open(margins, counts, (hidden, scope), minimum_count)
+        open_cells, too_large = _find_open(margins, counts, (hidden, scope), minimum_count, known)
         if not (open_cells | too_large).any():
             return hidden
         given_up = too_large | open_cells if number >= _ROUNDS else too_large
@@ -206,10 +206,12 @@ def _find_open(
     counts: Numbers,
     suppressed: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     least: int,
+    known: dict[bytes, NDArray[np.int64]],
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Small cells that fewer than `least` values fit, and those of systems too large to look through.
 
     suppressed: all, and those of them that are looked at: equations with others are left out.
+    known: what was found of systems looked through before, which many rules, policies and rounds have in common.
     """
     hidden, scope = suppressed
     members = margins.members
@@ -229,8 +231,13 @@ def _find_open(
             if together.size > _LARGEST:
                 too_large[together] = True
                 continue
-            width = _find_widths(used, together, count[together], least)
-            is_open[together[(width < least) & (count[together] < least)]] = True
+            system = used.filter(pl.col("number").is_in(together.tolist()))
+            of = (together, count[together], system["equation"].to_numpy(), system["number"].to_numpy())
+            key = b"|".join(values.tobytes() for values in of)
+            if key not in known:
+                width = _find_widths(system, together, count[together], least)
+                known[key] = together[(width < least) & (count[together] < least)]
+            is_open[known[key]] = True
     return is_open, too_large
 
 
@@ -243,11 +250,10 @@ def _find_widths(members: pl.DataFrame, cells: NDArray[np.int64], counts: Number
     anew from there, several times. So a width is at least what is said; a linear program could only find a wider one.
     Source: Dikin 1967 (affine scaling).
     """
-    used = members.filter(pl.col("number").is_in(cells.tolist()))
-    row = used["equation"].rank("dense").to_numpy().astype(np.int64) - 1
-    column = np.searchsorted(cells, used["number"].to_numpy())
+    row = members["equation"].rank("dense").to_numpy().astype(np.int64) - 1
+    column = np.searchsorted(cells, members["number"].to_numpy())
     system = np.zeros((int(row.max()) + 1 if row.size else 0, cells.size))
-    system[row, column] = np.where(used["is_parent"].to_numpy(), -1.0, 1.0)
+    system[row, column] = np.where(members["is_parent"].to_numpy(), -1.0, 1.0)
     system = _independent(system)
     few = np.flatnonzero(counts < least)
     found, low, high = counts, counts[few], counts[few]
