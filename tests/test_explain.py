@@ -163,9 +163,8 @@ def test_frequencies_are_counted_as_defined(run: Path) -> None:
             opened.engine, opened.tables["identities"], pl.DataFrame(schema=dict.fromkeys(
                 ("pair_number", "identity_id_a", "identity_id_b"), pl.String))
         )  # fmt: skip
-        everybody = opened.engine.collect(
-            "SELECT * FROM prepared WHERE citizenship IS NOT NULL", prepared=prepared
-        )
+        known = "SELECT * FROM prepared WHERE citizenship IS NOT NULL"
+        everybody = opened.engine.collect(known, prepared=prepared)
     holders: dict[str, set[Any]] = {}
     for one in everybody.iter_rows(named=True):
         who = (one["name_words"], one["birth_iso"]) if one["name_words"] else one["unique_id"]

@@ -128,17 +128,21 @@ def _outside(
     one_in = max(n * len(keys) // sample.n_pairs, 1)
     drawn = [_pairs_within_sql(key, sample.seed, one_in) for key in keys]
     drawn.append(_random_pairs_sql(n, sample.n_pairs, sample.seed))
-    every = " UNION ALL ".join(
-        f"SELECT unique_id_l, unique_id_r, CAST(weight AS DOUBLE) AS weight, {place} AS stratum FROM ({one}) AS d"
-        for place, one in enumerate(drawn)
+    every = engine.view(
+        "linkage_pairs_drawn",
+        " UNION ALL ".join(
+            f"SELECT unique_id_l, unique_id_r, CAST(weight AS DOUBLE) AS weight, {place} AS stratum FROM ({one}) AS d"
+            for place, one in enumerate(drawn)
+        ),
+        identities=identities,
     )
     # Which pairs the rules propose is known by their ids: to ask the rules again takes all the texts that they read.
     pairs = engine.hold(
         "linkage_pairs_outside",
-        f"""SELECT p.* FROM ({every}) AS p LEFT JOIN in_blocks b
+        """SELECT p.* FROM every p LEFT JOIN in_blocks b
           ON b.unique_id_l = p.unique_id_l AND b.unique_id_r = p.unique_id_r
         WHERE b.unique_id_l IS NULL""",
-        identities=identities,
+        every=every,
         in_blocks=in_blocks,
     )
     seen = [
