@@ -63,7 +63,7 @@ def test_no_count_leaves_as_it_was(
 ) -> None:
     outputs = publish_protected(duckdb_engine, tmp_path / "run", settings)
     names = {path.stem for path in outputs.iterdir()}
-    assert names == {*COUNTED, "datapackage", "protection"}
+    assert names == {*COUNTED, "datapackage", "protection", "report"}
     written = ""
     for path in outputs.iterdir():
         if path.suffix == ".parquet":
@@ -153,7 +153,7 @@ def test_the_record_says_what_was_done_and_tells_no_count(duckdb_engine: Engine,
     record = json.loads((outputs / "protection.json").read_text("utf-8"))
     assert record["asked"]["method"] == "random_rounding"
     assert set(record["tables"]) == {"stocks", "flows", "mobility"}
-    assert set(record["tables_left_out"]) == {*COUNTED, "person_time"} - set(record["tables"])
+    assert set(record["tables_left_out"]) == {*COUNTED, "person_time", "list_status"} - set(record["tables"])
     stocks = record["tables"]["stocks"]
     # 41 cells at two dates, each of which no multiple of 3 is among; both policies count the same.
     assert (stocks["counts"], stocks["changed"], stocks["suppressed"]) == (82, 82, 0)

@@ -40,7 +40,9 @@ def test_one_rule_follows_another_at_a_reference_date(engine: Engine) -> None:
     histories = estimates.Histories(*tables, name_table(engine, "person_traits", []))
     observation = estimates.observe(whole(period), rules, has_population_list=False)
     made = estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))
-    stocks, flows, accounts = (pl.read_parquet(table.path).filter(**TOTAL).sort("period") for table in made)
+    stocks, flows, accounts = (
+        pl.read_parquet(table.path).filter(**TOTAL).sort("period") for table in made[:3]
+    )
     found = {
         rule.name: dict(stocks.filter(rule=rule.name).select("period", "n_settled").rows()) for rule in rules
     }

@@ -114,10 +114,9 @@ def estimate(
     shells = describe_shells(engine, histories.migrations, people, observation, asked)
     cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
     stocks = _stocks(counts, layout, list_rows(joined.strata, dates, observation), observation)
-    flows = _flows(counts, layout, joined.strata, observation, settings)
     return (
         _write(engine, "stocks", stocks),
-        _write(engine, "flows", flows),
+        _write(engine, "flows", _flows(counts, layout, joined.strata, observation, settings)),
         _write(engine, "accounts", accounts),
         _write(engine, "shell_cells", cells),
         _write(engine, "shells", name_uncoded(shells, cells, asked.only(shells))),
