@@ -60,6 +60,8 @@ def test_protected_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert 7 in pl.read_parquet(tables / "flows.parquet").filter(period="2013")["n_settled"].to_list()
     assert (pl.read_csv(outputs / "flows.csv")["n_settled"] % 3 == 0).all()
     assert not (outputs / "person_time.csv").exists()
+    report = (outputs / "report.html").read_text("utf-8")
+    assert "rounded at random to multiples of 3" in report and ">7<" not in report
     for folder in (tmp_path / "first", tmp_path / "run"):
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert len(files) > 20
