@@ -145,7 +145,7 @@ def test_what_rests_on_a_presumed_return_is_never_final(engine: Engine) -> None:
         ("silent", date(2015, 3, 1), ABROAD, date(2016, 2, 29)),
     ]
     for rule in ("nz_12_16", "eu_2013"):
-        is_later = pl.col("status_final_date") > date(2015, 3, 1)
+        is_later = pl.col("status_final_date") > date(2015, 4, 15)
         later = residence.filter(is_later, rule=rule)["person_id"].unique().sort()
         assert later.to_list() == ["active, and back", "silent"]
     assert migrations.filter(pl.col("migration_final_date").is_null())["person_id"].unique().to_list() in (

@@ -226,7 +226,9 @@ def test_after_its_last_reference_date_nothing_is_published(engine: Engine) -> N
     windows = {rule.name: rule.follow_up_days for rule in rules}
     observation = estimates.Observation(PERIOD, windows, False, frozenset({"eu_2013"}), last_dates)
     made = estimates.estimate(engine, histories, observation, EstimatesSettings(reporting_country="QVR"))
-    ends = [pl.read_parquet(table.path).group_by("rule").agg(pl.max("period").str.head(10)) for table in made]
+    ends = [
+        pl.read_parquet(table.path).group_by("rule").agg(pl.max("period").str.head(10)) for table in made[:3]
+    ]
     assert [dict(end.rows()) for end in ends] == [
         {"eu_2013": "2017-01-01", "nz_12_16": "2020-01-01"},
         {"eu_2013": "2016", "nz_12_16": "2019-12"},

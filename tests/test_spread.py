@@ -86,7 +86,17 @@ def explained(*statuses: tuple[str, str, str, str]) -> list[str]:
         for rule, policy, day, status in statuses
     )
     nothing: dict[str, Any] = dict.fromkeys(
-        ("records", "identities", "neighbours", "traits", "conflicts", "spells", "migrations"), ()
+        (
+            "records",
+            "identities",
+            "neighbours",
+            "traits",
+            "conflicts",
+            "contradictions",
+            "spells",
+            "migrations",
+        ),
+        (),
     )
     person = PersonExplanation(
         person_id="a" * 64,

@@ -17,6 +17,7 @@ from miglink.config.windows import Windows
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
 from miglink.stages.residence.days import FOREVER, day_number
+from miglink.stages.residence.elements import presumed_day
 from miglink.stages.residence.histories import (
     Decided,
     find_changes,
@@ -153,13 +154,29 @@ def _decide(
 def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:
     """The statuses and changes of some persons under one rule and policy.
 
-    Where the policy gives the crossing a day that is presumed missing after the last one recorded, what rests on that
-    day is never final.
+    Where the policy dates a crossing that is presumed missing after the last one recorded, what rests on its day is
+    never final.
     """
     found = _judge(engine, name, chain, travellers, case)
     if case.policy in ("midpoint", "visa_end"):
-        return leave_open(engine, name, chain, *found)
+        return leave_open(engine, name, _find_presumed(engine, chain, case.policy), *found)
     return found
+
+
+def _find_presumed(engine: Engine, chain: Table, policy: MissingCrossings) -> Table:
+    """The persons of whom evidence says that a crossing is missing after the last one recorded, and its day."""
+    return engine.step(
+        "residence_presumed",
+        f"""
+        WITH ordered AS (
+            SELECT person_key, {presumed_day(policy)} AS presumed_day, is_crossing AND gap_day IS NOT NULL AS is_open,
+                   ROW_NUMBER() OVER (PARTITION BY person_key ORDER BY position DESC) AS nth
+            FROM chain
+        )
+        SELECT person_key, presumed_day FROM ordered WHERE nth = 1 AND is_open
+        """,
+        chain=chain,
+    )
 
 
 def _judge(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:

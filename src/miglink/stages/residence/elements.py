@@ -19,6 +19,11 @@ _PLACES: dict[MissingCrossings, tuple[str, str]] = {
 }
 
 
+def presumed_day(policy: MissingCrossings) -> str:
+    """SQL for the day on which a policy that dates a missing crossing of the chain dates it."""
+    return _PLACES[policy][0]
+
+
 def find_elements(engine: Engine, chain: Table, policy: MissingCrossings) -> Table:
     """Turn each person's crossings into elements with their days on the timelines of least and most presence.
 

@@ -153,28 +153,16 @@ def find_changes(engine: Engine, name: str, events: Table) -> Table:
 
 
 def leave_open(
-    engine: Engine, name: str, chain: Table, statuses: Table, changes: Table
+    engine: Engine, name: str, presumed: Table, statuses: Table, changes: Table
 ) -> tuple[Table, Table]:
-    """The statuses and changes, final by nothing that evidence alone says of the days after a last crossing.
+    """The statuses and changes, none final by days after the one on which a person is presumed to have crossed last.
 
-    Where it says that a crossing is missing after the last one recorded, the next one recorded may show that none was:
-    whoever is taken to have come back arrives. What was known when the last one took place is known.
+    presumed: person_key, presumed_day. The next crossing recorded may show that none was missing: whoever is taken to
+    have come back arrives. Until that day somebody is where the last crossing recorded led, presumed or not.
     """
-    presumed = engine.step(
-        f"{name}_presumed",
-        """
-        WITH ordered AS (
-            SELECT person_key, day, gap_day, is_crossing,
-                   ROW_NUMBER() OVER (PARTITION BY person_key ORDER BY position DESC) AS nth
-            FROM chain
-        )
-        SELECT person_key, day AS last_day FROM ordered WHERE nth = 1 AND is_crossing AND gap_day IS NOT NULL
-        """,
-        chain=chain,
-    )
 
     def final(column: str) -> str:
-        return f"CASE WHEN f.{column} > p.last_day THEN {FOREVER} ELSE f.{column} END AS {column}"
+        return f"CASE WHEN f.{column} > p.presumed_day THEN {FOREVER} ELSE f.{column} END AS {column}"
 
     joined = "FROM found f LEFT JOIN presumed p ON p.person_key = f.person_key"
     return (
@@ -189,7 +177,7 @@ def leave_open(
             f"{name}_open_changes",
             f"""SELECT f.person_key, f.position, f.event_day, f.counted_day, f.is_arrival, f.is_implied,
                    {final("status_final_day")}, f.outcome,
-                   CASE WHEN COALESCE(f.status_final_day <= p.last_day, TRUE) THEN f.p_migration END AS p_migration,
+                   CASE WHEN COALESCE(f.status_final_day <= p.presumed_day, TRUE) THEN f.p_migration END AS p_migration,
                    {final("migration_final_day")} {joined}""",
             found=changes,
             presumed=presumed,
