@@ -59,7 +59,7 @@ def perturb(cells: pl.DataFrame, ptable: pl.DataFrame) -> pl.DataFrame:
 
     The key is taken modulo the number of keys of the table. Counts above its last row use that row; in a table of 750,
     rows 501 to 750 over and over. What the table does not name has no noise. Zeros stay, and signs.
-    Source: ONS, Cell Key Perturbation 2.0, create_perturbed_table (pcv, ckey and pvalue).
+    Source: ONS, Cell Key Perturbation (Python package, before 2.0), create_perturbed_table (pcv, ckey and pvalue).
     """
     n_keys, last = _largest(ptable, "ckey") + 1, _largest(ptable, "pcv")
     size = pl.col("count").abs()
