@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from miglink.config.draws import DrawsSettings
 from miglink.config.mobility import MobilitySettings
 from miglink.config.models import Section
 from miglink.config.sources import Mapping, Source
@@ -45,6 +46,8 @@ class Config(Section):
     """How links become persons."""
     spells: SpellsSettings = SpellsSettings()
     """How crossings become spells."""
+    draws: DrawsSettings = DrawsSettings()
+    """How the uncertainty of the figures is drawn."""
     residence: ResidenceSettings | None = None
     """Which rules decide who is a usual resident. Needed by the stages from spells on."""
     estimates: EstimatesSettings | None = None

@@ -6,6 +6,7 @@ Types are DuckDB's. A column that is not in the contract may follow only where `
 
 from miglink.tables.comparison import COMPARISON_TABLES as _COMPARISON_TABLES
 from miglink.tables.contract import IDENTIFYING, Column, Contract
+from miglink.tables.draws import DRAW_TABLES
 from miglink.tables.evaluation import EVALUATION_TABLES as _EVALUATION_TABLES
 from miglink.tables.histories import HISTORY_TABLES
 from miglink.tables.linkage import LINKAGE_TABLES
@@ -16,7 +17,14 @@ from miglink.tables.truth import TRUTH_TABLES as _TRUTH_TABLES
 
 TABLES: dict[str, Contract] = {
     contract.name: contract
-    for contract in (*LINKAGE_TABLES, *HISTORY_TABLES, *STATISTICS_TABLES, *MOBILITY_TABLES, *LIST_TABLES)
+    for contract in (
+        *LINKAGE_TABLES,
+        *HISTORY_TABLES,
+        *DRAW_TABLES,
+        *STATISTICS_TABLES,
+        *MOBILITY_TABLES,
+        *LIST_TABLES,
+    )
 }
 # The tables of a folder of truth; some bear the name of the table of a run that they are compared with.
 TRUTH_TABLES: dict[str, Contract] = {contract.name: contract for contract in _TRUTH_TABLES}

@@ -82,6 +82,11 @@ IDENTIFYING = (
 )
 
 DRAW = required("draw", "INTEGER", "0 = best linkage; 1..D = alternative linkages of doubtful persons")
+PART = required(
+    "part",
+    "INTEGER",
+    "numbers, from 0 on, the persons of a draw that have the facts and traits of one person of the best linkage",
+)
 PERSON = required("person_id", TEXT, "keyed pseudonym of the person, 64 hexadecimal digits")
 RULE = required("rule", TEXT, "name of the usual-residence rule")
 POLICY = required("policy", TEXT, "policy for missing crossings: unresolved, midpoint, reject_person, …")

@@ -7,6 +7,7 @@ from miglink.tables.contract import (
     FLAG,
     IDENTIFYING,
     NUMBER,
+    PART,
     PERSON,
     RECORD,
     TEXT,
@@ -252,9 +253,18 @@ LINKAGE_TABLES = (
     Contract(
         "person_draws",
         "persons",
-        "Alternative linkages: the person of each identity of a doubtful person, for each draw from 1.",
+        "Alternative linkages: the person of each identity of a doubtful component, for each draw from 1.",
         ("draw", "identity_id"),
-        (DRAW, required("identity_id", TEXT, "identity"), PERSON),
+        (
+            DRAW,
+            required("identity_id", TEXT, "identity"),
+            required(
+                "person_id",
+                TEXT,
+                "person of the best linkage whose facts and traits the drawn person has: who owns most of its records",
+            ),
+            PART,
+        ),
     ),
     Contract(
         "conflicts",
