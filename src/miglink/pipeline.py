@@ -135,7 +135,7 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "linkage": [parts["linkage"], model, before],
         "persons": [parts["persons"], before, country, current, config.spells.over_death],
         "spells": [parts["spells"], permits, listed],
-        "residence": [parts["residence"]],
+        "residence": [parts["residence"], parts["draws"], country],
         "estimates": [
             parts["estimates"],
             parts["mobility"],
@@ -215,7 +215,9 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
 
     if record.begin("residence"):
         evidence = residence.Evidence(t["spells"], t["records"], t["record_persons"], t["persons"])
-        record.finish(*residence.find_residence(engine, evidence, windows, config.residence))
+        country = config.estimates.reporting_country if config.estimates else None
+        drawing = residence.Drawing(config.draws, country)
+        record.finish(*residence.draw_residence(engine, evidence, windows, config.residence, drawing))
 
     if config.estimates is None:
         return

@@ -134,7 +134,7 @@ def _describe(
     conflicts = collect_conflicts(engine, facts | constraints | {"persons": persons})
     draws = engine.query(
         "person_draws",
-        "SELECT CAST(1 AS INTEGER) AS draw, identity_id, person_id FROM identity_persons WHERE false",
+        "SELECT CAST(1 AS INTEGER) AS draw, identity_id, person_id, CAST(0 AS INTEGER) AS part FROM identity_persons WHERE false",
         identity_persons=identity_persons,
     )
     return Persons(persons, traits, identity_persons, record_persons, draws, conflicts)

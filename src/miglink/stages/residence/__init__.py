@@ -1,8 +1,10 @@
 """Stage 6: decides who is a usual resident, from when, and which crossings are migrations."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
+from miglink.config.draws import DrawsSettings
 from miglink.config.rules import (
     AnyRule,
     CrossingsRule,
@@ -17,6 +19,8 @@ from miglink.config.windows import Windows
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
 from miglink.stages.residence.days import FOREVER, day_number
+from miglink.stages.residence.draws import Asked, Case, Drawn, Learnt, draw_case, learn
+from miglink.stages.residence.draws.tables import find_shares, write_draws, write_follow_up
 from miglink.stages.residence.elements import presumed_day
 from miglink.stages.residence.histories import (
     Decided,
@@ -43,9 +47,52 @@ from miglink.stages.residence.visa_spans import VisaQuestion, judge_visa_spans
 from miglink.stages.residence.visas import add_visa_ends
 
 __all__ = [
-    "Evidence", "ForwardRule", "Histories", "Observation", "classify", "classify_histories", "find_residence",
-    "keep_freed_memory",
+    "Drawing", "Evidence", "ForwardRule", "Histories", "Observation", "classify", "classify_histories",
+    "draw_residence", "find_residence", "keep_freed_memory",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What draws are asked for: how many, and the reporting country, whose citizens are nationals (None: not known)."""
+
+    settings: DrawsSettings
+    country: str | None
+
+
+@dataclass
+class _Draws:
+    """The draws made so far, and what they have learnt by rule and policy."""
+
+    drawing: Drawing
+    is_of_draw: bool = False
+    made: list[Drawn] = field(default_factory=list)
+    learnt: dict[tuple[str, str], Learnt] = field(default_factory=dict)
+
+
+def draw_residence(
+    engine: Engine, evidence: Evidence, windows: Windows, settings: ResidenceSettings, drawing: Drawing
+) -> tuple[Table, ...]:
+    """Decide each person's status, and draw the histories that persons in doubt may have had.
+
+    Reads: as `find_residence`.
+    Gives: residence and migrations, as `find_residence` (with p_migration of undetermined crossings: the share of
+        draws in which they are one); doubts, residence_draws, migration_draws, and follow_up, the model that unfinished
+        crossings are drawn from. Rules that rest on no crossings, or look back, are not drawn.
+    Units: as `find_residence`.
+    Errors: TableError if a contract is broken.
+    Source: docs/decisions/0021; methods of miglink, sections 2 and 5.
+    """
+    draws = _Draws(drawing)
+    number = drawing.settings.number
+    decided = _decide_all(engine, evidence, windows, settings, draws if number else None)
+    by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
+    return (
+        write_residence(engine, decided),
+        write_migrations(engine, evidence, decided, by_crossings, find_shares(engine, draws.made, number)),
+        *write_draws(engine, evidence, draws.made),
+        write_follow_up(engine, draws.made),
+    )
 
 
 def find_residence(
@@ -70,20 +117,27 @@ def find_residence(
     `rejected_person`, by which they can be counted. A rule by registration follows the register alone, and is the same
     under every policy.
     """
-    by_window: dict[tuple[date, date], list[AnyRule]] = {}
-    for rule in settings.rules:
-        window = windows.of(rule.name)
-        by_window.setdefault((window.from_date, window.to_date), []).append(rule)
-    decided = [
-        _decide_window(engine, evidence, windows, settings.model_copy(update={"rules": tuple(rules)}))
-        for rules in by_window.values()
-    ]
+    decided = _decide_all(engine, evidence, windows, settings, None)
     by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
     return write_residence(engine, decided), write_migrations(engine, evidence, decided, by_crossings)
 
 
+def _decide_all(
+    engine: Engine, evidence: Evidence, windows: Windows, settings: ResidenceSettings, draws: _Draws | None
+) -> list[Decided]:
+    """What the rules decide, those observed over the same days together."""
+    by_window: dict[tuple[date, date], list[AnyRule]] = {}
+    for rule in settings.rules:
+        window = windows.of(rule.name)
+        by_window.setdefault((window.from_date, window.to_date), []).append(rule)
+    return [
+        _decide_window(engine, evidence, windows, settings.model_copy(update={"rules": tuple(rules)}), draws)
+        for rules in by_window.values()
+    ]
+
+
 def _decide_window(
-    engine: Engine, evidence: Evidence, windows: Windows, settings: ResidenceSettings
+    engine: Engine, evidence: Evidence, windows: Windows, settings: ResidenceSettings, draws: _Draws | None
 ) -> Decided:
     """What the rules decide that are observed over one window.
 
@@ -101,7 +155,7 @@ def _decide_window(
     statuses: dict[tuple[str, str], list[Table]] = {}
     changes: dict[tuple[str, str], list[Table]] = {}
     for rule in settings.rules:
-        found = _decide(engine, evidence, _Known(people, chain, period, settings), rule)
+        found = _decide(engine, evidence, _Known(people, chain, period, settings, draws), rule)
         for policy in settings.policies:
             # Where a rule does not ask for policies, all have the same.
             one = found.get(policy) or found["unresolved"]
@@ -112,12 +166,13 @@ def _decide_window(
 
 @dataclass(frozen=True)
 class _Known:
-    """What every rule looks at: the persons, their chains of crossings, the period and the settings."""
+    """What every rule looks at: the persons, their chains of crossings, the period, the settings, and what to draw."""
 
     people: Table
     chain: Table
     period: Period
     settings: ResidenceSettings
+    draws: _Draws | None
 
 
 @dataclass(frozen=True)
@@ -148,7 +203,46 @@ def _decide(
         grown = _follow(engine, name, known.chain, starters, case)
         newborns = find_newborns(engine, people, grown[0], rule, period)
         found[policy] = [grown, _follow(engine, f"{name}_newborns", known.chain, newborns, case)]
+        if known.draws is not None and isinstance(rule, ForwardRule):
+            _draw(engine, evidence, known, (rule, policy, expectations, (starters, newborns), found[policy]))
     return found
+
+
+def _draw(
+    engine: Engine,
+    evidence: Evidence,
+    known: _Known,
+    decided: tuple[ForwardRule, MissingCrossings, Table, tuple[Table, Table], list[tuple[Table, Table]]],
+) -> None:
+    """Add the draws under one rule and policy to those made; what they rest on is learnt the first time."""
+    draws = known.draws
+    assert draws is not None  # the caller asks
+    rule, policy, expectations, travellers, found = decided
+    columns = "person_key, from_day, death_day, start, observed_day, is_window_cut, initial_status"
+    name = f"residence_all_{rule.name}_{policy}"
+    case = Case(
+        rule,
+        policy,
+        known.people,
+        known.chain,
+        expectations,
+        _stack(engine, f"{name}_travellers", travellers, columns),
+        _stack(engine, f"{name}_statuses", [statuses for statuses, _ in found], "*"),
+        _stack(engine, f"{name}_changes", [changes for _, changes in found], "*"),
+    )
+    days = (known.period.from_date, known.period.to_date)
+    asked = Asked(draws.drawing.settings, days, draws.drawing.country, draws.is_of_draw)
+    if (rule.name, policy) not in draws.learnt:
+        draws.learnt[rule.name, policy] = learn(engine, case, evidence, asked)
+    draws.made.append(draw_case(engine, case, evidence, draws.learnt[rule.name, policy], asked))
+
+
+def _stack(engine: Engine, name: str, tables: Sequence[Table], columns: str) -> Table:
+    """The rows of several tables."""
+    numbered = {f"part_{number}": table for number, table in enumerate(tables)}
+    return engine.step(
+        name, " UNION ALL ".join(f"SELECT {columns} FROM {one}" for one in numbered), **numbered
+    )
 
 
 def _follow(engine: Engine, name: str, chain: Table, travellers: Table, case: _Case) -> tuple[Table, Table]:

@@ -7,8 +7,8 @@ from miglink.engine import Engine, Table
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.stages.residence.calendar_windows import decide_by_calendar
 from miglink.stages.residence.days import as_final_date, count_days, day_number, find_decisive_days
-from miglink.stages.residence.elements import find_elements
-from miglink.stages.residence.kernel.tables import settle_table
+from miglink.stages.residence.elements import Placement, find_elements
+from miglink.stages.residence.kernel.tables import decide_table, settle_table
 from miglink.stages.residence.months import LEAST_STAY, decide_by_months
 from miglink.stages.residence.settlement import decide_by_days, settle
 
@@ -104,6 +104,42 @@ def settle_chain(
     counts = count_days(engine, elements, travellers, rule)
     decided = decide_by_days(engine, find_decisive_days(engine, counts, rule), travellers, rule)
     return settle(engine, decided, rule.least_stay_days), counts
+
+
+def decide_chain(
+    engine: Engine,
+    chain: Table,
+    travellers: Table,
+    rule: ForwardRule,
+    policy: Placement,
+    expectations: Table | None = None,
+) -> Table:
+    """Whether each element by itself is a migration for whom it fits (is_reset), may yet become one (is_open), or not.
+
+    Gives: person_key, position, place, is_arrival, is_implied, day, is_reset, is_open, and of its window the days
+    observed and those of them in the country (present_days, observed_days), at least. One table, of one name.
+    """
+    has_kernel = isinstance(rule, ForwardWindowRule) and rule.window.unit == "days" and policy != "visa_end"
+    if isinstance(rule, ForwardWindowRule) and has_kernel and computes_here(engine):
+        return decide_table(engine, chain, travellers, rule, policy)
+    elements = find_elements(engine, chain, policy)
+    if isinstance(rule, ForwardMonthsRule):
+        decided, counts = decide_by_months(engine, elements, travellers, expectations, rule)
+    elif rule.window.unit == "months":
+        decided, counts = decide_by_calendar(engine, elements, travellers, rule)
+    else:
+        counts = count_days(engine, elements, travellers, rule)
+        decided = decide_by_days(engine, find_decisive_days(engine, counts, rule), travellers, rule)
+    return engine.step(
+        "residence_decided_alone",
+        """
+        SELECT d.person_key, d.position, d.place, d.is_arrival, d.is_implied, d.day, d.is_reset, d.is_open,
+               c.present_min AS present_days, c.observed_min AS observed_days
+        FROM decided d JOIN counts c ON c.person_key = d.person_key AND c.place = d.place
+        """,
+        decided=decided,
+        counts=counts,
+    )
 
 
 def computes_here(engine: Engine) -> bool:

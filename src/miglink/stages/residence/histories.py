@@ -213,11 +213,17 @@ def write_residence(engine: Engine, decided: Sequence[Decided]) -> Table:
 
 
 def write_migrations(
-    engine: Engine, evidence: Evidence, decided: Sequence[Decided], by_crossings: tuple[str, ...]
+    engine: Engine,
+    evidence: Evidence,
+    decided: Sequence[Decided],
+    by_crossings: tuple[str, ...],
+    drawn: Table | None = None,
 ) -> Table:
     """The table migrations from the changes under every rule and policy, with what the crossing's record says.
 
-    by_crossings: the rules whose changes are crossings; changes under others have no crossing's record.
+    by_crossings: the rules whose changes are crossings; changes under others have no crossing's record. drawn: of
+    undetermined ones that are drawn, the share of draws in which they are a migration (person_id, rule, policy,
+    sequence, is_implied, p_migration).
     """
     selects: list[str] = []
     tables: dict[str, Table] = {}
@@ -228,19 +234,28 @@ def write_migrations(
             f"SELECT c.*, p.person_id FROM ({parts}) AS c JOIN people_{number} p ON p.person_key = c.person_key"
         )
     names = ", ".join(map(text_literal, by_crossings)) or "NULL"
+    shares, share = "", "c.p_migration"
+    if drawn is not None:
+        tables["drawn"] = drawn
+        share = (
+            "CASE WHEN c.outcome = 'undetermined' THEN n.p_migration ELSE c.p_migration END AS p_migration"
+        )
+        shares = """LEFT JOIN drawn n ON n.person_id = c.person_id AND n.rule = c.rule AND n.policy = c.policy
+             AND n.sequence = c.position AND n.is_implied = c.is_implied"""
     return engine.query(
         "migrations",
         f"""
         SELECT CAST(0 AS INTEGER) AS draw, c.person_id, c.rule, c.policy, {as_date("c.event_day")} AS event_date,
                {as_date("c.counted_day")} AS counted_date, CAST(c.position AS INTEGER) AS sequence,
                CASE WHEN c.is_arrival THEN 'immigration' ELSE 'emigration' END AS direction, c.outcome,
-               c.p_migration, c.is_implied, {as_final_date("c.status_final_day")} AS status_final_date,
+               {share}, c.is_implied, {as_final_date("c.status_final_day")} AS status_final_date,
                {as_final_date("c.migration_final_day")} AS migration_final_date,
                r.country_from_to AS other_country, r.purpose
         FROM ({" UNION ALL ".join(selects)}) AS c
         LEFT JOIN spells s ON s.draw = 0 AND s.person_id = c.person_id AND s.sequence = c.position
              AND c.rule IN ({names})
         LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id AND NOT c.is_implied
+        {shares}
         """,
         spells=evidence.spells,
         records=evidence.records,

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from miglink.config.rules import MissingCrossings
+from miglink.stages.residence.elements import Placement
 
 Days = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -107,7 +107,7 @@ def find_running_most(day: Days, person: Days) -> Days:
     return np.maximum.accumulate(find_line(person, day)) - person * _SPAN
 
 
-def find_elements(chain: Chain, policy: MissingCrossings) -> Elements:
+def find_elements(chain: Chain, policy: Placement) -> Elements:
     """Crossings, and between two of one direction the one that is missing; see `residence.elements`."""
     is_gap = chain.gap_day != NO_DAY
     if policy == "reject_person":
@@ -128,7 +128,7 @@ def find_elements(chain: Chain, policy: MissingCrossings) -> Elements:
         least, most = _place_missing(chain, np.flatnonzero(is_gap), policy)
         if policy == "unresolved":
             day_max = day.copy()
-        else:
+        elif policy != "drawn":
             is_in_chain = ~is_implied
         day[implied], day_max[implied] = least, most
     is_arrival = chain.is_arrival[source] ^ is_implied
@@ -145,12 +145,12 @@ def find_rejected(chain: Chain, n_persons: int) -> Flags:
     return rejected
 
 
-def _place_missing(chain: Chain, rows: Days, policy: MissingCrossings) -> tuple[Days, Days]:
+def _place_missing(chain: Chain, rows: Days, policy: Placement) -> tuple[Days, Days]:
     """The days of the missing crossings after these rows, with the least and with the most presence."""
     day, gap_day = chain.day[rows], chain.gap_day[rows]
     if policy == "open_until_next":
         return gap_day, gap_day
-    if policy == "midpoint":
+    if policy in ("midpoint", "drawn"):
         middle = day + (gap_day - day) // 2
         if chain.likely_day is not None:
             likely = chain.likely_day[rows]

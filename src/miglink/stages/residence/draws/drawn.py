@@ -1,0 +1,25 @@
+"""What draws give, before it is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from miglink.engine import Table
+from miglink.stages.residence.draws.doubts import Case
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The draws under one rule and policy, by numbers of persons in draws.
+
+    whose: person_key, owner_key, draw. statuses, moves: as `find_drawn_statuses` gives them. cells: the model of
+    follow-up as table follow_up has it.
+    """
+
+    case: Case
+    doubts: Table
+    whose: Table
+    statuses: Sequence[Table]
+    moves: Sequence[Table]
+    cells: pl.DataFrame

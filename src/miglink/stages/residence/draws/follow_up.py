@@ -1,0 +1,266 @@
+"""The model of follow-up: how likely a crossing whose window is not over is to become a migration.
+
+It is learnt from crossings that were in the same position at the same day of earlier years, and have been settled
+since: the data are cut at these days, and what was open then is looked at as it is today.
+"""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+
+from miglink.engine import Engine, Table
+from miglink.stages.residence.classification import decide_chain
+from miglink.stages.residence.days import FOREVER
+from miglink.stages.residence.draws.chances import draw_key, number_of
+from miglink.stages.residence.draws.doubts import Case
+from miglink.stages.residence.draws.features import LEVELS, describe_crossings, name_cells
+from miglink.stages.residence.draws.shrinkage import shrink
+from miglink.stages.residence.initial_status import Evidence
+
+_EPOCH = date(1900, 1, 1)
+# Persons whose crossings are looked at, at most.
+_MOST_PERSONS = 200_000
+# After so many years what people did counts half.
+_HALF_LIFE = 5.0
+_SHIFTED = ("direction", "group_name", "quarter")
+# The shift's standard deviation where the data reach back over one cut alone: assumed.
+_ASSUMED_SHIFT = 0.2
+_CELLS: dict[str, type[pl.DataType]] = {
+    "level": pl.Int32,
+    "cell": pl.String,
+    "n_settled": pl.Float64,
+    "n_migrations": pl.Float64,
+    "p_migration": pl.Float64,
+    "n_open": pl.Int64,
+}
+
+
+@dataclass(frozen=True)
+class FollowUp:
+    """What the model has learnt.
+
+    counts: for each cut and finest cell the settled crossings (n) and those that became a migration (k), by weight.
+    shift_sd: standard deviation, in log odds, of what all crossings of a direction, group of citizenship and quarter
+        share.
+    """
+
+    counts: pl.DataFrame
+    shift_sd: float
+
+
+def find_cuts(first: date, last: date, follow_up_days: int) -> list[date]:
+    """The same day of earlier years, as far back as the data go, whose windows were over by the last day."""
+    cuts = []
+    for years in range(1, last.year - first.year + 1):
+        cut = last - timedelta(days=round(365.25 * years))
+        if cut + timedelta(days=follow_up_days) <= last and cut > first:
+            cuts.append(cut)
+    return cuts
+
+
+def learn_follow_up(
+    engine: Engine, case: Case, evidence: Evidence, days: tuple[date, date], country: str | None
+) -> FollowUp:
+    """Count how many of the crossings that were open on earlier days became a migration, cell by cell.
+
+    Reads: the case (its chain, statuses, changes), evidence (records of crossings, visas, permits); the first and last
+        day observed. country: the reporting country, whose citizens are nationals.
+    Gives: the counts by cell and cut, by weight: recent years count more (half after five years).
+    Source: methods of miglink, section 5 (cut the data at an earlier date, estimate, compare with what became final).
+    """
+    cuts = find_cuts(*days, case.rule.follow_up_days)
+    opened = _cut(engine, case, evidence, cuts, country)
+    labelled = _label(engine, case, opened)
+    last = (days[1] - _EPOCH).days
+    counts = engine.collect(
+        f"""
+        SELECT cut_day, {", ".join(_SHIFTED)}, {", ".join(LEVELS)}, CAST(COUNT(*) AS DOUBLE) AS n,
+               CAST(SUM(CASE WHEN is_migration THEN 1 ELSE 0 END) AS DOUBLE) AS k
+        FROM labelled GROUP BY cut_day, {", ".join(_SHIFTED)}, {", ".join(LEVELS)}
+        """,
+        labelled=labelled,
+    ).sort("cut_day", *_SHIFTED, *LEVELS)
+    weight = 0.5 ** ((last - pl.col("cut_day")) / (365.25 * _HALF_LIFE))
+    weighted = counts.with_columns(pl.col("n", "k") * weight, n_cases="n", k_cases="k")
+    return FollowUp(weighted, _shift_sd(weighted))
+
+
+def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[int, ...]) -> pl.DataFrame:
+    """The chance of each of the finest cells asked of, in each draw: cell_5, draw, p; none without anything to learn.
+
+    asked: the cells of every level, one row for each of the finest.
+    """
+    if model.counts.is_empty():
+        return pl.DataFrame(schema={"cell_5": pl.String, "draw": pl.Int32, "p": pl.Float64})
+    together = pl.concat(
+        [
+            model.counts.select(*LEVELS, "n", "k"),
+            asked.select(*LEVELS).unique().with_columns(n=pl.lit(0.0), k=pl.lit(0.0)),
+        ]
+    )
+    shares = shrink(together, LEVELS, number, seed)
+    is_last = (shares.cells["level"] == len(LEVELS)).to_numpy()
+    finest = shares.cells.filter(pl.col("level") == len(LEVELS))["cell"]
+    drawn = pl.DataFrame(shares.drawn[is_last], schema=[str(draw) for draw in range(1, number + 1)])
+    return (
+        drawn.with_columns(cell_5=finest)
+        .join(asked.select("cell_5").unique(), on="cell_5", how="semi")
+        .unpivot(index="cell_5", variable_name="draw", value_name="p")
+        .with_columns(pl.col("draw").cast(pl.Int32), pl.col("p").clip(1e-9, 1 - 1e-9))
+    )
+
+
+def draw_shifts(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[int, ...]) -> pl.DataFrame:
+    """What crossings of one direction, group and quarter share: direction, group_name, quarter, draw, shift."""
+    shared = asked.select(*_SHIFTED).unique().sort(*_SHIFTED)
+    rng = np.random.default_rng([*seed, number_of("shift")])
+    shifts = rng.normal(0.0, model.shift_sd, (shared.height, number))
+    frame = pl.DataFrame(shifts, schema=[str(draw) for draw in range(1, number + 1)])
+    return (
+        pl.concat([shared, frame], how="horizontal")
+        .unpivot(index=list(_SHIFTED), variable_name="draw", value_name="shift")
+        .with_columns(pl.col("draw").cast(pl.Int32))
+    )
+
+
+def _cut(engine: Engine, case: Case, evidence: Evidence, cuts: list[date], country: str | None) -> Table:
+    """The crossings that were open at each cut, with their cells as of that day."""
+    name = f"{case.name}_cut"
+    numbered = engine.frame(
+        f"{name}_days",
+        pl.DataFrame(
+            {"cut": range(len(cuts)), "cut_day": [(cut - _EPOCH).days for cut in cuts]},
+            schema={"cut": pl.Int64, "cut_day": pl.Int64},
+        ),
+    )
+    window = case.rule.follow_up_days
+    rows = engine.step(
+        f"{name}_chain",
+        f"""
+        SELECT {draw_key("c.person_key", "n.cut")} AS person_key, c.person_key AS owner_key, n.cut_day, c.position,
+               c.day, c.is_arrival, TRUE AS is_crossing,
+               CASE WHEN c.gap_day <= n.cut_day THEN c.gap_day END AS gap_day,
+               COALESCE(c.likely_day, c.day + CAST(FLOOR((c.gap_day - c.day) / 2.0) AS BIGINT)) AS likely_day,
+               FALSE AS is_by_evidence
+        FROM chain c
+        JOIN cuts n ON c.day <= n.cut_day AND c.day > n.cut_day - {window}
+        JOIN travellers t ON t.person_key = c.person_key AND COALESCE(t.death_day, {FOREVER}) > n.cut_day
+        WHERE c.is_crossing AND c.person_key <= {_MOST_PERSONS}
+        """,
+        chain=case.chain,
+        cuts=numbered,
+        travellers=case.travellers,
+    )
+    whose = engine.step(
+        f"{name}_travellers",
+        """
+        SELECT person_key, MIN(owner_key) AS owner_key, MIN(cut_day) AS cut_day, MIN(cut_day) + 1 AS observed_day,
+               -1 AS initial_status, CAST(NULL AS BIGINT) AS death_day, FALSE AS is_window_cut
+        FROM rows_of GROUP BY person_key
+        """,
+        rows_of=rows,
+    )
+    crossings = engine.step(
+        f"{name}_crossings",
+        "SELECT DISTINCT owner_key AS person_key, position, day FROM rows_of",
+        rows_of=rows,
+    )
+    described = describe_crossings(engine, name, crossings, case.people, evidence, country)
+    decided = decide_chain(engine, rows, whose, case.rule, "drawn", spread_expectations(engine, case, whose))
+    named = name_cells(engine, f"{name}_cells", decided, described, whose)
+    return engine.view(
+        f"{name}_opened",
+        "SELECT n.*, w.cut_day FROM named n JOIN whose w ON w.person_key = n.person_key WHERE NOT n.is_implied",
+        named=named,
+        whose=whose,
+    )
+
+
+def spread_expectations(engine: Engine, case: Case, whose: Table) -> Table:
+    """What permits and visas let expect, for persons in draws or at cuts."""
+    return engine.step(
+        f"{case.name}_expectations",
+        """SELECT w.person_key, x.from_day, x.until_day
+        FROM whose w JOIN expectations x ON x.person_key = w.owner_key""",
+        whose=whose,
+        expectations=case.expectations,
+    )
+
+
+def _label(engine: Engine, case: Case, opened: Table) -> Table:
+    """The open crossings of which it is known by now that they fitted, and whether they were a migration."""
+    return engine.step(
+        f"{case.name}_labelled",
+        """
+        SELECT o.*, c.outcome IS NOT NULL AS is_migration
+        FROM opened o
+        JOIN statuses s ON s.person_key = o.owner_key AND s.from_day < o.day AND (s.to_day IS NULL OR s.to_day >= o.day)
+             AND s.status = CASE o.direction WHEN 'arrival' THEN 0 ELSE 1 END
+        LEFT JOIN changes c ON c.person_key = o.owner_key AND c.position = o.position AND NOT c.is_implied
+        WHERE COALESCE(c.outcome, 'migration') = 'migration'
+        """,
+        opened=opened,
+        statuses=case.statuses,
+        changes=case.changes,
+    )
+
+
+def _shift_sd(counts: pl.DataFrame) -> float:
+    """How far the outcomes of a direction, group and quarter lie from what other years make of them, in log odds.
+
+    The mean square of the residuals of each cut, predicted from the others, beyond what chance alone gives.
+    """
+    cuts = counts["cut_day"].unique().sort()
+    if cuts.len() < 2:
+        return _ASSUMED_SHIFT
+    residuals = []
+    for cut in cuts:
+        others = counts.with_columns(
+            n=pl.when(pl.col("cut_day") == cut).then(0.0).otherwise("n"),
+            k=pl.when(pl.col("cut_day") == cut).then(0.0).otherwise("k"),
+        )
+        shares = shrink(others.select(*LEVELS, "n", "k"), LEVELS, 1, (0,)).cells
+        finest = shares.filter(pl.col("level") == len(LEVELS)).select(cell_5="cell", p="p")
+        own = counts.filter(pl.col("cut_day") == cut).join(finest, on="cell_5")
+        residuals.append(
+            own.group_by("cut_day", *_SHIFTED).agg(
+                excess=(pl.col("k_cases") - pl.col("n_cases") * pl.col("p")).sum(),
+                variance=(pl.col("n_cases") * pl.col("p") * (1 - pl.col("p"))).sum(),
+            )
+        )
+    found = pl.concat(residuals)
+    excess, variance = (found[name].to_numpy() for name in ("excess", "variance"))
+    beyond = float(np.sum(excess**2 - variance)) / max(float(np.sum(variance**2)), 1e-12)
+    return float(np.sqrt(max(beyond, 0.0)))
+
+
+def list_cells(model: FollowUp, asked: pl.DataFrame) -> pl.DataFrame:
+    """The model as table follow_up has it: level, cell, n_settled, n_migrations, p_migration, n_open.
+
+    asked: the finest cells asked of, with n_open.
+    """
+    if model.counts.is_empty():
+        return pl.DataFrame(schema=_CELLS)
+    together = pl.concat(
+        [
+            model.counts.select(*LEVELS, "n", "k"),
+            asked.select(*LEVELS).with_columns(n=pl.lit(0.0), k=pl.lit(0.0)),
+        ]
+    )
+    cells = shrink(together, LEVELS, 1, (0,)).cells
+    opened = pl.concat(
+        asked.group_by(cell=pl.col(column) if column else pl.lit(""))
+        .agg(pl.col("n_open").sum())
+        .with_columns(level=pl.lit(level))
+        for level, column in enumerate(("", *LEVELS))
+    )
+    return cells.join(opened, on=["level", "cell"], how="left").select(
+        level=pl.col("level").cast(pl.Int32),
+        cell="cell",
+        n_settled="n",
+        n_migrations="k",
+        p_migration="p",
+        n_open=pl.col("n_open").fill_null(0).cast(pl.Int64),
+    )
