@@ -32,7 +32,8 @@ def verdicts(n: int, intercept: float, slope: float, seed: int) -> tuple[Numbers
 
 def test_a_line_is_found_again() -> None:
     log_odds, is_match = verdicts(20_000, -1.0, 0.6, 1)
-    intercept, log_slope, errors = fit_line(log_odds, is_match, np.ones(20_000))
+    intercept, log_slope, covariance = fit_line(log_odds, is_match, np.ones(20_000))
+    errors = np.sqrt(np.diag(covariance))
     assert abs(intercept + 1.0) < 4 * errors[0]
     assert abs(math.exp(log_slope) - 0.6) < 4 * errors[1]
     assert errors.max() < 0.05
@@ -40,13 +41,13 @@ def test_a_line_is_found_again() -> None:
 
 def test_few_verdicts_leave_the_model_nearly_as_it_is() -> None:
     for n in (5, 40):
-        intercept, log_slope, errors = fit_line(np.full(n, 8.0), np.ones(n), np.ones(n))
+        intercept, log_slope, covariance = fit_line(np.full(n, 8.0), np.ones(n), np.ones(n))
         assert (abs(intercept), abs(log_slope)) < (0.1, 0.1)
         # All judged the same, all matches far below: the slope stays positive and the line finite.
         intercept, log_slope, _ = fit_line(np.full(n, -3.0), np.ones(n), np.ones(n))
         assert 0 < intercept < 8
         assert math.exp(log_slope) > 0
-        assert errors.min() > 0
+        assert np.diag(covariance).min() > 0
 
 
 def test_weights_count_by_proportion_and_a_heavy_pair_is_not_many() -> None:

@@ -133,7 +133,15 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "ingest": [reading, parts["countries"], parts["period"], parts["identities"], traits],
         "identities": [],
         "linkage": [parts["linkage"], model, before],
-        "persons": [parts["persons"], before, country, current, config.spells.over_death],
+        "persons": [
+            parts["persons"],
+            before,
+            country,
+            current,
+            config.spells.over_death,
+            parts["draws"]["number"],
+            parts["draws"]["seed"],
+        ],
         "spells": [parts["spells"], permits, listed],
         "residence": [parts["residence"], parts["draws"], country],
         "estimates": [
@@ -188,7 +196,9 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
         linked = persons.Linked(
             t["records"], t["identities"], t["record_identities"], t["links"], t["judgements"]
         )
-        found = persons.find_persons(engine, linked, country, config.persons, key)
+        curve = persons.Curve(**linkage.describe_curve(record.folder / "model.json"))
+        draws = persons.Draws(config.draws.number, config.draws.seed, curve)
+        found = persons.find_persons(engine, linked, country, config.persons, key, draws)
         record.finish(
             found.persons,
             found.person_traits,

@@ -9,7 +9,7 @@ from miglink.engine import Engine, Table
 from miglink.errors import ConfigError
 from miglink.stages.linkage.blocking import Block, check_pairs, choose_blocks, count_pairs
 from miglink.stages.linkage.by_splink import blocking_entries, score_with_splink
-from miglink.stages.linkage.calibration import calibrate
+from miglink.stages.linkage.calibration import calibrate, describe_curve
 from miglink.stages.linkage.clerical import estimate_clerical
 from miglink.stages.linkage.comparisons import check_settings, choose_comparisons
 from miglink.stages.linkage.held_out import HeldOut, describe_held_out, withhold_number
@@ -27,6 +27,7 @@ __all__ = [
     "choose_blocks",
     "choose_comparisons",
     "count_pairs",
+    "describe_curve",
     "estimate_clerical",
     "find_travel",
     "link",

@@ -1,7 +1,9 @@
 """Calibration: from match weights to probabilities that hold among the pairs that clerks have judged."""
 
+import json
 import math
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -39,6 +41,7 @@ class Calibration:
     is_weighted: bool = False
     intercept_error: float | None = None
     slope_error: float | None = None
+    errors_correlation: float | None = None
 
     def weight_sql(self, weight: str) -> str:
         """The calibrated match weight (log2 of the odds) of a match weight; it rises with it."""
@@ -78,8 +81,8 @@ def calibrate(
     weights, is_match, sampling = (judged[:, column] for column in range(3))
     if len(weights) < _FEWEST_JUDGED:
         return replace(earlier or Calibration(), n_judged=(earlier.n_judged if earlier else len(weights)))
-    intercept, log_slope, errors = fit_line(weights * math.log(2), is_match, sampling)
-    slope = math.exp(log_slope)
+    intercept, log_slope, covariance = fit_line(weights * math.log(2), is_match, sampling)
+    slope, errors = math.exp(log_slope), np.sqrt(np.diag(covariance))
     return Calibration(
         "judgements",
         _digits(intercept),
@@ -91,7 +94,31 @@ def calibrate(
         bool((sampling != sampling[0]).any()),
         _digits(errors[0]),
         _digits(errors[1] * slope),
+        _digits(covariance[0, 1] / (errors[0] * errors[1])),
     )
+
+
+def describe_curve(model_path: Path) -> dict[str, float]:
+    """What is known of the error of p_calibrated, for draws of it: as `Curve` of stage persons has it.
+
+    Fitted to judgements: the standard errors of that fit, and the log odds between which it holds. Else what is
+    expected before there are any. Standard errors of m and u are not added: they are those of the sample alone, and
+    small beside what the model leaves out.
+    """
+    found = json.loads(model_path.read_text(encoding="utf-8")) if model_path.exists() else {}
+    fitted = read_calibration(found.get("calibration"))
+    if fitted.method == "model" or fitted.intercept_error is None or fitted.slope_error is None:
+        return {"intercept_error": _INTERCEPT_SD, "log_slope_error": _LOG_SLOPE_SD}
+    ends = (fitted.from_weight, fitted.to_weight)
+    start, end = (fitted.intercept + fitted.slope * math.log(2) * weight for weight in ends)
+    return {
+        "intercept": fitted.intercept,
+        "from_log_odds": start,
+        "to_log_odds": end,
+        "intercept_error": fitted.intercept_error,
+        "log_slope_error": fitted.slope_error / fitted.slope,
+        "correlation": fitted.errors_correlation or 0.0,
+    }
 
 
 def _judged_pairs(engine: Engine, prepared: Table, scored: Table, reviewed: tuple[Table, Table]) -> Numbers:
@@ -128,7 +155,7 @@ def _judged_pairs(engine: Engine, prepared: Table, scored: Table, reviewed: tupl
 
 
 def fit_line(log_odds: Numbers, is_match: Numbers, sampling: Numbers) -> tuple[float, float, Numbers]:
-    """Intercept and logarithm of the slope by weighted logistic regression, drawn towards 0; and standard errors.
+    """Intercept and logarithm of the slope by weighted logistic regression, drawn towards 0; and their covariance.
 
     maximises Σ v [y log p + (1 − y) log(1 − p)] − a²/(2·2²) − c²/(2·0.35²), log odds of p = a + e^c x: the slope is
     never negative, and few judgements leave the model nearly as it is. Weights v add up to the effective number of
@@ -146,8 +173,8 @@ def fit_line(log_odds: Numbers, is_match: Numbers, sampling: Numbers) -> tuple[f
         if float(np.abs(step).max()) < 1e-10:
             break
     _, information = _slopes(x, is_match, v, at)
-    errors = np.sqrt(np.diag(np.linalg.inv(information + np.diag(penalty))))
-    return float(at[0]), float(at[1]), np.asarray(errors, dtype=np.float64)
+    covariance = np.linalg.inv(information + np.diag(penalty))
+    return float(at[0]), float(at[1]), np.asarray(covariance, dtype=np.float64)
 
 
 def _slopes(x: Numbers, is_match: Numbers, v: Numbers, at: Numbers) -> tuple[Numbers, Numbers]:

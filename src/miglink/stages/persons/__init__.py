@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from miglink.components import connected_components
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table, identifier
 from miglink.stages.persons.clusters import (
@@ -12,10 +11,14 @@ from miglink.stages.persons.clusters import (
     exclusive_values,
     weigh_links,
 )
+from miglink.stages.persons.curves import Curve
 from miglink.stages.persons.deaths import find_later_records
+from miglink.stages.persons.draws import NO_DRAWS, Draws, draw_persons, find_doubt
 from miglink.stages.persons.facts import collect_conflicts, collect_persons, collect_traits
 from miglink.stages.persons.ids import find_id_changes, give_ids
 from miglink.tables.numbering import numbered_sql
+
+__all__ = ["Country", "Curve", "Draws", "Linked", "Persons", "find_persons"]
 
 
 @dataclass(frozen=True)
@@ -58,19 +61,24 @@ class Country:
 
 
 def find_persons(
-    engine: Engine, linked: Linked, country: Country, settings: PersonsSettings, key: str
+    engine: Engine,
+    linked: Linked,
+    country: Country,
+    settings: PersonsSettings,
+    key: str,
+    draws: Draws = NO_DRAWS,
 ) -> Persons:
-    """Join identities into persons along accepted links, under constraints, and give persons their ids.
+    """Join identities into persons along accepted links, under constraints, give them ids, and draw other linkages.
 
     Reads: records, identities, record_identities, links, judgements; the persons of an earlier run if one is named.
     Gives: persons, person_traits, identity_persons, record_persons, person_draws, conflicts.
     Errors: ConfigError if the earlier run cannot be read.
-    Source: constrained single linkage (clusters.py); pseudonyms by keyed SHA-256.
+    Source: constrained single linkage (clusters.py); pseudonyms by keyed SHA-256; draws (draws.py).
     """
     nodes = engine.step(
         "persons_nodes",
         f"""WITH numbered AS ({numbered_sql("identities", "identity_id", "unique_id")})
-        SELECT unique_id, identity_id, given_person, {TELLS_SQL} AS tells FROM numbered""",
+        SELECT unique_id, identity_id, given_person, n_records, {TELLS_SQL} AS tells FROM numbered""",
         identities=linked.identities,
     )
     weighed = weigh_links(engine, nodes, linked.links, settings.accept_p_match)
@@ -97,12 +105,19 @@ def find_persons(
     constraints["id_changes"] = find_id_changes(
         engine, clustered, linked.record_identities, settings.previous
     )
-    doubtful = _doubtful(engine, nodes, edges, clustered, linked.links, settings)
-    return _describe(engine, linked, country, constraints, {"ids": ids, "doubtful": doubtful})
+    joined = {"nodes": nodes, "edges": edges, "clustered": clustered, "links": linked.links}
+    doubt = find_doubt(engine, {**joined, "exclusive": exclusive, "apart": apart}, settings)
+    drawn = draw_persons(engine, doubt, draws)
+    return _describe(engine, linked, country, constraints, {"ids": ids, "doubtful": doubt.clusters}, drawn)
 
 
 def _describe(
-    engine: Engine, linked: Linked, country: Country, constraints: dict[str, Table], known: dict[str, Table]
+    engine: Engine,
+    linked: Linked,
+    country: Country,
+    constraints: dict[str, Table],
+    known: dict[str, Table],
+    drawn: Table,
 ) -> Persons:
     """The tables of persons whose clusters and ids are known."""
     identity_persons = engine.query(
@@ -132,12 +147,7 @@ def _describe(
     persons = collect_persons(engine, facts | known, country.period.from_date)
     traits = collect_traits(engine, facts, country.alpha_3, country.traits)
     conflicts = collect_conflicts(engine, facts | constraints | {"persons": persons})
-    draws = engine.query(
-        "person_draws",
-        "SELECT CAST(1 AS INTEGER) AS draw, identity_id, person_id, CAST(0 AS INTEGER) AS part FROM identity_persons WHERE false",
-        identity_persons=identity_persons,
-    )
-    return Persons(persons, traits, identity_persons, record_persons, draws, conflicts)
+    return Persons(persons, traits, identity_persons, record_persons, drawn, conflicts)
 
 
 def _apart(engine: Engine, nodes: Table, linked: Linked) -> Table:
@@ -153,33 +163,4 @@ def _apart(engine: Engine, nodes: Table, linked: Linked) -> Table:
         judgements=linked.judgements,
         record_identities=linked.record_identities,
         nodes=nodes,
-    )
-
-
-def _doubtful(
-    engine: Engine, nodes: Table, edges: Table, clustered: Table, links: Table, settings: PersonsSettings
-) -> Table:
-    """Clusters that certain links alone would not join, or to which a link that was not accepted may yet belong."""
-    certain = connected_components(
-        engine,
-        nodes,
-        f"SELECT a, b FROM edges WHERE p_calibrated >= {settings.certain_p_match}",
-        edges,
-        "persons_certain",
-    )
-    return engine.step(
-        "persons_doubtful",
-        f"""WITH loose AS (
-            SELECT c.cluster FROM clustered c JOIN certain s USING (unique_id)
-            GROUP BY c.cluster HAVING count(DISTINCT s.cluster) > 1),
-        open AS (
-            SELECT l.cluster AS a, r.cluster AS b FROM links k
-            JOIN clustered l ON l.identity_id = k.identity_id_l JOIN clustered r ON r.identity_id = k.identity_id_r
-            WHERE l.cluster <> r.cluster AND k.p_calibrated >= {1 - settings.certain_p_match}
-              AND k.p_calibrated < {settings.accept_p_match})
-        SELECT cluster, true AS is_doubtful FROM (
-            SELECT cluster FROM loose UNION SELECT a FROM open UNION SELECT b FROM open)""",
-        clustered=clustered,
-        certain=certain,
-        links=links,
     )

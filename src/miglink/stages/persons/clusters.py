@@ -13,6 +13,11 @@ _LEAST_AVERAGE = 0.5
 _PARTS = 1_000_000
 
 
+def nearly_certain(accept_p_match: float) -> float:
+    """The probability from which a link joins two groups whatever the other pairs between them say."""
+    return max(_NEARLY_CERTAIN, accept_p_match)
+
+
 def weigh_links(engine: Engine, nodes: Table, links: Table, accept_p_match: float) -> Table:
     """Give the links that reach accept_p_match: a < b, weight, p_calibrated, is_bound, is_refused.
 
@@ -31,9 +36,7 @@ def weigh_links(engine: Engine, nodes: Table, links: Table, accept_p_match: floa
         nodes=nodes,
         links=links,
     )
-    joined = (
-        f"SELECT a, b FROM edges WHERE is_bound OR p_calibrated >= {max(_NEARLY_CERTAIN, accept_p_match)}"
-    )
+    joined = f"SELECT a, b FROM edges WHERE is_bound OR p_calibrated >= {nearly_certain(accept_p_match)}"
     groups = connected_components(engine, nodes, joined, pairs, "persons_groups")
     return engine.hold(
         "persons_weighed",
@@ -124,15 +127,18 @@ def _broken(engine: Engine, whole: Table, bound: Table, exclusive: Table, apart:
     )
 
 
-def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
-    """The joins of one round: `joined` becomes part of `kept`."""
+def forbidden_pairs(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
+    """The pairs of clusters (a < b) that may not join: of those with an edge between them, and of those judged apart.
+
+    Reads: labels (unique_id, cluster); edges, exclusive and apart as `constrained_clusters` has them.
+    """
     values = engine.hold(
         "persons_round_values",
         "SELECT DISTINCT cluster, kind, value FROM exclusive JOIN labels USING (unique_id)",
         exclusive=exclusive,
         labels=labels,
     )
-    forbidden = engine.hold(
+    return engine.hold(
         "persons_round_forbidden",
         """WITH pairs AS (
             SELECT DISTINCT least(l.cluster, r.cluster) AS a, greatest(l.cluster, r.cluster) AS b
@@ -152,6 +158,11 @@ def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart:
         values_of=values,
         apart=apart,
     )
+
+
+def _joins(engine: Engine, labels: Table, edges: Table, exclusive: Table, apart: Table) -> Table:
+    """The joins of one round: `joined` becomes part of `kept`."""
+    forbidden = forbidden_pairs(engine, labels, edges, exclusive, apart)
     return engine.hold(
         "persons_round_joins",
         """WITH across AS (
