@@ -226,7 +226,8 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
     if record.begin("residence"):
         evidence = residence.Evidence(t["spells"], t["records"], t["record_persons"], t["persons"])
         country = config.estimates.reporting_country if config.estimates else None
-        drawing = residence.Drawing(config.draws, country)
+        linkages = residence.Linkages(t["person_draws"], t["record_identities"], t["spell_draws"])
+        drawing = residence.Drawing(config.draws, country, linkages)
         record.finish(*residence.draw_residence(engine, evidence, windows, config.residence, drawing))
 
     if config.estimates is None:

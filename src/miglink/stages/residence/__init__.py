@@ -20,7 +20,14 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.draws import Asked, Case, Drawn, Learnt, draw_case, learn
-from miglink.stages.residence.draws.tables import find_shares, write_draws, write_follow_up
+from miglink.stages.residence.draws.linked import Linkages, find_drawn_evidence
+from miglink.stages.residence.draws.tables import (
+    find_best_rows,
+    find_linked_rows,
+    find_shares,
+    write_draws,
+    write_follow_up,
+)
 from miglink.stages.residence.elements import presumed_day
 from miglink.stages.residence.histories import (
     Decided,
@@ -47,17 +54,21 @@ from miglink.stages.residence.visa_spans import VisaQuestion, judge_visa_spans
 from miglink.stages.residence.visas import add_visa_ends
 
 __all__ = [
-    "Drawing", "Evidence", "ForwardRule", "Histories", "Observation", "classify", "classify_histories",
+    "Drawing", "Evidence", "ForwardRule", "Histories", "Linkages", "Observation", "classify", "classify_histories",
     "draw_residence", "find_residence", "keep_freed_memory",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """What draws are asked for: how many, and the reporting country, whose citizens are nationals (None: not known)."""
+    """What draws are asked for: how many, the reporting country, whose citizens are nationals, and other linkages.
+
+    country: None where it is not known. linkages: None where only the best linkage is followed.
+    """
 
     settings: DrawsSettings
     country: str | None
+    linkages: Linkages | None = None
 
 
 @dataclass
@@ -83,16 +94,22 @@ def draw_residence(
     Errors: TableError if a contract is broken.
     Source: docs/decisions/0021; methods of miglink, sections 2 and 5.
     """
-    draws = _Draws(drawing)
-    number = drawing.settings.number
+    draws, number = _Draws(drawing), drawing.settings.number
     decided = _decide_all(engine, evidence, windows, settings, draws if number else None)
     by_crossings = tuple(rule.name for rule in settings.rules if rule.needs_crossings)
-    return (
-        write_residence(engine, decided),
-        write_migrations(engine, evidence, decided, by_crossings, find_shares(engine, draws.made, number)),
-        *write_draws(engine, evidence, draws.made),
-        write_follow_up(engine, draws.made),
-    )
+    shares = find_shares(engine, draws.made, number)
+    residence = write_residence(engine, decided)
+    migrations = write_migrations(engine, evidence, decided, by_crossings, shares)
+    follow_up = write_follow_up(engine, draws.made)
+    has_linkages = bool(number and drawing.linkages and engine.count(drawing.linkages.person_draws))
+    rows = [find_best_rows(engine, evidence, draws.made, has_linkages=has_linkages)]
+    if drawing.linkages is not None and has_linkages:
+        # What was decided of the persons as linked best is written by now: scratch tables are used again.
+        linked = find_drawn_evidence(engine, evidence, drawing.linkages)
+        again = _Draws(drawing, is_of_draw=True, learnt=draws.learnt)
+        others = _decide_all(engine, linked, windows, settings, again)
+        rows.append(find_linked_rows(engine, linked, others, again.made, residence))
+    return residence, migrations, *write_draws(engine, rows), follow_up
 
 
 def find_residence(

@@ -13,8 +13,8 @@ _LEVELS = ("cell_1", "cell_2", "cell_3")
 def count_first_statuses(engine: Engine, case: Case) -> pl.DataFrame:
     """How many of those whose first status is known were resident, by how they appear: cell_1 to cell_3, n, k.
 
-    By being born here or not, what the first crossing suggests and how long after the beginning of observation it lies,
-    and by register, permit and signs of life. Cells of nobody who is known are there too, with n 0.
+    By being born here or not, by register, permit and signs of life, then by what the first crossing suggests and how
+    long after the beginning of observation it lies. Cells of nobody who is known are there too, with n 0.
     """
     return engine.collect(
         """
@@ -84,9 +84,9 @@ def _describe_starters(engine: Engine, case: Case) -> Table:
                           CASE WHEN p.is_active THEN 'a' ELSE '-' END) AS evidence
             FROM travellers t JOIN people p ON p.person_key = t.person_key
         )
-        SELECT person_key, initial_status, CONCAT(start, ' ', suggested) AS cell_1,
-               CONCAT(start, ' ', suggested, ' ', since) AS cell_2,
-               CONCAT(start, ' ', suggested, ' ', since, ' ', evidence) AS cell_3
+        SELECT person_key, initial_status, CONCAT(start, ' ', evidence) AS cell_1,
+               CONCAT(start, ' ', evidence, ' ', suggested) AS cell_2,
+               CONCAT(start, ' ', evidence, ' ', suggested, ' ', since) AS cell_3
         FROM described
         """,
         travellers=case.travellers,
