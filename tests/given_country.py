@@ -8,9 +8,10 @@ from typing import Any
 import polars as pl
 
 from given_tables import name_table
+from miglink.config.draws import DrawsSettings
 from miglink.config.stages import EstimatesSettings, Period
 from miglink.engine import Engine
-from miglink.stages.estimates import Asked, Histories, Observation, estimate, sum_record_keys
+from miglink.stages.estimates import Asked, Draws, Histories, Observation, estimate, sum_record_keys
 from miglink.tables.contract import DIMENSIONS
 
 Rows = list[dict[str, Any]]
@@ -31,6 +32,9 @@ class Country:
     migrations: Rows = field(default_factory=list)
     persons: Rows = field(default_factory=list)
     person_traits: Rows = field(default_factory=list)
+    doubts: Rows = field(default_factory=list)
+    residence_draws: Rows = field(default_factory=list)
+    migration_draws: Rows = field(default_factory=list)
 
     def add(self, person: str, *statuses: tuple[date | None, str], **facts: Any) -> None:
         """A person with the days from which statuses hold (None: since before observation)."""
@@ -84,8 +88,38 @@ class Country:
             | of_crossing
         )
 
+    def doubt(self, person: str, day: date | None, cause: str, linkage: str = "both") -> None:
+        """A person whose history is drawn from a day on (None: from the beginning)."""
+        row = {"person_id": person, "from_date": day or self.before, "cause": cause, "linkage": linkage}
+        self.doubts.append({"rule": RULE, "policy": POLICY} | row)
+
+    def draw(self, number: int, person: str, *statuses: tuple[date | None, str], **of_draw: Any) -> None:
+        """A history of a person in a draw, with the changes between its statuses as migrations.
+
+        was: the status before the first, which then is a migration of its first day. died: the day on which it ends.
+        """
+        of = {"draw": number, "person_id": person, "rule": RULE, "policy": POLICY}
+        of |= {"linkage": of_draw.get("linkage", "both"), "part": of_draw.get("part", 0)}
+        died, was = of_draw.get("died"), of_draw.get("was")
+        for index, (start, status) in enumerate(statuses):
+            is_last = index + 1 == len(statuses)
+            day = start or self.before
+            ends = {"to_date": died if is_last else statuses[index + 1][0]}
+            ends["end_reason"] = "death" if is_last and died else None if is_last else "migration"
+            row = {"from_date": day, "status": status, "status_before": was}
+            self.residence_draws.append(of | row | ends)
+            if {was, status} == {RESIDENT, ABROAD}:
+                direction = "immigration" if status == RESIDENT else "emigration"
+                migrated = {
+                    "counted_date": day,
+                    "direction": direction,
+                    "sequence": len(self.migration_draws),
+                }
+                self.migration_draws.append(of | migrated | {"is_implied": False})
+            was = status
+
     def estimate(self, engine: Engine, **how: Any) -> Tables:
-        """The tables, by name; with a key, the cell keys too."""
+        """The tables, by name; with a key, the cell keys too; draws: their number, or None for none."""
         names = Histories.__dataclass_fields__
         histories = Histories(*(name_table(engine, name, getattr(self, name)) for name in names))
         days = {"from": self.before + timedelta(days=1), "to": how.get("to", date(2019, 12, 31))}
@@ -98,10 +132,18 @@ class Country:
         # As from a configuration file, so that lists may stand for tuples.
         given = json.dumps({"reporting_country": how.get("country", "NZL")} | named)
         asked = EstimatesSettings.model_validate_json(given)
-        tables = list(estimate(engine, histories, observation, asked, how.get("asked", Asked())))
+        shells = how.get("asked", Asked())
+        tables = list(estimate(engine, histories, observation, asked, shells, self._draws(engine, how)))
         if "key" in how:
             tables.append(sum_record_keys(engine, histories, observation, asked, how["key"]))
         return {table.name: pl.read_parquet(table.path) for table in tables}
+
+    def _draws(self, engine: Engine, how: dict[str, Any]) -> Draws | None:
+        if how.get("draws") is None:
+            return None
+        names = ("doubts", "residence_draws", "migration_draws")
+        tables = (name_table(engine, name, getattr(self, name)) for name in names)
+        return Draws(*tables, DrawsSettings(number=how["draws"]))
 
 
 def account(tables: Tables, year: str, **cell: str) -> list[int]:

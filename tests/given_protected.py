@@ -10,6 +10,7 @@ from miglink.stages.publish import Protection, Publication, publish
 
 KEY = "a-secret-of-more-than-32-characters-for-tests"
 VINTAGE: dict[str, Any] = {"data_to_date": END, "status": "final"}
+SHARES = ("share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up")
 POLICIES = ("unresolved", "midpoint")
 # No multiple of 2, 3, 5 or 10, and so rare that none is found by chance in a file.
 SECRETS = [70001 + 30 * n for n in range(60)]
@@ -25,7 +26,8 @@ def counted_run() -> dict[str, Rows]:
         for policy in POLICIES:
             of = STRATUM | cell | VINTAGE | {"policy": policy}
             stock = of | {"coverage": "population", "n_undetermined": 0, "n": float(count)}
-            bounds = {"lower": count - 10.5, "upper": count + 10.5}
+            bounds = {"lower": count - 10.5, "upper": count + 10.5, "mean": float(count)}
+            bounds |= dict.fromkeys(("standard_error", *SHARES), float(SECRETS[58]))
             stocks += [
                 stock | bounds | {"period": f"{year}-01-01", "n_settled": count} for year in (2018, 2019)
             ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from given_protected import KEY, SECRETS, counted_run, publish_protected
+from given_protected import KEY, SECRETS, SHARES, counted_run, publish_protected
 from given_published import STRATUM
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
@@ -126,6 +126,7 @@ def test_what_rests_on_counts_is_computed_of_protected_ones(duckdb_engine: Engin
     for bound, away in (("lower", stocks["n"] - stocks["lower"]), ("upper", stocks["upper"] - stocks["n"])):
         assert away.is_between(10.5, 13.5).all(), bound
         assert (stocks[bound] % 3 == 0).all(), bound
+    assert stocks.select(pl.col("mean", "standard_error", *SHARES).is_null().all()).row(0) == (True,) * 6
     value = dict(quality.select("measure", "value").iter_rows())
     assert value["doubtful_share"] == value["doubtful_persons"] / value["persons"]
     assert value["months_without_crossings"] == 1.0
@@ -169,7 +170,8 @@ def test_the_record_says_what_was_done_and_tells_no_count(duckdb_engine: Engine,
 
 def test_every_number_of_every_published_table_is_thought_of() -> None:
     """A new column of counts must be named in COUNTED, or be known to be computed of those that are."""
-    computed = {"flows": {"lower", "upper"}, "stocks": {"lower", "upper"}, "accounts": {"discrepancy"}}
+    interval = {"lower", "upper", "mean", "standard_error", *SHARES}
+    computed = {"flows": interval, "stocks": interval, "accounts": {"discrepancy"}}
     for name, counted in COUNTED.items():
         numbers = {column.name for column in TABLES[name].columns if column.type in ("BIGINT", "DOUBLE")}
         assert numbers == {*counted} | computed.get(name, set()), name

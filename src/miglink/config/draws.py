@@ -18,3 +18,7 @@ class DrawsSettings(Section):
     """Where the random numbers begin. Keep it from run to run, so that figures move for other reasons alone."""
     level: float = Field(default=0.95, ge=0.5, le=0.999)
     """Probability with which an interval should hold the true figure."""
+    largest_relative_error: float = Field(default=0.5, gt=0)
+    """Standard error, as a share of the figure, above which an interval wider than ten persons is flagged too_wide. The
+    Australian Bureau of Statistics flags survey estimates at 25 % and at 50 % (unverified). Net migration, which may be
+    near none, is measured against the mean of immigration and emigration."""

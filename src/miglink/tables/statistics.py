@@ -21,6 +21,43 @@ _OTHER = (
     required("other_policy", TEXT, "policy that it is compared with"),
 )
 
+_HEADLINE = (
+    Column(
+        "n",
+        NUMBER,
+        "headline estimate: settled, and what is in doubt at its mean over the draws of the best linkage; null where "
+        "anything stays undetermined, or a month lacks its crossings; without draws null unless the figure is final "
+        "and nothing in it is undetermined",
+    ),
+    Column(
+        "mean",
+        NUMBER,
+        "mean over the draws in which the linkage is drawn as well, around which the interval lies; null without draws",
+    ),
+    Column("lower", NUMBER, "lower bound of the interval (docs/intervals.md); n where nothing is in doubt"),
+    Column("upper", NUMBER, "upper bound of the interval"),
+    Column(
+        "standard_error",
+        NUMBER,
+        "standard error of mean as a forecast of the truth; 0 where nothing is in doubt",
+    ),
+    Column(
+        "share_linkage",
+        NUMBER,
+        "share of the variance that comes of doubtful linkage; the four shares add up to 1, one may be negative; null "
+        "where the standard error is 0 or null",
+    ),
+    Column("share_missing_crossing", NUMBER, "share that comes of crossings that are missing"),
+    Column("share_first_status", NUMBER, "share that comes of statuses unknown at the beginning"),
+    Column("share_follow_up", NUMBER, "share that comes of what is not observed for long enough"),
+    Column(
+        "interval_flag",
+        TEXT,
+        "point_outside: n does not lie within the bounds; too_wide: the standard error is above "
+        "draws.largest_relative_error; else null",
+    ),
+)
+
 STATISTICS_TABLES = (
     Contract(
         "stocks",
@@ -36,11 +73,7 @@ STATISTICS_TABLES = (
             ),
             required("n_settled", COUNT, "persons whose status is resident"),
             required("n_undetermined", COUNT, "persons whose status is undetermined"),
-            Column(
-                "n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"
-            ),
-            Column("lower", NUMBER, "lower bound of the interval"),
-            Column("upper", NUMBER, "upper bound of the interval"),
+            *_HEADLINE,
             *VINTAGE,
         ),
         is_aggregate=True,
@@ -57,11 +90,7 @@ STATISTICS_TABLES = (
             required(
                 "n_undetermined", COUNT, "crossings that may become migrations (net: sum of both directions)"
             ),
-            Column(
-                "n", NUMBER, "headline estimate; null until nothing is undetermined or an interval exists"
-            ),
-            Column("lower", NUMBER, "lower bound of the interval"),
-            Column("upper", NUMBER, "upper bound of the interval"),
+            *_HEADLINE,
             *VINTAGE,
         ),
         is_aggregate=True,

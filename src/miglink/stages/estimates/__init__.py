@@ -1,25 +1,28 @@
 """Stage 7: counts residents, migrations and the days lived, draws up the accounts, and compares rules and policies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 
 import polars as pl
 
 from miglink.config.mobility import MobilitySettings
 from miglink.config.stages import EstimatesSettings
 from miglink.engine import Engine, Table, identifier
-from miglink.stages.estimates.accounts import TERMS, check_balance, count_terms, explain
-from miglink.stages.estimates.cells import cells_of, margins
-from miglink.stages.estimates.counts import FLOWS, Counts, by_period, count_breakdown, join_histories
-from miglink.stages.estimates.dimensions import Breakdown, Layout, find_layout
+from miglink.stages.estimates.counts import join_histories
+from miglink.stages.estimates.dimensions import find_layout
+from miglink.stages.estimates.draws import Draws, join_draws
 from miglink.stages.estimates.empty_months import find_empty_months
+from miglink.stages.estimates.figures import (
+    count_figures,
+    tabulate_accounts,
+    tabulate_flows,
+    tabulate_stocks,
+)
 from miglink.stages.estimates.flow_differences import count_flow_differences
 from miglink.stages.estimates.histories import check_histories, find_statuses
 from miglink.stages.estimates.list_status import count_list_status
 from miglink.stages.estimates.listed_people import find_listed_people, has_lists
 from miglink.stages.estimates.mobility import Travellers, count_mobility
-from miglink.stages.estimates.periods import flow_periods, reference_dates
 from miglink.stages.estimates.person_time import count_person_days
 from miglink.stages.estimates.record_keys import key_traits, list_cell_keys
 from miglink.stages.estimates.shell_cells import (
@@ -32,11 +35,12 @@ from miglink.stages.estimates.shell_cells import (
 from miglink.stages.estimates.stock_differences import count_stock_differences
 from miglink.stages.estimates.strata import number_strata
 from miglink.stages.estimates.traits import find_traits
-from miglink.stages.estimates.vintages import Observation, add_vintages, list_rows, observe
+from miglink.stages.estimates.vintages import Observation, observe
 from miglink.tables import TABLES
 
 __all__ = [
     "Asked",
+    "Draws",
     "Histories",
     "Observation",
     "Travellers",
@@ -67,20 +71,21 @@ def estimate(
     observation: Observation,
     settings: EstimatesSettings,
     asked: Asked = NOTHING_ASKED,
+    draws: Draws | None = None,
 ) -> tuple[Table, ...]:
     """Count stocks, flows and accounts by each breakdown, with all its totals.
 
-    Reads: residence and migrations (draw 0), persons, person_traits.
+    Reads: residence and migrations (draw 0), persons, person_traits; doubts, residence_draws and migration_draws.
     Gives: stocks, flows, accounts, and for the published tables asked for shell_cells and shells. Every month,
         quarter, year (those asked for) and 1 January that the observation covers is listed for every cell that
         occurs in any of them, with zeros where nobody is counted. A dimension that a row is not broken down by
         holds `total`; a value that is not known is `unknown`, so every breakdown adds up to its total.
         other_country and purpose break down flows alone. shell_cells has cells with somebody in them alone.
     Units: persons; settled migrations and crossings that may become one.
-    Errors: ResultError if an account does not balance in every cell, or if residence and migrations
+    Errors: ResultError if an account does not balance in every cell and draw, or if residence and migrations
         contradict each other.
     Source: Regulation (EC) 862/2007, Article 3 (stocks and flows by sex and citizenship); Regulation (EU)
-        351/2010 (groups of citizenship); docs/assumptions.md (stocks and the data's end).
+        351/2010 (groups of citizenship); docs/assumptions.md (stocks and the data's end); docs/intervals.md.
 
     The choices made here:
 
@@ -96,27 +101,26 @@ def estimate(
       missing crossings leave undetermined, or presume after the last crossing recorded, may still move, and does
       not make a figure provisional; a month that lacks them all does, in every figure that rests on it
       (`add_vintages`).
-    - The headline `n` is null while the figure is provisional or anything in its cell is undetermined.
+    - The headline `n` counts what is in doubt at its mean over the draws, and has an interval (`intervals`). Without
+      draws it is null while the figure is provisional or anything in its cell is undetermined.
     """
     people = histories.persons, histories.person_traits
     layout = find_layout(engine, *people, histories.migrations, settings, asked.traits)
     statuses = find_statuses(engine, histories.residence, histories.persons)
     traits = find_traits(engine, *people, layout)
     joined = join_histories(engine, statuses, traits, histories.migrations, layout)
-    dates = reference_dates(observation.period)
-    counts = {
-        breakdown: count_breakdown(engine, joined, layout.of(breakdown), dates, observation.period)
-        for breakdown in layout.breakdowns
-    }
-    accounts = _accounts(counts, layout, joined.strata, observation)
+    in_doubt = join_draws(
+        engine, draws, (statuses, histories.migrations), (histories.persons, traits), layout
+    )
+    counted = count_figures(engine, joined, layout, observation, in_doubt)
+    accounts = tabulate_accounts(counted)
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
     shells = describe_shells(engine, histories.migrations, people, observation, asked)
     cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
-    stocks = _stocks(counts, layout, list_rows(joined.strata, dates, observation), observation)
     return (
-        _write(engine, "stocks", stocks),
-        _write(engine, "flows", _flows(counts, layout, joined.strata, observation, settings)),
+        _write(engine, "stocks", tabulate_stocks(counted)),
+        _write(engine, "flows", tabulate_flows(counted, settings)),
         _write(engine, "accounts", accounts),
         _write(engine, "shell_cells", cells),
         _write(engine, "shells", name_uncoded(shells, cells, asked.only(shells))),
@@ -145,13 +149,8 @@ def sum_record_keys(
     statuses = find_statuses(engine, histories.residence, histories.persons)
     traits = key_traits(engine, find_traits(engine, *people, layout), histories.persons, key)
     joined = join_histories(engine, statuses, traits, histories.migrations, layout, is_keyed=True)
-    dates = reference_dates(observation.period)
-    counts = {
-        breakdown: count_breakdown(engine, joined, layout.of(breakdown), dates, observation.period)
-        for breakdown in layout.breakdowns
-    }
-    stocks = _stocks(counts, layout, list_rows(joined.strata, dates, observation), observation)
-    flows = _flows(counts, layout, joined.strata, observation, settings)
+    counted = count_figures(engine, joined, layout, observation)
+    stocks, flows = tabulate_stocks(counted), tabulate_flows(counted, settings)
     return _write(engine, "cell_keys", list_cell_keys(stocks, flows))
 
 
@@ -218,94 +217,6 @@ def describe_lists(
     country_and_traits = (settings.reporting_country, settings.traits)
     listed = find_listed_people(engine, travellers, observation, mobility.circular, country_and_traits)
     return listed, _write(engine, "list_status", count_list_status(engine, listed, observation))
-
-
-def _accounts(
-    counts: Mapping[Breakdown, Counts], layout: Layout, strata: pl.DataFrame, observation: Observation
-) -> pl.DataFrame:
-    """The accounts of each year, by every breakdown that a stock has."""
-    grid = list_rows(strata, flow_periods(observation.period, ("year",)), observation)
-    grid = add_vintages(grid, observation)
-    terms = [
-        (breakdown, count_terms(counted, breakdown, layout))
-        for breakdown, counted in counts.items()
-        if counted.statuses is not None
-    ]
-    for breakdown, counted_terms in terms:
-        check_balance(counted_terms, breakdown, layout, grid)
-    return explain(margins(terms, layout, grid, TERMS))
-
-
-def _stocks(
-    counts: Mapping[Breakdown, Counts], layout: Layout, grid: pl.DataFrame, observation: Observation
-) -> pl.DataFrame:
-    """Residents and undetermined persons at each 1 January."""
-    measures = ("n_settled", "n_undetermined")
-    grid = add_vintages(grid, observation)
-    by_cell = [
-        (
-            breakdown,
-            cells_of(
-                counted.statuses.rename({"n_resident": "n_settled"}).join(
-                    grid.select("last_date", "year", "period").unique(), on="last_date"
-                ),
-                breakdown,
-                layout,
-            ),
-        )
-        for breakdown, counted in counts.items()
-        if counted.statuses is not None
-    ]
-    table = margins(by_cell, layout, grid, measures)
-    first, last = observation.listed or (date.min, date.max)
-    # The stock that opens a period stands on the day before.
-    is_listed = pl.lit(observation.has_population_list) & pl.col("last_date").is_between(
-        max(first, date(1, 1, 2)) - timedelta(days=1), last
-    )
-    coverage = pl.when(is_listed).then(pl.lit("population")).otherwise(pl.lit("travellers_only"))
-    return _with_headline(table).with_columns(coverage=coverage)
-
-
-def _flows(
-    counts: Mapping[Breakdown, Counts],
-    layout: Layout,
-    strata: pl.DataFrame,
-    observation: Observation,
-    settings: EstimatesSettings,
-) -> pl.DataFrame:
-    """Immigration, emigration and net migration in each month, quarter and year."""
-    periods = flow_periods(observation.period, {"year", *settings.periods})
-    by_year_only = pl.col("rule").is_in(list(observation.flows_by_year_only))
-    is_listed = (
-        pl.col("kind").is_in(settings.periods) & ~by_year_only | (pl.col("kind") == "year") & by_year_only
-    )
-    grid = list_rows(strata, periods, observation).filter(is_listed).drop("kind")
-    grid = add_vintages(grid, observation)
-    by_cell = [
-        (breakdown, by_period(cells_of(counted.events, breakdown, layout), settings.periods))
-        for breakdown, counted in counts.items()
-    ]
-    table = margins(by_cell, layout, grid, FLOWS).with_columns(
-        (pl.col("immigration") - pl.col("emigration")).alias("net"),
-        (pl.col("immigration_undetermined") + pl.col("emigration_undetermined")).alias("net_undetermined"),
-    )
-    long = pl.concat(
-        table.with_columns(
-            flow=pl.lit(flow), n_settled=pl.col(flow), n_undetermined=pl.col(f"{flow}_undetermined")
-        )
-        for flow in ("immigration", "emigration", "net")
-    )
-    return _with_headline(long)
-
-
-def _with_headline(table: pl.DataFrame) -> pl.DataFrame:
-    """The headline, where the figure is final and nothing is undetermined; an interval comes later."""
-    is_known = (pl.col("status") == "final") & (pl.col("n_undetermined") == 0)
-    return table.with_columns(
-        n=pl.when(is_known).then(pl.col("n_settled").cast(pl.Float64)),
-        lower=pl.lit(None, pl.Float64),
-        upper=pl.lit(None, pl.Float64),
-    )
 
 
 def _write(engine: Engine, name: str, frame: pl.DataFrame) -> Table:

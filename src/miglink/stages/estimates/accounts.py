@@ -3,9 +3,12 @@
 import polars as pl
 
 from miglink.errors import ResultError
+from miglink.stages.estimates.ages import AGES
 from miglink.stages.estimates.cells import cells_of, tabulate
 from miglink.stages.estimates.counts import CHANGES, Counts
-from miglink.stages.estimates.dimensions import Breakdown, Layout
+from miglink.stages.estimates.dimensions import TOTAL, Breakdown, Layout
+from miglink.stages.estimates.draws import Drawn
+from miglink.tables.contract import DIMENSIONS
 
 _FLOWS = ("immigration", "emigration")
 TERMS = ("opening", "closing", *_FLOWS, *CHANGES)
@@ -59,4 +62,44 @@ def check_balance(terms: pl.DataFrame, breakdown: Breakdown, layout: Layout, gri
     raise ResultError(
         f"accounts by {' and '.join(names) or 'no dimension'} do not balance in {wrong.height} cells, the first "
         f"being (closing less what its terms explain, expected 0): {first}; nothing is published"
+    )
+
+
+def check_draws(terms: pl.DataFrame, breakdown: Breakdown, drawn: Drawn, grid: pl.DataFrame) -> None:
+    """Raise ResultError unless the account of each cell balances in every draw, with the settled rows it replaces.
+
+    A history that is drawn from some day on begins there out of nowhere, and so does the settled one in its place: they
+    must leave the same unexplained. Ages are left out, for nobody counts the birthdays of the draws.
+    """
+    keys = ("rule", "policy", "period", *(name for name in DIMENSIONS if name not in AGES))
+    series = ("linkage", "cause")
+    left = explain(terms.group_by("rule", "policy", "period", *keys[3:]).agg(pl.col(*TERMS).sum()))
+    unexplained = (
+        drawn.unpack(left.filter(pl.col("discrepancy") != 0))
+        .join(grid.select("rule", "policy", "period"), on=["rule", "policy", "period"], how="semi")
+        .group_by(*keys, *series)
+        .agg(
+            replaced=pl.col("discrepancy").filter(pl.col("draw") == 0).sum(),
+            n=(pl.col("draw") > 0).sum(),
+            least=pl.col("discrepancy").filter(pl.col("draw") > 0).min(),
+            most=pl.col("discrepancy").filter(pl.col("draw") > 0).max(),
+        )
+    )
+    n_draws, replaced = drawn.settings.number, pl.col("replaced")
+    is_none = (replaced == 0) & (pl.col("n") == 0)
+    is_same = (pl.col("n") == n_draws) & (pl.col("least") == replaced) & (pl.col("most") == replaced)
+    wrong = unexplained.filter(~(is_none | is_same.fill_null(False))).sort(*keys, *series)
+    if wrong.is_empty():
+        return
+    names = [name for name in keys[3:] if (wrong[name] != TOTAL).any()]
+    first = "; ".join(
+        f"rule {rule}, policy {policy}, year {year}, linkage {linkage}, cause {cause}"
+        + "".join(f", {name.replace('_', ' ')} {value}" for name, value in zip(names, values, strict=True))
+        for rule, policy, year, linkage, cause, *values in wrong.head(5)
+        .select(*keys[:3], *series, *names)
+        .iter_rows()
+    )
+    raise ResultError(
+        f"accounts of the draws by {' and '.join(breakdown) or 'no dimension'} do not balance in {wrong.height} cells, "
+        f"the first being: {first}; nothing is published"
     )

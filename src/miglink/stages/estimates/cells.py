@@ -12,7 +12,7 @@ from miglink.tables.contract import DIMENSIONS
 # Travel documents of persons without a citizenship or under protection (ICAO 9303-3, section 5, part D).
 _STATELESS = ("XXA", "XXB", "XXC")
 
-_KEYS = ("rule", "policy", "period")
+_KEYS = ("rule", "policy", "period", "flow")
 
 
 def group_citizenships(counts: pl.DataFrame, reporting_country: str) -> pl.DataFrame:
@@ -58,18 +58,19 @@ def cells_of(counts: pl.DataFrame, breakdown: Breakdown, layout: Layout) -> pl.D
 def tabulate(
     counts: pl.DataFrame, grid: pl.DataFrame, measures: Sequence[str], *, is_whole: bool = False
 ) -> pl.DataFrame:
-    """Sum the measures by rule, policy, period and cell, for every row of the grid.
+    """Sum the measures by rule, policy, period, cell and, where the grid has them, flow, for every row of the grid.
 
     `grid` lists rules, policies and periods (its further columns are kept). Cells are those in which anybody is
     counted in any row of the grid, so that a series has no holes; the whole, which is one cell, is always there.
     """
     whole = pl.DataFrame({name: [TOTAL] for name in DIMENSIONS})
-    sums = counts.group_by(*_KEYS, *DIMENSIONS).agg(pl.col(*measures).sum())
-    listed = sums.join(grid.select(_KEYS), on=_KEYS, how="semi")
+    keys = [name for name in _KEYS if name in grid.columns]
+    sums = counts.group_by(*keys, *DIMENSIONS).agg(pl.col(*measures).sum())
+    listed = sums.join(grid.select(keys), on=keys, how="semi")
     cells = listed.filter(pl.any_horizontal(pl.col(*measures) != 0)).select(DIMENSIONS).unique()
     return (
         grid.join(whole if is_whole else cells, how="cross")
-        .join(sums, on=[*_KEYS, *DIMENSIONS], how="left")
+        .join(sums, on=[*keys, *DIMENSIONS], how="left")
         .with_columns(pl.col(*measures).fill_null(0))
     )
 
@@ -85,15 +86,20 @@ def margins(
     The total of totals is always there.
     """
     rows = []
-    made: set[frozenset[str]] = set()
-    for breakdown, counts in tables:
+    for index, kept in list_margins([breakdown for breakdown, _ in tables]):
+        summed = _sum_over(tables[index][1], kept, layout)
+        rows.append(tabulate(summed, grid, measures, is_whole=not kept))
+    return pl.concat(rows)
+
+
+def list_margins(breakdowns: Sequence[Breakdown]) -> list[tuple[int, Breakdown]]:
+    """Every breakdown and its margins down to the whole, each once, with the number of a breakdown that has it."""
+    made: dict[frozenset[str], tuple[int, Breakdown]] = {}
+    for index, breakdown in enumerate(breakdowns):
         for size in range(len(breakdown), -1, -1):
             for kept in combinations(breakdown, size):
-                if frozenset(kept) in made:
-                    continue
-                made.add(frozenset(kept))
-                rows.append(tabulate(_sum_over(counts, kept, layout), grid, measures, is_whole=not kept))
-    return pl.concat(rows)
+                made.setdefault(frozenset(kept), (index, kept))
+    return list(made.values())
 
 
 def _sum_over(counts: pl.DataFrame, kept: Breakdown, layout: Layout) -> pl.DataFrame:

@@ -54,13 +54,16 @@ def join_histories(
     *,
     is_keyed: bool = False,
 ) -> Histories:
-    """Join statuses and events with the traits in force on their days; is_keyed: the traits have a record_key."""
+    """Join statuses and events with the traits in force on their days; is_keyed: the traits have a record_key.
+
+    What is made is called by the name of the statuses: those of the draws stand beside those of draw 0.
+    """
     strata = engine.collect("SELECT DISTINCT rule, policy FROM statuses", statuses=statuses)
     constant = (*CONSTANT, "record_key") if is_keyed else CONSTANT
     columns = (*constant, *layout.changing.values(), "origin_group")
     # A change of trait on the day after `moves_to` is a move of its own; a birthday then is part of it.
     residents = engine.step(
-        "estimates_residents",
+        f"{statuses.name}_residents",
         f"""
         SELECT s.rule, s.policy, s.status, {", ".join(f"t.{column}" for column in columns)},
                GREATEST(s.from_date, t.valid_from) AS from_date, LEAST(s.to_date, t.valid_to) AS to_date,
@@ -95,7 +98,7 @@ def _join_events(
     eve = "CAST(t.valid_from - INTERVAL 1 DAY AS DATE)"
     moves = "FROM statuses s JOIN traits t ON t.person_id = s.person_id"
     return engine.step(
-        "estimates_events",
+        f"{statuses.name}_events",
         f"""
         WITH all_events AS (
             SELECT e.rule, e.policy, e.term, e.change, e.event_date, e.event_date AS aged_on, e.other_country,
@@ -122,7 +125,7 @@ def _find_events(engine: Engine, statuses: Table, migrations: Table) -> Table:
     """Migrations, births and deaths of residents, and whose status was settled (1) or is no longer (−1)."""
     nothing = "CAST(NULL AS VARCHAR) AS other_country, CAST(NULL AS VARCHAR) AS purpose"
     return engine.step(
-        "estimates_found_events",
+        f"{statuses.name}_found_events",
         f"""
         SELECT person_id, rule, policy,
                CASE WHEN outcome = 'migration' THEN direction ELSE CONCAT(direction, '_undetermined') END AS term,
@@ -164,6 +167,15 @@ def count_breakdown(
         events = pl.concat([events, aged.select(events.columns)])
     residents = histories.residents
     return Counts(count_statuses(engine, residents, columns, days, is_keyed=histories.is_keyed), events)
+
+
+def count_drawn(
+    engine: Engine, histories: Histories, columns: Mapping[str, str], days: pl.DataFrame
+) -> Counts:
+    """Count drawn histories by the columns of a breakdown, but for moves between ages: no figure holds them."""
+    of_flows = bool(OF_FLOWS & {*columns})
+    events = count_events(engine, histories.events, columns, of_flows=of_flows)
+    return Counts(None if of_flows else count_statuses(engine, histories.residents, columns, days), events)
 
 
 def count_statuses(

@@ -106,7 +106,7 @@ def add_vintages(grid: pl.DataFrame, observation: Observation) -> pl.DataFrame:
     rule after the last day counted has been observed (last day + W ≤ data_to_date), and no empty month lies in what it
     rests on: its period, the window after it, and the window before it, but at least the year that ends there. Whoever
     left in a month that was not delivered is still counted in the stock, and of whoever crosses next the status before
-    is mistaken.
+    is mistaken. is_complete says that no such month does.
     """
     last_date, day = pl.col("last_date"), pl.duration(days=1)
     window = pl.duration(days=pl.col("rule").replace_strict(dict(observation.windows), return_dtype=pl.Int64))
@@ -125,9 +125,9 @@ def add_vintages(grid: pl.DataFrame, observation: Observation) -> pl.DataFrame:
         ),
     )
     is_of_crossings = ~pl.col("rule").is_in(list(observation.rules_without_crossings))
+    is_complete = ~(is_touched & is_of_crossings)
     return grid.with_columns(
         data_to_date=data_to_date,
-        status=pl.when(is_observed & ~(is_touched & is_of_crossings))
-        .then(pl.lit("final"))
-        .otherwise(pl.lit("provisional")),
+        is_complete=is_complete,
+        status=pl.when(is_observed & is_complete).then(pl.lit("final")).otherwise(pl.lit("provisional")),
     )

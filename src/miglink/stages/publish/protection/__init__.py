@@ -14,6 +14,7 @@ from miglink.stages.publish.protection.derived import (
     derive_headline,
     derive_net,
     derive_shares,
+    leave_out_spread,
     shift_bounds,
 )
 from miglink.stages.publish.protection.noise import draw_numbers, round_at_random, round_to_nearest
@@ -222,7 +223,7 @@ def _derive(
     after = derive_headline(after)
     if name == "flows":
         after = derive_net(after)
-    return shift_bounds(after, before, settings.rounding_base)
+    return leave_out_spread(shift_bounds(after, before, settings.rounding_base))
 
 
 def _drop_empty(name: str, rows: pl.DataFrame) -> pl.DataFrame:

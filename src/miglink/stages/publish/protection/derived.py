@@ -12,6 +12,12 @@ _SHARES = {
     "doubtful_share": ("doubtful_persons", "persons"),
     "rejected_share": ("rows_rejected", "rows_read"),
 }
+_SPREAD = (
+    "mean",
+    "standard_error",
+    *(f"share_{cause}" for cause in ("linkage", "missing_crossing", "first_status", "follow_up")),
+    "interval_flag",
+)
 
 
 def shift_bounds(protected: pl.DataFrame, before: pl.DataFrame, base: int) -> pl.DataFrame:
@@ -28,6 +34,11 @@ def shift_bounds(protected: pl.DataFrame, before: pl.DataFrame, base: int) -> pl
         # Nobody can be fewer than nobody, but net migration can be negative.
         lower=pl.when(_is_net(protected)).then("lower").otherwise(pl.col("lower").clip(0.0, math.inf))
     )
+
+
+def leave_out_spread(protected: pl.DataFrame) -> pl.DataFrame:
+    """Leave out what else is known of the draws: numbers without noise, from which the count could be told."""
+    return protected.with_columns(pl.lit(None, protected.schema[name]).alias(name) for name in _SPREAD)
 
 
 def derive_headline(protected: pl.DataFrame) -> pl.DataFrame:
