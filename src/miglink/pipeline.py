@@ -221,7 +221,10 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
         permits = config.residence.resident_permits
         observed = spells.Country(windows.crossings, is_listed, permits, windows.listed)
         owned = (t["records"], t["record_persons"], t["persons"])
-        record.finish(*spells.find_spells(engine, *owned, observed, config.spells))
+        found, contradictions = spells.find_spells(engine, *owned, observed, config.spells)
+        drawn = spells.Drawn(t["person_draws"], t["record_identities"], t["persons"])
+        draws = spells.find_spell_draws(engine, t["records"], drawn, found, observed, config.spells)
+        record.finish(found, draws, contradictions)
 
     if record.begin("residence"):
         evidence = residence.Evidence(t["spells"], t["records"], t["record_persons"], t["persons"])

@@ -4,14 +4,15 @@ from miglink.config.stages import Borders, Period, SpellsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.spells.day_places import UNKNOWN
 from miglink.stages.spells.days import count_days
-from miglink.stages.spells.evidence import find_doubts
+from miglink.stages.spells.draws import Drawn, find_spell_draws
+from miglink.stages.spells.histories import SPELL_SQL, Owned, find_recorded, follow_crossings
 from miglink.stages.spells.order import order_crossings
 from miglink.stages.spells.row_order import Crossings, find_parts, order_part, sort_rows
-from miglink.stages.spells.trust import Country
+from miglink.stages.spells.trust import Country, find_contradictions
 
 __all__ = [
-    "UNKNOWN", "Country", "Crossings", "count_days", "find_left_out", "find_parts", "find_spells",
-    "order_crossings", "order_part", "sort_rows",
+    "UNKNOWN", "Country", "Crossings", "Drawn", "count_days", "find_left_out", "find_parts", "find_spell_draws",
+    "find_spells", "order_crossings", "order_part", "sort_rows",
 ]  # fmt: skip
 
 
@@ -39,36 +40,19 @@ def find_spells(
         not used; `find_left_out` gives them with the reason.
     Source: StatisticsNZ migrbc 2.0.9 (half-open days, same-day returns); methods of miglink, section 2.
     """
-    recorded = _find_recorded(engine, records, record_persons, persons, country.period, settings.borders)
-    histories = _find_histories(engine, _find_starts(engine, recorded))
-    stays = engine.step(
-        "spells_stays",
-        f"""
-        SELECT person_id, sequence, start_date, COALESCE(next_date, DATE '{country.period.data_to_date}') AS end_date,
-               CASE WHEN is_gap THEN 'gap' WHEN next_date IS NULL THEN 'end' ELSE 'start' END AS kind,
-               CASE WHEN next_date IS NULL THEN start_direction ELSE next_direction END AS direction
-        FROM histories
-        WHERE is_gap OR start_basis = 'observation_start' OR (next_date IS NULL AND death_date IS NULL)
-        """,
-        histories=histories,
+    histories, doubts, evidence = follow_crossings(
+        engine, Owned(records, record_persons, persons), country, settings
     )
-    doubts, contradictions = find_doubts(engine, stays, records, record_persons, country, settings)
     spells = engine.query(
         "spells",
-        """
-        SELECT CAST(0 AS INTEGER) AS draw, h.person_id, h.start_date, CAST(h.sequence AS INTEGER) AS sequence,
-               COALESCE(h.next_date, h.death_date) AS end_date,
-               CASE WHEN d.person_id IS NOT NULL THEN 'unresolved' ELSE h.state END AS state,
-               h.start_direction, h.start_basis, h.start_source, h.start_record_id,
-               CASE WHEN d.person_id IS NOT NULL THEN h.start_date END AS earliest_date, d.latest_date, d.likely_date,
-               CASE WHEN h.next_date IS NOT NULL THEN 'crossing' WHEN h.death_date IS NOT NULL THEN 'death'
-                    ELSE 'observation_end' END AS end_basis
+        f"""
+        SELECT CAST(0 AS INTEGER) AS draw, h.person_id, {SPELL_SQL}
         FROM histories h LEFT JOIN doubts d ON d.person_id = h.person_id AND d.sequence = h.sequence
         """,
         histories=histories,
         doubts=doubts,
     )
-    return spells, contradictions
+    return spells, find_contradictions(engine, *evidence)
 
 
 def find_left_out(
@@ -92,101 +76,7 @@ def find_left_out(
         FROM records r JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         WHERE r.kind = 'crossings' AND r.is_repeat
         """,
-        recorded=_find_recorded(engine, records, record_persons, persons, period, borders),
+        recorded=find_recorded(engine, Owned(records, record_persons, persons), period, borders),
         records=records,
         record_persons=record_persons,
-    )
-
-
-def _find_recorded(
-    engine: Engine, records: Table, record_persons: Table, persons: Table, period: Period, borders: Borders
-) -> Table:
-    """Every crossing that is no double scan, its person's birth and death, and the reason if it is not used."""
-    first, last = f"DATE '{period.from_date}'", f"DATE '{period.to_date}'"
-    return engine.step(
-        "spells_recorded",
-        f"""
-        WITH lives AS (
-            SELECT person_id, is_born_here,
-                   CASE WHEN death_date <= {last} THEN death_date END AS death_date,
-                   CASE WHEN birth_date BETWEEN {first} AND {last}
-                             AND (is_born_here OR birth_date_precision = 'day') THEN birth_date END AS born_date
-            FROM persons
-        )
-        SELECT r.source, r.record_id, CONCAT(r.source, CHR(31), r.record_id) AS crossing_id, l.person_id,
-               r.crossed_date, r.crossed_at, r.direction, l.is_born_here, l.death_date,
-               COALESCE(l.born_date, {first}) AS start_date,
-               CASE WHEN l.born_date IS NULL THEN 'observation_start' ELSE 'birth' END AS start_basis,
-               CASE WHEN r.crossed_date NOT BETWEEN {first} AND {last} THEN 'outside_period'
-                    WHEN r.crossed_date < l.born_date THEN 'before_birth'
-                    WHEN r.crossed_date > l.death_date THEN 'after_death'
-                    WHEN {borders == "open"} THEN 'open_borders' END AS reason
-        FROM records r
-        JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
-        JOIN lives l ON l.person_id = p.person_id
-        WHERE r.kind = 'crossings' AND NOT r.is_repeat
-        """,
-        records=records,
-        record_persons=record_persons,
-        persons=persons,
-    )
-
-
-def _find_starts(engine: Engine, recorded: Table) -> Table:
-    """What begins each spell: the observation or the birth, then the crossings.
-
-    known_direction: who is born here is present as if just arrived, who is born abroad absent as if departed.
-    """
-    crossings = engine.step(
-        "spells_crossings",
-        """
-        SELECT crossing_id, person_id, crossed_date, crossed_at, direction, CAST(NULL AS BIGINT) AS sequence,
-               CASE WHEN start_basis = 'birth' AND is_born_here THEN 'resident' END AS initial_status
-        FROM recorded WHERE reason IS NULL
-        """,
-        recorded=recorded,
-    )
-    return engine.step(
-        "spells_starts",
-        """
-        WITH crossings AS (
-            SELECT r.person_id, r.crossed_date, r.direction, r.source, r.record_id, r.start_date,
-                   r.start_basis, r.is_born_here, r.death_date, o.sequence
-            FROM ordered o JOIN recorded r ON r.crossing_id = o.crossing_id
-        )
-        SELECT person_id, sequence + 1 AS sequence, crossed_date AS start_date, direction AS start_direction,
-               'crossing' AS start_basis, source AS start_source, record_id AS start_record_id, death_date,
-               CAST(NULL AS VARCHAR) AS known_direction
-        FROM crossings
-        UNION ALL
-        SELECT person_id, 1 AS sequence, start_date, 'start' AS start_direction, start_basis,
-               CAST(NULL AS VARCHAR) AS start_source, CAST(NULL AS VARCHAR) AS start_record_id, death_date,
-               CASE WHEN start_basis <> 'birth' THEN NULL WHEN is_born_here THEN 'arrival'
-                    ELSE 'departure' END
-        FROM crossings WHERE sequence = 1
-        """,
-        recorded=recorded,
-        ordered=order_crossings(engine, crossings),
-    )
-
-
-def _find_histories(engine: Engine, starts: Table) -> Table:
-    """Each start with the crossing after it, and the state between them as the two directions have it."""
-    return engine.step(
-        "spells_histories",
-        """
-        WITH history AS (
-            SELECT *, LEAD(start_date) OVER h AS next_date, LEAD(start_direction) OVER h AS next_direction
-            FROM starts WINDOW h AS (PARTITION BY person_id ORDER BY sequence)
-        )
-        SELECT person_id, sequence, start_date, start_direction, start_basis, start_source, start_record_id,
-               death_date, next_date, next_direction,
-               COALESCE(COALESCE(known_direction, start_direction) = next_direction, FALSE) AS is_gap,
-               CASE WHEN start_direction = 'arrival' THEN 'present'
-                    WHEN start_direction = 'departure' THEN 'absent'
-                    WHEN next_direction = 'arrival' THEN 'absent'
-                    ELSE 'present' END AS state
-        FROM history
-        """,
-        starts=starts,
     )

@@ -7,7 +7,7 @@ taken. After the last arrival of somebody whose evidence ends, its end is taken.
 
 from miglink.config.stages import SpellsSettings
 from miglink.engine import Engine, Table
-from miglink.stages.spells.trust import Country, find_contradictions, find_signs, find_statements
+from miglink.stages.spells.trust import Country, find_signs, find_statements
 
 
 def find_doubts(
@@ -17,7 +17,7 @@ def find_doubts(
     record_persons: Table,
     country: Country,
     settings: SpellsSettings,
-) -> tuple[Table, Table]:
+) -> tuple[Table, tuple[Table, Table]]:
     """Find the stays within which a crossing is missing, and the day on which it most likely took place.
 
     Reads: stays (person_id, sequence, start_date, end_date, kind, direction). kind `gap`: the crossings at both ends
@@ -26,9 +26,10 @@ def find_doubts(
     Gives: a scratch table with person_id, sequence, latest_date and likely_date, one row for each doubtful stay:
         every gap; a first departure or last arrival if the country's population is listed and nothing that is believed
         says that the person lived here before (until the end of observation); a first arrival or last departure if a
-        sign of life that is believed says that the person was here before (came back). And the table contradictions.
+        sign of life that is believed says that the person was here before (came back). And what the evidence says:
+        statements and signs (`trust`), of which `find_contradictions` makes a table.
     Units: local days. Evidence holds from its first day up to but not on its end.
-    Errors: TableError if the contract of contradictions is broken.
+    Errors: none.
     Source: methods of miglink, section 2 (evidence narrows gaps, default trust); docs/decisions/0004 and 0014.
     """
     is_listed = _is_listed(country)
@@ -64,7 +65,7 @@ def find_doubts(
         halved=halved,
         statements=statements,
     )
-    return doubts, find_contradictions(engine, statements, signs)
+    return doubts, (statements, signs)
 
 
 def _is_listed(country: Country) -> str:
