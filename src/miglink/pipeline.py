@@ -244,6 +244,7 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
             *(t[name] for name in ("residence", "migrations", "persons", "person_traits")),
             *(t[name] for name in ("spells", "records", "record_persons")),
         )
+        in_doubt = estimates.Draws(t["doubts"], t["residence_draws"], t["migration_draws"], config.draws)
         country, published = config.estimates.reporting_country, config.publish
         asked = estimates.Asked(
             published.tables,
@@ -253,7 +254,7 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
             config.estimates.traits,
         )
         record.finish(
-            *estimates.estimate(engine, histories, observation, config.estimates, asked),
+            *estimates.estimate(engine, histories, observation, config.estimates, asked, in_doubt),
             *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
             estimates.find_person_time(engine, t["residence"], t["spells"], observation),
             estimates.count_mobility(engine, travellers, observation, config.mobility, country),

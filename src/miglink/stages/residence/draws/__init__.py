@@ -13,8 +13,9 @@ import polars as pl
 from miglink.config.draws import DrawsSettings
 from miglink.engine import Engine, Table
 from miglink.stages.residence.classification import decide_chain
+from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import list_draws, number_of
-from miglink.stages.residence.draws.doubts import Case, find_doubts, spread_over_draws
+from miglink.stages.residence.draws.doubts import find_doubts, open_ends, spread_over_draws
 from miglink.stages.residence.draws.drawn import Drawn
 from miglink.stages.residence.draws.features import LEVELS, describe_crossings, name_cells
 from miglink.stages.residence.draws.first_statuses import count_first_statuses, draw_first_statuses
@@ -61,7 +62,7 @@ def learn(engine: Engine, case: Case, evidence: Evidence, asked: Asked) -> Learn
     """Learn what the draws rest on from the persons as linked best."""
     return Learnt(
         count_first_statuses(engine, case),
-        find_stays(engine, case),
+        find_stays(engine, case, evidence),
         learn_follow_up(engine, case, evidence, asked.days, asked.country),
     )
 
@@ -73,6 +74,7 @@ def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, as
     Source: multiple imputation (Rubin 1987): each draw completes what is not known, and the rule is applied to it.
     """
     number, seed = asked.settings.number, asked.settings.seed
+    case = open_ends(engine, case, learnt.stays)
     doubts = find_doubts(engine, case)
     draws = engine.frame("residence_draws", list_draws(number, seed))
     spread = spread_over_draws(engine, case, doubts, draws, is_of_draw=asked.is_of_draw)

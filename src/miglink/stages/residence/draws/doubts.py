@@ -1,33 +1,14 @@
 """Who is in doubt under a rule and policy, from when on, and why."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
-from miglink.config.rules import MissingCrossings
 from miglink.engine import Engine, Table
-from miglink.stages.residence.classification import ForwardRule
+from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import draw_key, luck_of
+from miglink.stages.residence.draws.gaps import LONGEST, Stays
 
-
-@dataclass(frozen=True)
-class Case:
-    """What was decided under one rule and policy, of all persons observed over one window.
-
-    travellers: one row for each person, with the first status; statuses and changes as they were found.
-    """
-
-    rule: ForwardRule
-    policy: MissingCrossings
-    people: Table
-    chain: Table
-    expectations: Table
-    travellers: Table
-    statuses: Table
-    changes: Table
-
-    @property
-    def name(self) -> str:
-        """The beginning of the names of its scratch tables."""
-        return f"residence_draws_{self.rule.name}_{self.policy}"
+# Odds of a missing return that are not worth drawing.
+_SMALL_ODDS = 0.01
 
 
 def person_of_draw(person_id: str, draw: str, part: str) -> str:
@@ -40,24 +21,68 @@ def drawn_number(person_id: str, nth: int = 2) -> str:
     return f"CAST(split_part({person_id}, ' ', {nth}) AS INTEGER)"
 
 
+def open_ends(engine: Engine, case: Case, stays: Stays) -> Case:
+    """The case, with a return that may be missing after the last departure of residents, where the odds are not small.
+
+    Only where missing crossings are drawn: other policies say that there is none.
+    """
+    if case.policy != "unresolved":
+        return case
+    rate = stays.n_missing["arrival"] / max(stays.n_missing["arrival"] + stays.n_seen["arrival"], 1)
+    chain = engine.step(
+        f"{case.name}_open_chain",
+        f"""
+        WITH ordered AS (
+            SELECT *, ROW_NUMBER() OVER (PARTITION BY person_key ORDER BY position DESC) AS nth FROM chain
+        ), silent AS (
+            SELECT o.person_key, o.position, t.observed_day
+            FROM ordered o
+            JOIN travellers t ON t.person_key = o.person_key AND t.death_day IS NULL
+            JOIN statuses s ON s.person_key = o.person_key AND s.from_day < o.day
+                 AND (s.to_day IS NULL OR s.to_day >= o.day) AND s.status = 1
+            JOIN ended e ON e.direction = 'departure' AND e.class = 'resident'
+                 AND e.day = LEAST(t.observed_day - o.day, {LONGEST})
+            WHERE o.nth = 1 AND o.is_crossing AND NOT o.is_arrival AND o.gap_day IS NULL
+              AND {rate} * e.hidden > {_SMALL_ODDS} * (1 - e.share)
+        )
+        SELECT c.person_key, c.position, c.day, c.is_arrival, c.is_crossing,
+               COALESCE(c.gap_day, s.observed_day) AS gap_day, c.likely_day,
+               c.is_by_evidence OR s.person_key IS NOT NULL AS is_by_evidence, s.person_key IS NOT NULL AS is_silent
+        FROM chain c LEFT JOIN silent s ON s.person_key = c.person_key AND s.position = c.position
+        """,
+        chain=case.chain,
+        travellers=case.travellers,
+        statuses=case.statuses,
+        ended=engine.frame(f"{case.name}_ends", stays.ended),
+    )
+    return replace(case, chain=chain)
+
+
 def find_doubts(engine: Engine, case: Case) -> Table:
     """The persons of whom some status is undetermined, from the first such day on: what was before is sure.
 
     Gives: person_key, from_day, status_before (null where the first status itself is in doubt), cause, luck, mother_key
         (of a child whose first status is the mother's), and the traveller's own columns.
     """
+    is_silent = "c.is_silent" if case.policy == "unresolved" else "FALSE"
     is_drawn = "TRUE" if case.policy == "unresolved" else "FALSE"
     return engine.step(
         f"{case.name}_doubts",
         f"""
-        WITH firsts AS (
-            SELECT person_key, MIN(from_day) AS from_day FROM statuses WHERE status = -1 GROUP BY person_key
+        WITH days AS (
+            SELECT person_key, from_day FROM statuses WHERE status = -1
+            UNION ALL
+            SELECT c.person_key, GREATEST(c.day, t.from_day + 1) FROM chain c
+            JOIN travellers t ON t.person_key = c.person_key WHERE {is_silent}
+        ), firsts AS (
+            SELECT person_key, MIN(from_day) AS from_day FROM days GROUP BY person_key
         ), found AS (
             SELECT f.person_key, f.from_day, b.status AS status_before, t.from_day AS start_day, t.observed_day,
                    t.death_day, t.is_window_cut
             FROM firsts f
             JOIN travellers t ON t.person_key = f.person_key
-            LEFT JOIN statuses b ON b.person_key = f.person_key AND b.to_day = f.from_day AND b.from_day < f.from_day
+            LEFT JOIN statuses b ON b.person_key = f.person_key AND b.from_day < f.from_day
+                 AND (b.to_day IS NULL OR b.to_day >= f.from_day)
         ), gaps AS (
             SELECT DISTINCT f.person_key
             FROM found f JOIN chain c ON c.person_key = f.person_key AND c.gap_day IS NOT NULL

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from miglink.engine import Table
-from miglink.stages.residence.draws.doubts import Case
+from miglink.stages.residence.draws.case import Case
 
 
 @dataclass(frozen=True)

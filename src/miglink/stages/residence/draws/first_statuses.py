@@ -3,8 +3,8 @@
 import polars as pl
 
 from miglink.engine import Engine, Table
+from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import number_of, with_chances
-from miglink.stages.residence.draws.doubts import Case
 from miglink.stages.residence.draws.shrinkage import shrink
 
 _LEVELS = ("cell_1", "cell_2", "cell_3")

@@ -13,8 +13,8 @@ import polars as pl
 from miglink.engine import Engine, Table
 from miglink.stages.residence.classification import decide_chain
 from miglink.stages.residence.days import FOREVER
+from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import draw_key, number_of
-from miglink.stages.residence.draws.doubts import Case
 from miglink.stages.residence.draws.features import LEVELS, describe_crossings, name_cells
 from miglink.stages.residence.draws.shrinkage import shrink
 from miglink.stages.residence.initial_status import Evidence

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 
 from miglink.engine import Engine
-from miglink.stages.residence.draws.doubts import Case
+from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.shrinkage import Numbers
+from miglink.stages.residence.initial_status import Evidence
 
 # Persons whose stays are looked at, at most. Pseudonyms are hashes, so that the first of them are a random sample.
 _MOST_PERSONS = 200_000
@@ -20,7 +21,7 @@ LONGEST = 4_000
 N_STEPS = 1_000
 # Fewer stays like these speak of a wider class of them.
 _FEWEST = 20
-CLASSES = ("resident", "non_resident", "unknown")
+CLASSES = ("resident", "non_resident", "unlisted", "unknown")
 DIRECTIONS = ("arrival", "departure")
 
 
@@ -31,7 +32,9 @@ class Stays:
     places: direction, class, band (of the days between two crossings of that direction), step, part: the share of the
         time between them at which the crossing in the other direction lay, by steps of luck from 0 to N_STEPS.
     lengths: direction, class, step, day: the days after which that share of stays begun so had ended.
-    ended: direction, class, day, share: the share of stays ended after so many days.
+    ended: direction, class, day, share: the share of stays ended after so many days; hidden: the share that had ended and
+        whose next stay had not, so that no further crossing would show that the end is missing.
+    unlisted: of persons who never stood in a register nor had a permit, whose stays are of visitors.
     n_missing, n_seen: by direction, crossings that others show to be missing, and those on record.
     """
 
@@ -42,7 +45,7 @@ class Stays:
     n_seen: dict[str, int]
 
 
-def find_stays(engine: Engine, case: Case) -> Stays:
+def find_stays(engine: Engine, case: Case, evidence: Evidence) -> Stays:
     """Look at the stays on record: those of residents and of others, by the status before the crossing they begin with.
 
     Source: nonparametric imputation from like cases (hot deck; Andridge and Little 2010); the share of stays that have
@@ -59,8 +62,10 @@ def find_stays(engine: Engine, case: Case) -> Stays:
         )
         SELECT CASE WHEN c.is_arrival THEN 'arrival' ELSE 'departure' END AS direction,
                CASE s.status WHEN 1 THEN 'resident' WHEN 0 THEN 'non_resident' ELSE 'unknown' END AS class,
-               c.day, c.gap_day, c.next_gap_day, c.next_day, c.last_day, LEAST(t.observed_day, t.death_day) AS end_day
+               c.day, c.gap_day, c.next_gap_day, c.next_day, c.last_day, LEAST(t.observed_day, t.death_day) AS end_day,
+               l.person_key IS NOT NULL AS is_listed
         FROM crossings c
+        LEFT JOIN listed l ON l.person_key = c.person_key
         JOIN travellers t ON t.person_key = c.person_key
         LEFT JOIN statuses s ON s.person_key = c.person_key AND s.from_day < c.day
              AND (s.to_day IS NULL OR s.to_day >= c.day)
@@ -68,6 +73,15 @@ def find_stays(engine: Engine, case: Case) -> Stays:
         chain=case.chain,
         travellers=case.travellers,
         statuses=case.statuses,
+        listed=engine.step(
+            f"{case.name}_listed",
+            """SELECT DISTINCT p.person_key FROM records r
+            JOIN record_persons o ON o.source = r.source AND o.record_id = r.record_id
+            JOIN people p ON p.person_id = o.person_id WHERE r.kind IN ('register', 'permits')""",
+            records=evidence.records,
+            record_persons=evidence.record_persons,
+            people=case.people,
+        ),
     )
     places = engine.collect(
         f"""
@@ -82,10 +96,10 @@ def find_stays(engine: Engine, case: Case) -> Stays:
     )
     lengths = engine.collect(
         f"""
-        SELECT direction, class, CAST(LEAST({LONGEST}, COALESCE(next_day, end_day) - day) AS INTEGER) AS day,
+        SELECT direction, class, is_listed, CAST(LEAST({LONGEST}, COALESCE(next_day, end_day) - day) AS INTEGER) AS day,
                COUNT(next_day) AS n_ended, COUNT(*) AS n
         FROM stays WHERE gap_day IS NULL AND COALESCE(next_day, end_day) >= day
-        GROUP BY direction, class, CAST(LEAST({LONGEST}, COALESCE(next_day, end_day) - day) AS INTEGER)
+        GROUP BY direction, class, is_listed, CAST(LEAST({LONGEST}, COALESCE(next_day, end_day) - day) AS INTEGER)
         """,
         stays=stays,
     )
@@ -123,7 +137,7 @@ def _step_places(counts: pl.DataFrame) -> pl.DataFrame:
         for name, values in (("direction", DIRECTIONS), ("class", CLASSES))
     )
     np.add.at(n, (*at, rows["band"].to_numpy(), rows["part"].to_numpy()), rows["n"].to_numpy())
-    # Nobody's stays are of no class: where the class is not known, those of all.
+    # Where the class is not known, those of all; places of the unlisted are not asked for.
     n[:, CLASSES.index("unknown")] = n.sum(axis=1)
     everyone = np.broadcast_to(n[:, [CLASSES.index("unknown")]], n.shape)
     wider = np.where(n.sum(axis=3, keepdims=True) >= _FEWEST, n, everyone)
@@ -135,9 +149,10 @@ def _step_places(counts: pl.DataFrame) -> pl.DataFrame:
 
 def _share_ended(counts: pl.DataFrame) -> pl.DataFrame:
     """The share of stays that have ended after so many days, each direction and class; classes of few stays as all."""
-    everyone = counts.group_by("direction", "day").agg(pl.col("n_ended").sum(), pl.col("n").sum())
-    everyone = everyone.with_columns(pl.lit("unknown").alias("class")).select(counts.columns)
-    stacked = pl.concat([counts.filter(pl.col("class") != "unknown"), everyone])
+    own = counts.filter(pl.col("class").is_in(CLASSES[:2]))
+    unlisted = counts.filter(~pl.col("is_listed")).with_columns(pl.lit("unlisted").alias("class"))
+    everyone = counts.with_columns(pl.lit("unknown").alias("class"))
+    stacked = pl.concat([own, unlisted, everyone])
     ended, present = (np.zeros((len(DIRECTIONS), len(CLASSES), LONGEST + 1)) for _ in range(2))
     at = tuple(
         stacked[name].replace_strict(list(values), list(range(len(values))), return_dtype=pl.Int64).to_numpy()
@@ -152,13 +167,19 @@ def _share_ended(counts: pl.DataFrame) -> pl.DataFrame:
     at_risk = np.cumsum(present[..., ::-1], axis=2)[..., ::-1]
     lasting = np.cumprod(1 - ended / np.maximum(at_risk, 1), axis=2)
     lasting[..., -1] = 0.0
-    return _by_cell(
-        (1.0 - lasting).reshape(-1, LONGEST + 1).astype(np.float64),
-        [DIRECTIONS, CLASSES],
-        ["direction", "class"],
-        "share",
-        "day",
+    ends = -np.diff(lasting, prepend=1.0, axis=2)
+    hidden = np.stack(
+        [
+            [
+                np.convolve(one, next_lasting)[: LONGEST + 1]
+                for one, next_lasting in zip(these, others, strict=True)
+            ]
+            for these, others in zip(ends, lasting[::-1], strict=True)
+        ]
     )
+    keys = [DIRECTIONS, CLASSES], ["direction", "class"]
+    shares = _by_cell((1.0 - lasting).reshape(-1, LONGEST + 1).astype(np.float64), *keys, "share", "day")
+    return shares.with_columns(hidden=pl.Series(hidden.ravel()))
 
 
 def _step_lengths(ended: pl.DataFrame) -> pl.DataFrame:

@@ -4,9 +4,13 @@ import numpy as np
 import polars as pl
 
 from miglink.engine import Engine, Table
+from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import number_of, with_chances
-from miglink.stages.residence.draws.doubts import Case
 from miglink.stages.residence.draws.gaps import DIRECTIONS, LONGEST, N_STEPS, Stays, band_of
+
+# A likely day so long after the last arrival is the end of what tells that the person lived here until then: the middle
+# of a trip, where nothing does, is never so far away.
+_SEEN_DAYS = 183
 
 
 def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: int, seed: int) -> Table:
@@ -14,12 +18,15 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
 
     Gives: the chain of each draw: likely_day is the day of the missing crossing, gap_day null where none is missing.
 
-    Between two crossings of one direction, one is missing for sure. What evidence says of where the person lives tells
-    whether the stay was like those of residents; so do lengths between two crossings. Before the first crossing and
-    after the last one on record only evidence says that one is missing. Where that is a sign of life of somebody who
-    should be away, one is. Where it is that somebody who should be here stands in no list, there may be none: the odds
-    are those of a crossing missed (a rate drawn in each draw) in a stay that had ended by then, against a stay that had
-    not.
+    between: two crossings of one direction, so that one is missing for sure. What evidence says of where the person
+        lives tells whether the stay was like those of residents; so do lengths between two crossings.
+    signs: a sign of life of somebody who should be away, so that a return is missing.
+    unlisted: somebody who should be here but stands in no list. The odds are those of a crossing missed (a rate drawn
+        in each draw) in a stay of visitors that had ended by then, with no other crossing after it, against a stay
+        that had not ended.
+    silent: a resident who left last; the same odds, of trips of residents.
+    seen: somebody who arrived last and of whom something tells that he lived here, until some time ago. Which share
+        left nothing tells: it is drawn from 0 to 1, one for all. The day lies within half a year of that time.
     """
     gaps = _find_gaps(engine, case, whose)
     lucky = with_chances(engine, f"{case.name}_gap_luck", gaps, "position", "place_of", "is_there")
@@ -33,23 +40,28 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
                  AND p.step = CAST(FLOOR(l.place_of * {N_STEPS}) AS BIGINT)
             WHERE l.kind = 'between'
         ), known AS (
-            SELECT l.*, e.share, r.rate
+            SELECT l.*, e.share, e.hidden, CASE WHEN l.kind = 'seen' THEN r.seen_rate ELSE r.rate END AS rate
             FROM lucky l
             JOIN ended e ON e.direction = l.stay_direction AND e.class = l.class
                  AND e.day = LEAST(l.n_days, {LONGEST})
             JOIN rates r ON r.draw = l.draw AND r.direction = l.missing_direction
             WHERE l.kind <> 'between'
         ), missed AS (
-            SELECT k.person_key, k.position, k.kind, k.day, k.gap_day, LEAST(k.n_days, s.day) AS stayed_days
+            SELECT k.person_key, k.position, k.kind, k.day, k.gap_day, k.likely_day, k.place_of, k.is_last,
+                   LEAST(k.n_days, s.day) AS stayed_days
             FROM known k
             JOIN lengths s ON s.direction = k.stay_direction AND s.class = k.class
                  AND s.step = CAST(FLOOR(k.place_of * k.share * {N_STEPS}) AS BIGINT)
-            WHERE k.class = 'resident' OR k.is_there * (k.rate * k.share + (1 - k.share)) < k.rate * k.share
+            WHERE CASE k.kind WHEN 'signs' THEN TRUE WHEN 'seen' THEN k.is_there < k.rate
+                       ELSE k.is_there * (k.rate * k.hidden + (1 - k.share)) < k.rate * k.hidden END
         )
         SELECT person_key, position, drawn_day FROM between
         UNION ALL
-        SELECT person_key, position, CASE kind WHEN 'end' THEN day + CAST(FLOOR(stayed_days + 0.5) AS BIGINT)
-                                     ELSE gap_day - CAST(FLOOR(stayed_days + 0.5) AS BIGINT) END
+        SELECT person_key, position,
+               CASE WHEN kind = 'seen' THEN LEAST(GREATEST(likely_day + CAST(FLOOR((place_of - 0.5) * 365) AS BIGINT),
+                                                           day), gap_day)
+                    WHEN is_last THEN day + CAST(FLOOR(stayed_days + 0.5) AS BIGINT)
+                    ELSE gap_day - CAST(FLOOR(stayed_days + 0.5) AS BIGINT) END
         FROM missed
         """,
         lucky=lucky,
@@ -105,21 +117,24 @@ def _find_gaps(engine: Engine, case: Case, whose: Table) -> Table:
         WITH kinds AS (
             SELECT w.person_key, w.draw, w.luck, w.key_1, w.key_2, c.position, c.day, c.gap_day,
                    c.gap_day - c.day AS n_days, c.is_arrival, {own} AS direction, {opposite} AS missing_direction,
-                   CASE WHEN NOT c.is_by_evidence THEN 'between' WHEN c.is_crossing THEN 'end' ELSE 'start' END AS kind,
+                   c.likely_day, c.is_crossing AS is_last,
+                   CASE WHEN NOT c.is_by_evidence THEN 'between' WHEN c.likely_day IS NULL THEN 'silent'
+                        WHEN c.is_crossing <> c.is_arrival THEN 'signs'
+                        WHEN c.is_crossing AND c.likely_day - c.day > {_SEEN_DAYS} THEN 'seen' ELSE 'unlisted' END
+                       AS kind,
                    CASE WHEN c.likely_day < {middle} THEN -1 WHEN c.likely_day > {middle} THEN 1 ELSE 0 END AS side
             FROM whose w
             JOIN chain c ON c.person_key = w.owner_key AND c.gap_day IS NOT NULL
                  AND GREATEST(c.day, w.start_day + 1) >= w.from_day
         )
-        SELECT person_key, draw, luck, key_1, key_2, position, day, gap_day, n_days, direction, missing_direction, kind,
-               {band_of("n_days")} AS band,
-               CASE kind WHEN 'start' THEN missing_direction ELSE direction END AS stay_direction,
+        SELECT person_key, draw, luck, key_1, key_2, position, day, gap_day, n_days, likely_day, is_last, direction,
+               missing_direction, kind, {band_of("n_days")} AS band,
+               CASE WHEN is_last THEN direction ELSE missing_direction END AS stay_direction,
                -- Near its beginning: the return of who lives here, and the departure of who lives abroad.
                CASE WHEN kind = 'between' AND (side = 0 OR n_days < 4) THEN 'unknown'
                     WHEN kind = 'between' THEN CASE WHEN is_arrival = (side > 0) THEN 'resident'
                                                ELSE 'non_resident' END
-                    WHEN kind = 'end' THEN CASE WHEN is_arrival THEN 'non_resident' ELSE 'resident' END
-                    ELSE CASE WHEN is_arrival THEN 'resident' ELSE 'non_resident' END END AS class
+                    WHEN kind = 'unlisted' THEN 'unlisted' ELSE 'resident' END AS class
         FROM kinds
         """,
         whose=whose,
@@ -135,6 +150,7 @@ def _draw_rates(stays: Stays, number: int, seed: tuple[int, ...]) -> pl.DataFram
             {
                 "draw": pl.Series(range(1, number + 1), dtype=pl.Int32),
                 "direction": [direction] * number,
+                "seen_rate": rng.uniform(0.0, 1.0, number),
                 "rate": rng.beta(stays.n_missing[direction] + 0.5, stays.n_seen[direction] + 0.5, number),
             }
         )
