@@ -25,6 +25,8 @@ _MOST_PERSONS = 200_000
 # After so many years what people did counts half.
 _HALF_LIFE = 5.0
 _SHIFTED = ("direction", "group_name", "quarter")
+# The levels by which earlier cuts are predicted from each other.
+_TRIED = LEVELS[:3]
 # The shift's standard deviation where the data reach back over one cut alone: assumed.
 _ASSUMED_SHIFT = 0.2
 _CELLS: dict[str, type[pl.DataType]] = {
@@ -210,8 +212,11 @@ def _label(engine: Engine, case: Case, opened: Table) -> Table:
 def _shift_sd(counts: pl.DataFrame) -> float:
     """How far the outcomes of a direction, group and quarter lie from what other years make of them, in log odds.
 
-    The mean square of the residuals of each cut, predicted from the others, beyond what chance alone gives.
+    The mean square of the residuals of each cut, predicted from the others, beyond what chance alone gives. Predicted
+    without the narrowest cells, which say little of a whole group.
     """
+    columns = ["cut_day", *_SHIFTED, *_TRIED]
+    counts = counts.group_by(columns).agg(pl.col("n", "k", "n_cases", "k_cases").sum()).sort(columns)
     cuts = counts["cut_day"].unique().sort()
     if cuts.len() < 2:
         return _ASSUMED_SHIFT
@@ -221,9 +226,9 @@ def _shift_sd(counts: pl.DataFrame) -> float:
             n=pl.when(pl.col("cut_day") == cut).then(0.0).otherwise("n"),
             k=pl.when(pl.col("cut_day") == cut).then(0.0).otherwise("k"),
         )
-        shares = shrink(others.select(*LEVELS, "n", "k"), LEVELS, 1, (0,)).cells
-        finest = shares.filter(pl.col("level") == len(LEVELS)).select(cell_5="cell", p="p")
-        own = counts.filter(pl.col("cut_day") == cut).join(finest, on="cell_5")
+        shares = shrink(others.select(*_TRIED, "n", "k"), _TRIED, 1, (0,)).cells
+        finest = shares.filter(pl.col("level") == len(_TRIED)).select("p", cell="cell")
+        own = counts.filter(pl.col("cut_day") == cut).join(finest, left_on=_TRIED[-1], right_on="cell")
         residuals.append(
             own.group_by("cut_day", *_SHIFTED).agg(
                 excess=(pl.col("k_cases") - pl.col("n_cases") * pl.col("p")).sum(),

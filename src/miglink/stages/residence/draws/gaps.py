@@ -32,8 +32,8 @@ class Stays:
     places: direction, class, band (of the days between two crossings of that direction), step, part: the share of the
         time between them at which the crossing in the other direction lay, by steps of luck from 0 to N_STEPS.
     lengths: direction, class, step, day: the days after which that share of stays begun so had ended.
-    ended: direction, class, day, share: the share of stays ended after so many days; hidden: the share that had ended and
-        whose next stay had not, so that no further crossing would show that the end is missing.
+    ended: direction, class, day, share: the share of stays ended after so many days; hidden: the share that had ended,
+        and whose next stay had not, so that no further crossing would show that the end is missing.
     unlisted: of persons who never stood in a register nor had a permit, whose stays are of visitors.
     n_missing, n_seen: by direction, crossings that others show to be missing, and those on record.
     """

@@ -29,7 +29,13 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
         left nothing tells: it is drawn from 0 to 1, one for all. The day lies within half a year of that time.
     """
     gaps = _find_gaps(engine, case, whose)
-    lucky = with_chances(engine, f"{case.name}_gap_luck", gaps, "position", "place_of", "is_there")
+    chances = with_chances(engine, f"{case.name}_gap_chances", gaps, "position", "place_of", "is_there")
+    lucky = engine.step(
+        f"{case.name}_gap_luck",
+        """SELECT person_key, draw, position, day, gap_day, n_days, likely_day, is_last, direction, missing_direction,
+               kind, band, stay_direction, class, place_of, is_there FROM chances""",
+        chances=chances,
+    )
     drawn = engine.step(
         f"{case.name}_gaps_drawn",
         f"""
