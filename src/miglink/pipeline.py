@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -138,6 +139,7 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "residence": [parts["residence"]],
         "estimates": [
             parts["estimates"],
+            parts["draws"],
             parts["mobility"],
             parts["publish"]["tables"],
             parts["publish"]["table_rules"],
@@ -237,7 +239,9 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
             config.estimates.traits,
         )
         record.finish(
-            *estimates.estimate(engine, histories, observation, config.estimates, asked),
+            *estimates.estimate(
+                engine, histories, observation, config.estimates, asked, _find_draws(config, t)
+            ),
             *estimates.compare_rules(engine, t["residence"], t["migrations"], observation),
             estimates.find_person_time(engine, t["residence"], t["spells"], observation),
             estimates.count_mobility(engine, travellers, observation, config.mobility, country),
@@ -246,6 +250,14 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
                 engine, histories, observation, config.estimates, key if _needs_cell_keys(config) else None
             ),
         )
+
+
+def _find_draws(config: Config, tables: Mapping[str, Table]) -> estimates.Draws | None:
+    """The draws, where the run has any."""
+    names = ("doubts", "residence_draws", "migration_draws")
+    if not {*names} <= {*tables}:
+        return None
+    return estimates.Draws(*(tables[name] for name in names), config.draws)
 
 
 def describe_migration(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
