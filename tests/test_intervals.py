@@ -16,13 +16,19 @@ from oracle.intervals import count_in_draw, find_interval, in_force
 
 JUNE = date(2019, 6, 1)
 DRAWS = range(1, 5)
-# Student's t on three degrees of freedom, and what the truth adds as a fifth draw.
-WIDE = 3.1824463 * sqrt(1.25)
+# Student's t on three degrees of freedom; with what the truth adds as a fifth draw.
+STUDENT = 3.1824463
+WIDE = STUDENT * sqrt(1.25)
 SHARES = ("share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up")
 
 
 def bounds(found: dict[str, Any]) -> tuple[float, float]:
     return found["lower"], found["upper"]
+
+
+def upper(middle: float, spread: float) -> float:
+    """The upper bound of a log-normal by its mean, and by 1 + (deviation / mean)²."""
+    return middle * exp(STUDENT * sqrt(log(spread)) - log(spread) / 2)
 
 
 def arriving_in(*draws: int, people: int = 1) -> Country:
@@ -48,9 +54,8 @@ def test_unfinished_follow_up_by_hand(engine: Engine) -> None:
     error = sqrt(0.25 * 1.25)
     assert found["standard_error"] == pytest.approx(error)
     assert [found[name] for name in SHARES] == [0, 0, 0, pytest.approx(1)]
-    middle = (3 * log(1.5) + log(0.5)) / 4
-    half = WIDE * log(3) / 2  # the deviation of three values of one size and one of another
-    assert bounds(found) == (0, pytest.approx(exp(middle + half) - 0.5))
+    # A log-normal of mean 0.75 + 0.5 and that error: 1 + (error / 1.25)² = 1.2.
+    assert bounds(found) == (0, pytest.approx(upper(1.25, 1.2) - 0.5))
     # Net migration may be below none, and stands on the plain scale.
     net = figure(tables["flows"].filter(flow="net"), "2019-06")
     assert bounds(net) == (pytest.approx(0.75 - WIDE * sqrt(0.25)), pytest.approx(0.75 + WIDE * sqrt(0.25)))
@@ -84,8 +89,7 @@ def test_one_person_or_two(engine: Engine) -> None:
     flows = {name: figure(tables["flows"].filter(flow=name), "2019") for name in ("immigration", "net")}
     # The best linkage is published; what the draws say of it stands beside it.
     assert (flows["immigration"]["n"], flows["immigration"]["mean"]) == (1, 0.5)
-    half = WIDE * log(3) / sqrt(3)
-    assert flows["immigration"]["upper"] == pytest.approx(exp(log(0.75) / 2 + half) - 0.5)
+    assert flows["immigration"]["upper"] == pytest.approx(upper(1, 1 + 1 / 3 * 1.25) - 0.5)
     assert flows["immigration"]["share_linkage"] == pytest.approx(1)
     # Both flows move together: the difference is the same in every draw, and so is the stock.
     net, stock = flows["net"], figure(tables["stocks"], "2020-01-01")

@@ -263,6 +263,28 @@ def test_summary_tells_settled_from_undetermined(engine: Engine) -> None:
         assert number not in " ".join(lines)
 
 
+def test_summary_has_points_with_their_intervals(engine: Engine) -> None:
+    run = little_run()
+    assert "Estimates" not in " ".join(summary(engine, run))
+    for row in (*run["flows"], *run["stocks"]):
+        row |= {
+            "n": row["n_settled"] + 1.25,
+            "lower": row["n_settled"] + 0.5,
+            "upper": row["n_settled"] + 7.5,
+        }
+    run["stocks"][1] |= {"interval_flag": "too_wide"}
+    for width in (160, 80):
+        lines = summary(engine, run, width)
+        start = next(
+            n for n, line in enumerate(lines) if "Estimates: rule nz_12_16, policy unresolved" in line
+        )
+        rows = [line.replace("│", " ").split() for line in lines[start:]]
+        year = next(n for n, row in enumerate(rows) if row[:1] == ["2019"])
+        assert rows[year] == ["2019", "11", "p", "5", "p", "7", "p", "1,234,569", "pw"]
+        # Bounds are rounded outwards.
+        assert rows[year + 1] == ["[10,", "18]", "[4,", "12]", "[6,", "14]", "[1,234,568,", "1,234,576]"]
+
+
 def test_summary_breaks_down_the_last_final_year(engine: Engine) -> None:
     lines = summary(engine, little_run())
     start = next(n for n, line in enumerate(lines) if "Settled residents in 2018" in line)

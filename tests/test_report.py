@@ -140,7 +140,28 @@ def test_an_interval_is_shown_where_there_is_one() -> None:
     rows = flow("unresolved", "2018", (120, 100))
     known = [row | {"n": 123.0, "lower": 110.0, "upper": 140.0} for row in rows]
     shown = body(Reader(render_report(frames({"flows": known}), ABOUT)))
-    assert "123 estimate, final; beside it 5 undetermined interval 110 to 140" in shown
+    assert "123 estimate, final; interval 110 to 140 settled 120, undetermined 5" in shown
+    assert "immigration 123 (from 110 to 140)" in shown
+
+
+def test_intervals_are_bands_and_lines_with_the_point() -> None:
+    """Of years bars of the estimate with a line upon each, of months a line of it upon a band."""
+    rows = [*flow("unresolved", "2018", (120, 100)), *flow("unresolved", "2018-03", (12, 10))]
+    known = [row | {"n": 123.0, "lower": 110.0, "upper": 140.0, "interval_flag": "too_wide"} for row in rows]
+    sections = {section.anchor: section for section in find_sections(frames({"flows": known}), ABOUT)}
+    bars, areas = (part for part in sections["flows"].parts if isinstance(part, Chart))
+    assert bars.svg.count('class="line-interval"') == 1 + 3  # the legend, and each flow
+    assert "mark-hatched" not in bars.svg and ": 123, 110 to 140" in bars.svg
+    assert "estimate" in areas.svg and "undetermined" not in areas.svg
+    assert [head[0] for head in areas.listing.heads][1:6] == [
+        "immigration",
+        "undetermined",
+        "estimate",
+        "from",
+        "to",
+    ]
+    (tiles,) = (part for part in sections["headline"].parts if isinstance(part, tuple))
+    assert "the interval is too wide to publish" in tiles[0].said
 
 
 def test_provisional_periods_are_marked_in_words_and_in_the_drawing() -> None:

@@ -146,6 +146,7 @@ def _settings(config: Config) -> dict[str, list[object]]:
         "residence": [parts["residence"], parts["draws"], country],
         "estimates": [
             parts["estimates"],
+            parts["draws"],
             parts["mobility"],
             parts["publish"]["tables"],
             parts["publish"]["table_rules"],

@@ -68,9 +68,10 @@ def find_interval(totals: list[float], certain: float | None, level: float = 0.9
     if certain is None:
         half = wide * statistics.stdev(totals)
         return mean - half, mean + half
-    logs = [math.log(total - certain + 0.5) for total in totals]
-    middle, half = statistics.fmean(logs), wide * statistics.stdev(logs)
-    return (
-        certain + max(0.0, math.exp(middle - half) - 0.5),
-        certain + max(0.0, math.exp(middle + half) - 0.5),
-    )
+    # A log-normal that has the mean and the variance of what is drawn and a half.
+    drawn = [total - certain + 0.5 for total in totals]
+    middle = statistics.fmean(drawn)
+    spread = math.log(1 + statistics.variance(drawn) * (1 + 1 / n) / middle**2)
+    half = float(student.ppf(0.5 + level / 2, n - 1)) * math.sqrt(spread)
+    low, high = (middle * math.exp(sign * half - spread / 2) - 0.5 for sign in (-1, 1))
+    return certain + max(0.0, low), certain + max(0.0, high)

@@ -113,14 +113,14 @@ def estimate(
         engine, draws, (statuses, histories.migrations), (histories.persons, traits), layout
     )
     counted = count_figures(engine, joined, layout, observation, in_doubt)
-    accounts = tabulate_accounts(counted)
+    accounts = tabulate_accounts(engine, counted)
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
     shells = describe_shells(engine, histories.migrations, people, observation, asked)
     cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
     return (
-        _write(engine, "stocks", tabulate_stocks(counted)),
-        _write(engine, "flows", tabulate_flows(counted, settings)),
+        _write(engine, "stocks", tabulate_stocks(engine, counted)),
+        _write(engine, "flows", tabulate_flows(engine, counted, settings)),
         _write(engine, "accounts", accounts),
         _write(engine, "shell_cells", cells),
         _write(engine, "shells", name_uncoded(shells, cells, asked.only(shells))),
@@ -150,7 +150,7 @@ def sum_record_keys(
     traits = key_traits(engine, find_traits(engine, *people, layout), histories.persons, key)
     joined = join_histories(engine, statuses, traits, histories.migrations, layout, is_keyed=True)
     counted = count_figures(engine, joined, layout, observation)
-    stocks, flows = tabulate_stocks(counted), tabulate_flows(counted, settings)
+    stocks, flows = tabulate_stocks(engine, counted), tabulate_flows(engine, counted, settings)
     return _write(engine, "cell_keys", list_cell_keys(stocks, flows))
 
 

@@ -3,7 +3,6 @@
 import polars as pl
 
 from miglink.errors import ResultError
-from miglink.stages.estimates.ages import AGES
 from miglink.stages.estimates.cells import cells_of, tabulate
 from miglink.stages.estimates.counts import CHANGES, Counts
 from miglink.stages.estimates.dimensions import TOTAL, Breakdown, Layout
@@ -69,9 +68,9 @@ def check_draws(terms: pl.DataFrame, breakdown: Breakdown, drawn: Drawn, grid: p
     """Raise ResultError unless the account of each cell balances in every draw, with the settled rows it replaces.
 
     A history that is drawn from some day on begins there out of nowhere, and so does the settled one in its place: they
-    must leave the same unexplained. Ages are left out, for nobody counts the birthdays of the draws.
+    must leave the same unexplained.
     """
-    keys = ("rule", "policy", "period", *(name for name in DIMENSIONS if name not in AGES))
+    keys = ("rule", "policy", "period", *DIMENSIONS)
     series = ("linkage", "cause")
     left = explain(terms.group_by("rule", "policy", "period", *keys[3:]).agg(pl.col(*TERMS).sum()))
     unexplained = (

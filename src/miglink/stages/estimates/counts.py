@@ -187,7 +187,17 @@ def count_statuses(
     is_keyed: bool = False,
 ) -> pl.DataFrame:
     """Count residents and undetermined persons at the end of each day by the columns of a breakdown."""
-    # Most persons never change: counting equal intervals first leaves few rows to compare with the days.
+    return engine.collect(
+        select_statuses(columns, is_keyed=is_keyed),
+        residents=residents,
+        days=engine.frame("estimates_days", days.select("last_date")),
+    )
+
+
+def select_statuses(columns: Mapping[str, str], *, is_keyed: bool = False, is_drawn: bool = False) -> str:
+    """SQL: what `count_statuses` counts, from the tables `residents` and `days`."""
+    # Most persons never change: counting equal intervals first leaves few rows to compare with the days. Of those who
+    # are drawn hardly two intervals are equal.
     # So does the year of birth in place of the date: every reference date is the end of a 31 December, when this
     # year's birthday has been.
     has_ages = bool({*columns} & {*AGES})
@@ -195,12 +205,12 @@ def count_statuses(
     held = _also([*plain, *(["birth_year"] if has_ages else [])])
     always = ", 101 AS first_birthday, 101 AS last_birthday" if has_ages else ""
     ages = f", {age_columns('YEAR(d.last_date)', '1231')}" if has_ages else ""
-    n = "CAST(SUM(record_key) AS BIGINT)" if is_keyed else "COUNT(*)"
-    return engine.collect(
-        f"""
+    n = "1" if is_drawn else "CAST(SUM(record_key) AS BIGINT)" if is_keyed else "COUNT(*)"
+    grouped = "" if is_drawn else f"GROUP BY rule, policy, status, from_date, to_date{held}"
+    return f"""
         WITH intervals AS (
             SELECT rule, policy, status, from_date, to_date{held}, {n} AS n
-            FROM residents GROUP BY rule, policy, status, from_date, to_date{held}
+            FROM residents {grouped}
         ), at_days AS (
             SELECT i.*, d.last_date{ages}
             FROM (SELECT *{always} FROM intervals) AS i
@@ -211,32 +221,31 @@ def count_statuses(
                CAST(SUM(CASE WHEN status = 'undetermined' THEN n ELSE 0 END) AS BIGINT) AS n_undetermined
         FROM at_days
         GROUP BY rule, policy, last_date{_also(columns.values())}
-        """,
-        residents=residents,
-        days=engine.frame("estimates_days", days.select("last_date")),
-    )
+        """
 
 
 def count_events(
     engine: Engine, events: Table, columns: Mapping[str, str], *, of_flows: bool, is_keyed: bool = False
 ) -> pl.DataFrame:
     """Count events by year, month and the columns of a breakdown; of_flows: migrations alone; is_keyed: add keys up."""
+    return engine.collect(select_events(columns, of_flows=of_flows, is_keyed=is_keyed), events=events)
+
+
+def select_events(columns: Mapping[str, str], *, of_flows: bool, is_keyed: bool = False) -> str:
+    """SQL: what `count_events` counts, from the table `events`."""
     change = "change * record_key" if is_keyed else "change"
     terms = ", ".join(
         f"CAST(SUM(CASE WHEN term = '{term}' THEN {change} ELSE 0 END) AS BIGINT) AS {term}"
         for term in (*FLOWS, *CHANGES)
     )
     is_flow = f"term IN ({', '.join(repr(term) for term in FLOWS)})" if of_flows else "TRUE"
-    return engine.collect(
-        f"""
+    return f"""
         SELECT rule, policy, CAST(YEAR(event_date) AS INTEGER) AS year, CAST(MONTH(event_date) AS INTEGER) AS month
                {_as(columns)}, {terms}
         FROM events
         WHERE {is_flow}
         GROUP BY rule, policy, YEAR(event_date), MONTH(event_date){_also(columns.values())}
-        """,
-        events=events,
-    )
+        """
 
 
 def _count_birthdays(

@@ -28,23 +28,21 @@ class Draws:
 class Drawn:
     """Drawn histories, joined with traits, and the settled ones that they replace.
 
-    histories: what is counted; in place of its policy each row has a code and the draw (`3:17`). Draw 0 are the rows
-    of draw 0 that are replaced.
-    codes: the rule, policy, linkage and cause of each code.
+    histories: what is counted; in place of its policy each row has a code of policy, linkage, cause and draw (`3:17`).
+    Draw 0 are the rows of draw 0 that are replaced. series: what the codes stand for.
     """
 
     histories: Histories
-    codes: pl.DataFrame
+    series: pl.DataFrame
     settings: DrawsSettings
 
     def unpack(self, counts: pl.DataFrame) -> pl.DataFrame:
         """The policy, linkage, cause and draw of counted rows."""
-        parts = pl.col("policy").str.split_exact(":", 1)
-        split = counts.with_columns(
-            code=parts.struct.field("field_0").cast(pl.Int32),
-            draw=parts.struct.field("field_1").cast(pl.Int32),
+        return (
+            counts.rename({"policy": "code"})
+            .join(self.series.drop("rule"), on="code", how="left")
+            .drop("code")
         )
-        return split.drop("policy").join(self.codes.drop("rule"), on="code").drop("code")
 
 
 def join_draws(
@@ -81,7 +79,9 @@ def join_draws(
     )
     drawn = _draw_statuses(engine, draws, coded, statuses, persons)
     joined = join_histories(engine, drawn, traits, _draw_migrations(engine, draws, coded, migrations), layout)
-    return Drawn(joined, codes, draws.settings)
+    numbers = pl.DataFrame({"draw": range(draws.settings.number + 1)}, schema={"draw": pl.Int32})
+    series = codes.join(numbers, how="cross").with_columns(code=pl.format("{}:{}", "code", "draw"))
+    return Drawn(joined, series, draws.settings)
 
 
 def _draw_statuses(engine: Engine, draws: Draws, coded: Table, statuses: Table, persons: Table) -> Table:
@@ -159,11 +159,11 @@ def _check_known(engine: Engine, draws: Draws, persons: Table) -> None:
     problems = engine.collect(
         """
         WITH drawn AS (
-            SELECT DISTINCT person_id, rule, policy, linkage FROM residence_draws
-            UNION
-            SELECT DISTINCT person_id, rule, policy, linkage FROM migration_draws
+            SELECT person_id, rule, policy, linkage FROM residence_draws
+            UNION ALL
+            SELECT person_id, rule, policy, linkage FROM migration_draws
         )
-        SELECT r.rule, r.policy, r.linkage, COUNT(*) AS n
+        SELECT r.rule, r.policy, r.linkage, COUNT(DISTINCT r.person_id) AS n
         FROM drawn r
         LEFT JOIN doubts d
           ON d.person_id = r.person_id AND d.rule = r.rule AND d.policy = r.policy AND d.linkage = r.linkage

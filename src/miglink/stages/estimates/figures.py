@@ -1,7 +1,7 @@
 """The figures that are published: stocks, flows and accounts by every breakdown, with all their margins."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import polars as pl
@@ -9,25 +9,21 @@ import polars as pl
 from miglink.config.stages import EstimatesSettings
 from miglink.engine import Engine
 from miglink.stages.estimates.accounts import TERMS, check_balance, check_draws, count_terms, explain
+from miglink.stages.estimates.ages import AGES
 from miglink.stages.estimates.cells import cells_of, margins
-from miglink.stages.estimates.counts import (
-    FLOWS,
-    Counts,
-    Histories,
-    by_period,
-    count_breakdown,
-    count_drawn,
-)
-from miglink.stages.estimates.dimensions import Breakdown, Layout
-from miglink.stages.estimates.draws import Drawn
-from miglink.stages.estimates.intervals import (
+from miglink.stages.estimates.counts import FLOWS, Counts, Histories, by_period, count_breakdown, count_drawn
+from miglink.stages.estimates.dimensions import OF_FLOWS, Breakdown, Layout
+from miglink.stages.estimates.drawn_cells import (
     CHANGES,
-    INTERVAL,
-    add_intervals,
+    DrawnCells,
+    count_drawn_flows,
+    count_drawn_stocks,
     find_changes,
-    measure_spread,
+    find_moments,
 )
-from miglink.stages.estimates.periods import flow_periods, reference_dates
+from miglink.stages.estimates.draws import Drawn
+from miglink.stages.estimates.intervals import INTERVAL, add_intervals
+from miglink.stages.estimates.periods import flow_periods, months_of, reference_dates
 from miglink.stages.estimates.vintages import Observation, add_vintages, list_rows
 from miglink.tables.contract import DIMENSIONS
 
@@ -37,14 +33,13 @@ _Rows = Sequence[tuple[Breakdown, pl.DataFrame]]
 
 @dataclass(frozen=True)
 class Counted:
-    """The counts of every breakdown, in draw 0 and, where there are draws, in these and of what they replace."""
+    """The counts of every breakdown, and the histories of the draws where there are any."""
 
     layout: Layout
     strata: pl.DataFrame
     observation: Observation
     settled: Mapping[Breakdown, Counts]
     drawn: Drawn | None = None
-    in_draws: Mapping[Breakdown, Counts] = field(default_factory=dict)
 
     def grid(self, periods: pl.DataFrame) -> pl.DataFrame:
         """Every rule and policy with the periods or dates that are published, and how final they are."""
@@ -60,21 +55,16 @@ def count_figures(
         breakdown: count_breakdown(engine, joined, layout.of(breakdown), dates, observation.period)
         for breakdown in layout.breakdowns
     }
-    in_draws = {}
-    if drawn is not None:
-        in_draws = {
-            breakdown: count_drawn(engine, drawn.histories, layout.of(breakdown), dates)
-            for breakdown in layout.breakdowns
-        }
-    return Counted(layout, joined.strata, observation, settled, drawn, in_draws)
+    return Counted(layout, joined.strata, observation, settled, drawn)
 
 
-def tabulate_accounts(counted: Counted) -> pl.DataFrame:
+def tabulate_accounts(engine: Engine, counted: Counted) -> pl.DataFrame:
     """The accounts of each year, by every breakdown that a stock has; ResultError unless all of them balance.
 
-    So do those of every draw, which are not published.
+    So must those of every draw, which are not published: by the first breakdown without ages, for nobody counts the
+    birthdays of the draws.
     """
-    layout = counted.layout
+    layout, drawn = counted.layout, counted.drawn
     grid = counted.grid(flow_periods(counted.observation.period, ("year",)))
     terms = [
         (breakdown, count_terms(counts, breakdown, layout))
@@ -83,33 +73,40 @@ def tabulate_accounts(counted: Counted) -> pl.DataFrame:
     ]
     for breakdown, counted_terms in terms:
         check_balance(counted_terms, breakdown, layout, grid)
-    for breakdown, counts in counted.in_draws.items():
-        if counted.drawn is not None and counts.statuses is not None:
-            check_draws(count_terms(counts, breakdown, layout), breakdown, counted.drawn, grid)
+    if drawn is not None:
+        plain = (names for names in layout.breakdowns if not (OF_FLOWS | {*AGES}) & {*names})
+        breakdown = next(plain, ())
+        dates = reference_dates(counted.observation.period)
+        counts = count_drawn(engine, drawn.histories, layout.of(breakdown), dates)
+        check_draws(count_terms(counts, breakdown, layout), breakdown, drawn, grid)
     return explain(margins(terms, layout, grid, TERMS))
 
 
-def tabulate_stocks(counted: Counted) -> pl.DataFrame:
+def tabulate_stocks(engine: Engine, counted: Counted) -> pl.DataFrame:
     """Residents and undetermined persons at each 1 January."""
     observation = counted.observation
     grid = counted.grid(reference_dates(observation.period))
     days = grid.select("last_date", "year", "period").unique()
 
-    def listed(counts: Mapping[Breakdown, Counts]) -> _Rows:
-        return [
-            (
+    rows = [
+        (
+            breakdown,
+            cells_of(
+                counts.statuses.rename({"n_resident": "n_settled"}).join(days, on="last_date"),
                 breakdown,
-                cells_of(
-                    found.statuses.rename({"n_resident": "n_settled"}).join(days, on="last_date"),
-                    breakdown,
-                    counted.layout,
-                ),
-            )
-            for breakdown, found in counts.items()
-            if found.statuses is not None
-        ]
-
-    table = _tabulate(counted, listed(counted.settled), listed(counted.in_draws), grid)
+                counted.layout,
+            ),
+        )
+        for breakdown, counts in counted.settled.items()
+        if counts.statuses is not None
+    ]
+    cells = None
+    if counted.drawn is not None:
+        cells = count_drawn_stocks(engine, counted.drawn, counted.layout, days)
+    stocks = [
+        (breakdown, found.with_columns(flow=pl.lit("stock"), size="n_settled")) for breakdown, found in rows
+    ]
+    table = _tabulate(engine, counted, stocks, cells, grid.with_columns(flow=pl.lit("stock")))
     first, last = observation.listed or (date.min, date.max)
     # The stock that opens a period stands on the day before.
     is_listed = pl.lit(observation.has_population_list) & pl.col("last_date").is_between(
@@ -119,7 +116,7 @@ def tabulate_stocks(counted: Counted) -> pl.DataFrame:
     return table.with_columns(coverage=coverage)
 
 
-def tabulate_flows(counted: Counted, settings: EstimatesSettings) -> pl.DataFrame:
+def tabulate_flows(engine: Engine, counted: Counted, settings: EstimatesSettings) -> pl.DataFrame:
     """Immigration, emigration and net migration in each month, quarter and year."""
     observation = counted.observation
     periods = flow_periods(observation.period, {"year", *settings.periods})
@@ -129,19 +126,15 @@ def tabulate_flows(counted: Counted, settings: EstimatesSettings) -> pl.DataFram
     )
     grid = counted.grid(periods).filter(is_listed).drop("kind")
     flows = pl.DataFrame({"flow": ["immigration", "emigration", "net"]})
-
-    def listed(counts: Mapping[Breakdown, Counts]) -> _Rows:
-        return [
-            (
-                breakdown,
-                _by_flow(by_period(cells_of(found.events, breakdown, counted.layout), settings.periods)),
-            )
-            for breakdown, found in counts.items()
-        ]
-
-    return _tabulate(
-        counted, listed(counted.settled), listed(counted.in_draws), grid.join(flows, how="cross")
-    )
+    rows = [
+        (breakdown, _by_flow(by_period(cells_of(counts.events, breakdown, counted.layout), settings.periods)))
+        for breakdown, counts in counted.settled.items()
+    ]
+    cells = None
+    if counted.drawn is not None:
+        months = months_of(periods.filter(pl.col("kind").is_in(["year", *settings.periods])))
+        cells = count_drawn_flows(engine, counted.drawn, counted.layout, months)
+    return _tabulate(engine, counted, rows, cells, grid.join(flows, how="cross"))
 
 
 def _by_flow(events: pl.DataFrame) -> pl.DataFrame:
@@ -167,10 +160,12 @@ def _by_flow(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _tabulate(counted: Counted, settled: _Rows, in_draws: _Rows, grid: pl.DataFrame) -> pl.DataFrame:
+def _tabulate(
+    engine: Engine, counted: Counted, settled: _Rows, cells: DrawnCells | None, grid: pl.DataFrame
+) -> pl.DataFrame:
     """The figures with their headline, and where there are draws its interval."""
     layout, drawn = counted.layout, counted.drawn
-    if drawn is None:
+    if drawn is None or cells is None:
         table = margins(settled, layout, grid, _N)
         # Without draws a figure is known where it is final and nothing in it is undetermined.
         is_known = (pl.col("status") == "final") & (pl.col("n_undetermined") == 0)
@@ -178,17 +173,10 @@ def _tabulate(counted: Counted, settled: _Rows, in_draws: _Rows, grid: pl.DataFr
         return table.with_columns(
             **none | {"n": pl.when(is_known).then(pl.col("n_settled").cast(pl.Float64))}
         )
-    n_draws = drawn.settings.number
-    unpacked = [(breakdown, drawn.unpack(rows)) for breakdown, rows in in_draws]
-    both = [
-        (breakdown, _join_changes(rows, find_changes(of_draws, n_draws)))
-        for (breakdown, rows), (_, of_draws) in zip(settled, unpacked, strict=True)
-    ]
-    further = ("size", "change_size") if "flow" in grid.columns else ()
-    table = margins(both, layout, grid, (*_N, *CHANGES, *further))
-    spread = measure_spread(unpacked, layout, grid, n_draws)
-    is_net = pl.col("flow") == "net" if "flow" in grid.columns else pl.lit(False)
-    return add_intervals(table.with_columns(is_net=is_net), spread, drawn.settings)
+    changes = dict(find_changes(engine, cells))
+    both = [(breakdown, _join_changes(rows, changes[breakdown])) for breakdown, rows in settled]
+    table = margins(both, layout, grid, (*_N, *CHANGES, "size", "change_size"))
+    return add_intervals(table, find_moments(engine, cells), drawn.settings)
 
 
 def _join_changes(settled: pl.DataFrame, changes: pl.DataFrame) -> pl.DataFrame:

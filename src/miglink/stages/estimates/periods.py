@@ -56,3 +56,14 @@ def flow_periods(period: Period, kinds: Collection[str]) -> pl.DataFrame:
 def quarter_name(year: pl.Expr, month: pl.Expr) -> pl.Expr:
     """The quarter that holds a month: 2019-Q1."""
     return pl.format("{}-Q{}", year, (month + 2) // 3)
+
+
+def months_of(periods: pl.DataFrame) -> pl.DataFrame:
+    """The months (year, month) of each period."""
+    months = pl.col("first_date").dt.month_start(), pl.col("last_date").dt.month_start()
+    day = pl.col("day")
+    return (
+        periods.select("period", day=pl.date_ranges(*months, "1mo"))
+        .explode("day")
+        .select("period", year=day.dt.year(), month=day.dt.month().cast(pl.Int32))
+    )

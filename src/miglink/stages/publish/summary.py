@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from miglink.engine import Table
+from miglink.stages.publish.intervals import render_intervals
 from miglink.stages.publish.published import read_rows
 from miglink.stages.publish.spread import render_spread
 from miglink.tables.contract import DIMENSIONS
@@ -35,7 +36,7 @@ _TERMS = {
 def render_summary(
     stocks: Table, flows: Table, accounts: Table | None, quality: Table | None = None
 ) -> Group:
-    """For each rule and policy: migration and stock by year, and the accounts of the last final year.
+    """For each rule and policy: migration and stock by year, with intervals, and the accounts of the last final year.
 
     Months without any crossing (of `quality`) come first: they change what all the figures are worth. How far several
     rules and policies lie apart follows them, and what a clerical review found comes last.
@@ -51,7 +52,9 @@ def render_summary(
     for rule, policy in strata.iter_rows():
         of_stratum = flow.filter(rule=rule, policy=policy)
         years = of_stratum.filter(pl.col("period").str.len_chars() == 4)
-        shown.append(_by_year(rule, policy, stock.filter(rule=rule, policy=policy), years))
+        stocks = stock.filter(rule=rule, policy=policy)
+        shown.append(_by_year(rule, policy, stocks, years))
+        shown += render_intervals(rule, policy, stocks, years)
         if account is None:  # of a protected run
             continue
         cells = account.filter(rule=rule, policy=policy)

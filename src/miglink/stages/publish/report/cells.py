@@ -143,7 +143,7 @@ def period_name(period: str) -> str:
 
 def figures(frame: pl.DataFrame, periods: Sequence[str]) -> list[Figure]:
     """The figures of periods, one row each; a period without a row has none."""
-    columns = ("n_settled", "n_undetermined", "lower", "upper")
+    columns = ("n_settled", "n_undetermined", "lower", "upper", "n")
     found = {row[0]: Figure(*row[1:]) for row in frame.select("period", *columns).iter_rows()}
     return [found.get(period, Figure(None, None)) for period in periods]
 

@@ -23,25 +23,41 @@ _LEFT, _RIGHT = 64.0, WIDTH - 4.0
 
 @dataclass(frozen=True)
 class Figure:
-    """A published figure: settled, undetermined beside it, and its interval where there is one.
+    """A published figure: settled, undetermined beside it, and its interval and point where there are any.
 
-    less: how much of what is undetermined would lower the figure (of net migration: the emigrations).
+    less: how much of what is undetermined would lower the figure (of net migration: the emigrations). point: the
+    estimate, which counts what is undetermined as well.
     """
 
     settled: float | None
     undetermined: float | None = 0
     lower: float | None = None
     upper: float | None = None
+    point: float | None = None
     less: float = 0
 
     @property
+    def is_estimated(self) -> bool:
+        """Whether there is a point with an interval, which stand in the place of what is settled and undetermined."""
+        return self.point is not None and self.lower is not None and self.upper is not None
+
+    @property
+    def shown(self) -> float | None:
+        """The estimate, else what is settled."""
+        return self.point if self.is_estimated else self.settled
+
+    @property
     def least(self) -> float | None:
-        """Settled, less what is undetermined and would lower it."""
+        """The lower bound; without one what is settled, less what is undetermined and would lower it."""
+        if self.is_estimated:
+            return self.lower
         return None if self.settled is None else self.settled - self.less
 
     @property
     def most(self) -> float | None:
-        """Settled, and what is undetermined and would raise it."""
+        """The upper bound; without one what is settled, and what is undetermined and would raise it."""
+        if self.is_estimated:
+            return self.upper
         return None if self.settled is None else self.settled + (self.undetermined or 0) - self.less
 
 
@@ -58,18 +74,32 @@ class Course:
     names: Mapping[str, str]
     points: str = ""
 
+    @property
+    def figures(self) -> list[Figure]:
+        """The figures of all series."""
+        return [figure for figures in self.series.values() for figure in figures]
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any figure is estimated."""
+        return any(figure.is_estimated for figure in self.figures)
+
 
 def bars_over_time(course: Course, title: str, text: str) -> str:
-    """Bars from zero, side by side in each period: settled filled, undetermined hatched upon it; an interval a line."""
+    """Bars from zero, side by side in each period: settled filled, undetermined hatched upon it.
+
+    Where there is an interval it is a line upon the bar of the estimate.
+    """
     low, high = _reach(course)
     values = count_ticks(low, high)
     n_wide = max(len(course.periods), 1)
     step = (_RIGHT - _LEFT) / n_wide
     entries = [(f"mark-{kind}", name) for kind, name in course.names.items()]
-    entries.append(("mark-hatched", "undetermined"))
+    if not all(figure.is_estimated for figure in course.figures):
+        entries.append(("mark-hatched", "undetermined"))
     if any(course.is_provisional):
         entries.append(("provisional", "p: provisional"))
-    if any(figure.lower is not None for figures in course.series.values() for figure in figures):
+    if any(figure.lower is not None for figure in course.figures):
         entries.append(("line-interval", "interval"))
     pieces, top = legend(entries, 14)
     top, bottom = top + 22, top + 242.0
@@ -91,11 +121,12 @@ def bars_over_time(course: Course, title: str, text: str) -> str:
 
 
 def areas_over_time(course: Course, title: str, text: str) -> str:
-    """One panel for each series, one below the other: the settled as a line, what it may be instead hatched."""
+    """One panel for each series, one below the other: the figure as a line, what it may be instead hatched."""
     reaches = {kind: _reach(course, (kind,)) for kind in course.series}
     flows = _reach(course, tuple(kind for kind, (low, _) in reaches.items() if low == 0))
     step = (_RIGHT - _LEFT) / max(len(course.periods), 1)
-    entries = [("mark-text", "settled"), ("mark-hatched", "undetermined")]
+    said = ("estimate", "interval") if course.has_intervals else ("settled", "undetermined")
+    entries = [("mark-text", said[0]), ("mark-hatched", said[1])]
     if any(course.is_provisional):
         entries.append(("provisional", "provisional"))
     pieces, top = legend(entries, 14)
@@ -128,11 +159,11 @@ def _y_of(values: Sequence[float], y: tuple[float, float]) -> Callable[[float], 
 
 
 def _area(figures: Sequence[Figure], kind: str, y_of: Callable[[float], float], step: float) -> list[str]:
-    """The settled as a line upon the area from the least to the most that they may be."""
+    """The figures as a line upon the area from the least to the most that they may be."""
     drawn = [
-        (_LEFT + step * (number + 0.5), y_of(figure.settled), y_of(figure.least), y_of(figure.most))
+        (_LEFT + step * (number + 0.5), y_of(figure.shown), y_of(figure.least), y_of(figure.most))
         for number, figure in enumerate(figures)
-        if figure.settled is not None and figure.least is not None and figure.most is not None
+        if figure.shown is not None and figure.least is not None and figure.most is not None
     ]
     least, most = [(x, y) for x, _, y, _ in drawn], [(x, y) for x, _, _, y in drawn]
     return [
@@ -155,8 +186,8 @@ def _reach(course: Course, only: Sequence[str] = ()) -> tuple[float, float]:
         if only and kind not in only:
             continue
         for figure, is_provisional in zip(figures, course.is_provisional, strict=True):
-            settled += [v for v in (figure.settled, figure.lower, figure.upper) if v is not None]
-            is_shown = not is_provisional or all(course.is_provisional)
+            settled += [v for v in (figure.shown, figure.lower, figure.upper) if v is not None]
+            is_shown = figure.is_estimated or not is_provisional or all(course.is_provisional)
             if figure.least is not None and figure.most is not None and kind != course.points and is_shown:
                 open_ += [figure.least, figure.most]
     return min(*settled, *open_), max(*settled, *open_)
@@ -171,26 +202,32 @@ def _bar(
 ) -> list[str]:
     """A bar: settled from zero, undetermined upon it; one that is higher than the picture is cut, and says so."""
     (x, wide), (highest, name) = place, limit
-    if figure.settled is None or figure.most is None:
+    if figure.shown is None or figure.most is None:
         return []
     said = f"{name}: {write(figure.settled)} settled, {write(figure.undetermined)} undetermined"
-    y, zero = y_of(figure.settled), y_of(0)
+    if figure.is_estimated:
+        said = f"{name}: {write(figure.point)}, {write(figure.lower)} to {write(figure.upper)}"
+    y, zero = y_of(figure.shown), y_of(0)
     pieces = [box(x, min(y, zero), (wide, abs(zero - y)), f"mark-{kind}", said)]
-    if figure.most > figure.settled:
+    if figure.most > figure.shown and not figure.is_estimated:
         end = y_of(min(figure.most, highest))
         pieces.append(box(x, end, (wide, y - end), f"mark-hatched edge-{kind}", said))
         if figure.most > highest:
             pieces.append(label(x + wide / 2, end - 5, "▲", "middle", "tick"))
-    if figure.lower is not None and figure.upper is not None:
-        middle = x + wide / 2
-        pieces.append(rule((middle, middle), (y_of(figure.lower), y_of(figure.upper)), "line-interval"))
-    return pieces
+    return pieces + _interval(figure, x + wide / 2, y_of)
 
 
 def _point(figure: Figure, x: float, kind: str, y_of: Callable[[float], float]) -> list[str]:
-    if figure.settled is None:
+    if figure.shown is None:
         return []
-    return [diamond(x, y_of(figure.settled), f"mark-{kind}")]
+    return [diamond(x, y_of(figure.shown), f"mark-{kind}"), *_interval(figure, x, y_of)]
+
+
+def _interval(figure: Figure, x: float, y_of: Callable[[float], float]) -> list[str]:
+    """A line from bound to bound."""
+    if figure.lower is None or figure.upper is None:
+        return []
+    return [rule((x, x), (y_of(figure.lower), y_of(figure.upper)), "line-interval")]
 
 
 def _provisional(course: Course, y: tuple[float, float], step: float) -> list[str]:

@@ -1,5 +1,7 @@
 """The sections of flows and stocks: headline figures, flows over time, stocks."""
 
+from typing import Any
+
 import polars as pl
 
 from miglink.stages.publish.report.cells import (
@@ -36,6 +38,14 @@ _COVERAGE = {
     "population": "usual residents",
     "travellers_only": "travellers only: residents who never crossed the border are missing",
 }
+_FLAGS = {
+    "point_outside": "the estimate lies outside of its interval",
+    "too_wide": "the interval is too wide to publish",
+}
+_ESTIMATES = (
+    "Persons. Shown is the estimate, which counts what is in doubt at its mean over the draws, with the interval that "
+    "should hold the true figure; what is settled and undetermined is in the table."
+)
 _NAMES = {"in": "immigration", "out": "emigration", "net": "net migration"}
 # More rules and policies than these are in the files of outputs/ alone.
 _MOST_STRATA = 12
@@ -50,7 +60,8 @@ def headline(published: Published) -> Section:
     parts: list[Part] = [
         f"Figures of rule {first[0]} ({published.about.rules.get(first[0], first[0])}) under policy "
         f"{first[1]} for missing crossings. Settled is what no doubt about a status touches; undetermined "
-        "figures stand beside the settled ones and are never part of them. Provisional figures can change "
+        "figures stand beside the settled ones and are never part of them. An estimate counts what is in doubt at its "
+        "mean over the draws; its interval should hold the true figure. Provisional figures can change "
         "with later data, final ones cannot.",
         _tiles(published, first),
         _years(published, first),
@@ -130,15 +141,20 @@ def _tile(name: str, rows: pl.DataFrame) -> Tile | None:
     if not period:
         return None
     row = rows.filter(period=period).row(0, named=True)
-    said = [f"{status}; beside it {write(row['n_undetermined'])} undetermined"]
+    beside = [f"beside it {write(row['n_undetermined'])} undetermined"]
     if row["lower"] is not None and row["upper"] is not None:
-        said.append(f"interval {write(row['lower'])} to {write(row['upper'])}")
+        beside = [
+            f"interval {write(row['lower'])} to {write(row['upper'])}",
+            f"settled {write(row['n_settled'])}, undetermined {write(row['n_undetermined'])}",
+        ]
+    if row["interval_flag"] is not None:
+        beside.append(_FLAGS[row["interval_flag"]])
     figure = row["n_settled"] if row["n"] is None else row["n"]
     what = "settled" if row["n"] is None else "estimate"
     return Tile(
         f"{name} {'at' if len(period) == 10 else 'in'} {period_name(period)}",
         write(figure),
-        [f"{what}, {said[0]}", *said[1:]],
+        [f"{what}, {status}; {beside[0]}", *beside[1:]],
     )
 
 
@@ -173,10 +189,10 @@ def _years(published: Published, stratum: Stratum) -> Listing:
 def _beside(
     wide: pl.DataFrame, rows: pl.DataFrame, name: str, said: str
 ) -> tuple[pl.DataFrame, dict[str, tuple[str, str]]]:
-    """Put settled, undetermined and, where there is one, the interval of a measure beside the others."""
+    """Put settled, undetermined and, where there is one, the estimate with its interval beside the others."""
     columns = {"n_settled": said, "n_undetermined": "undetermined"}
     if rows["lower"].is_not_null().any():
-        columns |= {"lower": "from", "upper": "to"}
+        columns |= {"n": "estimate", "lower": "from", "upper": "to"}
     added = rows.select("period", *(pl.col(column).alias(f"{name} {column}") for column in columns))
     heads = {f"{name} {column}": (head, "count") for column, head in columns.items()}
     return wide.join(added, on="period", how="full", coalesce=True), heads
@@ -213,7 +229,7 @@ def _flow_bars(published: Published, stratum: Stratum, flow: pl.DataFrame, kind:
     last = {row["flow"]: row for row in flow.filter(period=period).iter_rows(named=True)}
     text = (
         f"Bars for {course.periods[0]} to {course.periods[-1]}; in {period}, the last {status} {kind}: "
-        + ", ".join(f"{name} {write(last[name]['n_settled'])}" for name in FLOWS if name in last)
+        + ", ".join(f"{name} {_in_words(last[name])}" for name in FLOWS if name in last)
         + ". All figures are in the table beneath."
     )
     return Chart(
@@ -221,7 +237,9 @@ def _flow_bars(published: Published, stratum: Stratum, flow: pl.DataFrame, kind:
         published.rests_on(stratum),
         bars_over_time(course, title, text),
         _flow_listing(flow, f"{title}, persons"),
-        "Persons. Of provisional periods little may be settled yet; what is undetermined there can be far "
+        _ESTIMATES
+        if course.has_intervals
+        else "Persons. Of provisional periods little may be settled yet; what is undetermined there can be far "
         "more than what will settle, so the axis leaves it out: ▲ marks a bar that is cut, the table has "
         "its number.",
     )
@@ -242,7 +260,9 @@ def _flow_areas(published: Published, stratum: Stratum, flow: pl.DataFrame, kind
         published.rests_on(stratum),
         areas_over_time(course, title, text),
         _flow_listing(flow, f"{title}, persons"),
-        "Persons. The line is what is settled; hatched is what is undetermined, cut where it would leave "
+        _ESTIMATES
+        if course.has_intervals
+        else "Persons. The line is what is settled; hatched is what is undetermined, cut where it would leave "
         "the picture. A line that falls to zero on provisional ground says that nothing is settled yet, "
         "not that nobody came.",
     )
@@ -259,9 +279,9 @@ def _stock_bars(published: Published, stratum: Stratum, rows: pl.DataFrame) -> C
         {"other": "stock (at 1 January where a year stands)"},
     )
     period, status = last_period(rows)
-    settled = rows.filter(period=period)["n_settled"][0]
+    last = rows.filter(period=period).row(0, named=True)
     text = (
-        f"Bars; the last {status} stock, at {period_name(period)}, is {write(settled)}. "
+        f"Bars; the last {status} stock, at {period_name(period)}, is {_in_words(last)}. "
         "All are in the table beneath."
     )
     heads = {
@@ -269,7 +289,7 @@ def _stock_bars(published: Published, stratum: Stratum, rows: pl.DataFrame) -> C
         "n_settled": ("settled", "count"),
         "n_undetermined": ("undetermined", "count"),
         **(
-            {"lower": ("from", "count"), "upper": ("to", "count")}
+            {"n": ("estimate", "count"), "lower": ("from", "count"), "upper": ("to", "count")}
             if rows["lower"].is_not_null().any()
             else {}
         ),
@@ -282,6 +302,13 @@ def _stock_bars(published: Published, stratum: Stratum, rows: pl.DataFrame) -> C
         listing(f"{title}, persons", rows, heads),
         "Persons, at the end of the day before the reference date.",
     )
+
+
+def _in_words(row: dict[str, Any]) -> str:
+    """The estimate with its interval, else what is settled."""
+    if row["n"] is None or row["lower"] is None:
+        return write(row["n_settled"])
+    return f"{write(row['n'])} (from {write(row['lower'])} to {write(row['upper'])})"
 
 
 def _stock_cells(
