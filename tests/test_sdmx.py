@@ -16,12 +16,13 @@ from pysdmx.model import Codelist
 from given_published import END, STRATUM, TOTAL, little_run, make_whole
 from given_run import CONFIG, write
 from miglink.config import Shell, preset_shells, read_config, read_shell
+from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
 from miglink.engine.duckdb_engine import DuckDBEngine
 from miglink.errors import ConfigError
 from miglink.pipeline import make_plan
 from miglink.runrecord import Course
-from miglink.stages.publish import Publication, publish
+from miglink.stages.publish import Protection, Publication, publish
 from miglink.stages.publish.sdmx import write_structures
 from miglink.stages.publish.sdmx.flows import (
     Flow,
@@ -219,6 +220,20 @@ def test_a_suppressed_figure_is_empty_and_says_why() -> None:
     ours = fill_flow(given, describe_table_flow(contract, "NZL"))
     told = ours.select("OBS_VALUE", "OBS_STATUS", "CONF_STATUS").rows()
     assert told == [(3, "A", None), (None, "Q", "C")]
+
+
+def test_a_protected_run_tells_no_count_by_sdmx(duckdb_engine: Engine, tmp_path: Path) -> None:
+    tables = {name: make_whole(duckdb_engine, name, rows) for name, rows in little_run().items()}
+    settings = ProtectionSettings.model_validate({"method": "suppression", "minimum_count": 5})
+    publication = Publication(reporting_country="NZL", formats=EVERY, protection=Protection(settings, "key"))
+    publish(duckdb_engine, tables, tmp_path / "run", END, publication)
+    outputs = tmp_path / "run" / "outputs"
+    rows, given = read(outputs, "flows"), pl.read_parquet(outputs / "flows.parquet")
+    assert rows["OBS_VALUE"].cast(pl.Int64).to_list() == given["n_settled"].to_list()
+    assert 0 < given["n_settled"].null_count() < given.height
+    suppressed = rows.filter(pl.col("OBS_VALUE").is_null())
+    assert suppressed.select("OBS_STATUS", "CONF_STATUS").unique().rows() == [("Q", "C")]
+    assert rows["CONF_STATUS"].null_count() == rows.height - suppressed.height
 
 
 def test_what_the_tables_gain_becomes_an_attribute() -> None:
