@@ -14,7 +14,8 @@ from pysdmx.io import get_datasets, read_sdmx
 from pysdmx.model import Codelist
 
 from given_published import END, STRATUM, TOTAL, little_run, make_whole
-from given_run import CONFIG, write
+from given_run import BORDER, CONFIG, write
+from miglink.check import check_config
 from miglink.config import Shell, preset_shells, read_config, read_shell
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
@@ -294,6 +295,8 @@ def test_without_the_extra_a_run_does_not_begin(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setitem(sys.modules, "pysdmx.io.xml.sdmx30.writer.structure", None)
     with pytest.raises(ConfigError, match=r"pip install 'miglink\[sdmx\]'"):
         make_plan(config, "key", Course())
+    write(tmp_path, BORDER, "border.csv")
+    assert "pip install 'miglink[sdmx]'" in check_config(config).problems[0]
     assert make_plan(
         read_config(tmp_path / "config.yml", ["publish.formats=[csv, sdmx-csv]"]), "key", Course()
     )
