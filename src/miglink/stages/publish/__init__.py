@@ -127,10 +127,10 @@ def publish(
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
         With protection every count in outputs/ is protected, tables that cannot be are not there, and protection.json
-        says what was done. linked/ is never protected.
+        says what was done. linked/ is never protected. SDMX is made of the rows that leave in the other formats.
     Units: as in the contracts of the tables.
     Errors: OSError if the folder cannot be written; a file appears under its name only when whole.
-    Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180.
+    Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180; SDMX 3.0 (docs/sdmx.md).
     """
     missing = empty_months(tables["quality"])
     facts: dict[str, Any] = {
@@ -149,7 +149,9 @@ def publish(
         said = "No disclosure control has been applied."
         if found.record is not None:
             said = f"Counts are protected: {found.record['method']}"
-        told = _OUTPUTS.format(protection=said) + (_OUTPUTS_CSV if "csv" in publication.formats else "")
+        told = _OUTPUTS.format(protection=said) + (
+            _OUTPUTS_CSV if {"csv", "sdmx-csv"} & {*publication.formats} else ""
+        )
         outputs = Package(publication.name, "Migration statistics", told, publication.sources, facts)
         files = [
             (*output, form) for output in found.tables for form in publication.formats if form not in FORMATS
