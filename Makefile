@@ -11,6 +11,7 @@ NOISE  ?= medium
 SPARK_TESTS ?=
 BENCH_KEEP ?= runs/bench-all-$(NOW)
 RESULTS := benchmarks/results
+EVERY_FORMAT := --set "publish.formats=[parquet, csv, sdmx-csv, sdmx-ml]"
 
 .DEFAULT_GOAL := help
 .PHONY: help demo agency bench bench-check bench-all pictures test test-browser test-spark check coverage lint-fix docs wheelhouse clean
@@ -27,11 +28,11 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## make the small country, run it, and say how far the run is from the truth
 	$(BIN)/python -m synthetic small --seed 1 --out runs/demo-$(NOW)/country
-	$(BIN)/miglink run runs/demo-$(NOW)/country/country.yml --out runs/demo-$(NOW)/run
+	$(BIN)/miglink run runs/demo-$(NOW)/country/country.yml --out runs/demo-$(NOW)/run $(EVERY_FORMAT)
 	$(BIN)/miglink evaluate runs/demo-$(NOW)/run --truth runs/demo-$(NOW)/country/truth
 
 agency: $(STAMP) ## run the agency files of tests/data/agency to the printed result
-	$(BIN)/miglink run configs/agency.yml --out runs/agency-$(NOW)
+	$(BIN)/miglink run configs/agency.yml --out runs/agency-$(NOW) $(EVERY_FORMAT)
 
 bench: $(STAMP) ## SIZE=small|medium|large|xlarge: seconds, CPU, memory, rates stage by stage, and accuracy, as JSON
 	mkdir -p runs

@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--platform", choices=SYSTEMS, nargs="+", default=["linux_x86_64", "win_amd64"])
     parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13"])
-    parser.add_argument("--extra", choices=["spark"], default="", help="with what this extra needs")
+    parser.add_argument("--extra", choices=["spark", "sdmx"], default="", help="with what this extra needs")
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     own = build_own(asked.folder)
@@ -95,21 +95,23 @@ def fetch(folder: Path, own: Path, pins: dict[str, str], target: tuple[str, str,
     platform, python, extra = target
     tags, markers = SYSTEMS[platform]
     environment = {**markers, "python_version": python, "python_full_version": f"{python}.0"}
-    seen: set[str] = set()
-    to_follow = [own]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    # Needs have extras of their own: pysdmx[xml] needs lxml.
+    to_follow = [(own, {extra})]
     while to_follow:
-        wheel = to_follow.pop()
-        environment["extra"] = extra if wheel == own else ""
+        wheel, extras = to_follow.pop()
+        asked = [{**environment, "extra": one} for one in extras or {""}]
         for requirement in requirements_of(wheel):
             name = canonicalize_name(requirement.name)
-            if name in seen or (requirement.marker and not requirement.marker.evaluate(environment)):
+            marker, further = requirement.marker, frozenset(requirement.extras)
+            if (name, further) in seen or (marker and not any(map(marker.evaluate, asked))):
                 continue
-            seen.add(name)
+            seen.add((name, further))
             wanted = f"{name}=={pins[name]}" if name in pins else str(requirement).partition(";")[0]
-            wheel = download(folder, wanted, tags, python)
-            pins[name] = str(parse_wheel_filename(wheel.name)[1])
-            to_follow.append(wheel)
-    return seen
+            needed = download(folder, wanted, tags, python)
+            pins[name] = str(parse_wheel_filename(needed.name)[1])
+            to_follow.append((needed, {*further}))
+    return {name for name, _ in seen}
 
 
 def download(folder: Path, wanted: str, tags: list[str], python: str) -> Path:

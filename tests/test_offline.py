@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
+from frictionless import Package
+from pysdmx.io import get_datasets, read_sdmx
+
 import miglink
 
 # Every attempt to reach another machine is written down and refused.
@@ -57,3 +61,13 @@ def test_the_demonstration_runs_without_a_network(tmp_path: Path) -> None:
     assert "Migration by year" in done.stdout
     assert "Measures:" in done.stdout
     assert not (tmp_path / "attempts.txt").exists()
+    # It is published in every format, for programs that others wrote.
+    outputs = tmp_path / "demo" / "run" / "outputs"
+    assert read_sdmx(outputs / "structure.xml", validate=True).structures
+    (stocks,) = get_datasets(outputs / "stocks.sdmx.csv", outputs / "structure.xml")
+    assert len(stocks.data) == pl.read_parquet(outputs / "stocks.parquet").height
+    package = Package(str(outputs / "datapackage.json"))
+    for name in ("flows.csv", "flows.sdmx.csv"):  # 100,000 rows take half a minute; test_run.py has fewer
+        package.remove_resource(name)
+    report = package.validate()
+    assert report.valid, report.flatten(["name", "type", "note"])

@@ -282,7 +282,7 @@ def test_every_reader_finds_the_metadata_of_parquet(outputs: Path) -> None:
 
 def test_formats_are_known_and_named_once() -> None:
     assert PublishSettings().formats == ("parquet", "csv")
-    for wrong in (("csv", "csv"), (), ("xlsx",)):
+    for wrong in (("csv", "csv"), (), ("xlsx",), ("sdmx-csv", "sdmx-ml")):
         with pytest.raises(ValueError, match="formats"):
             PublishSettings.model_validate({"formats": wrong})
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from frictionless import validate
+from pysdmx.io import get_datasets
 
 from miglink.tables.contract import DIMENSIONS
 
@@ -19,9 +21,9 @@ DEMO = Path(__file__).parent.parent / "configs" / "agency.yml"
 PLACES = ("rejected",)
 
 
-def run(config: Path, out: Path) -> str:
+def run(config: Path, out: Path, *further: str) -> str:
     """Run miglink as a user does; gives what it prints."""
-    command = [sys.executable, "-m", "miglink", "run", str(config), "--out", str(out)]
+    command = [sys.executable, "-m", "miglink", "run", str(config), "--out", str(out), *further]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -155,3 +157,28 @@ def test_the_published_figures_are_printed(first: Path) -> None:
     )
     (row,) = [line for line in printed.splitlines() if line.strip().startswith("2014")]
     assert str(flows["n_settled"].item()) in row.split()
+
+
+def test_the_files_of_the_agencies_are_published_in_every_format(first: Path, tmp_path: Path) -> None:
+    """The finished run goes on with other settings: few breakdowns, tables of Eurostat and the OECD, all formats."""
+    out = tmp_path / "run"
+    shutil.copytree(first, out)
+    names = ("migr_imm1ctz", "migr_emi4ctb", "migr_pop3ctb", "oecd_b11", "oecd_b14")
+    rules = ", ".join(f"{name}: nz_12_16" for name in names)
+    asked = (
+        "publish.formats=[parquet, csv, sdmx-csv, sdmx-ml]",
+        f"publish.tables=[{', '.join(names)}]",
+        f"publish.table_rules={{{rules}}}",
+        "estimates.breakdowns=[[sex, citizenship_group]]",
+    )
+    run(DEMO, out, "--resume", *(word for one in asked for word in ("--set", one)))
+    outputs = out / "outputs"
+    for name in (*names, "stocks", "flows"):
+        (dataset,) = get_datasets(outputs / f"{name}.sdmx.csv", outputs / "structure.xml")
+        given = pl.read_parquet(outputs / f"{name}.parquet")
+        figure = given["n_settled" if name in ("stocks", "flows") else "OBS_VALUE"]
+        assert dataset.data["OBS_VALUE"].tolist() == figure.to_list()
+        assert figure.sum() > 0, name
+    report = validate(str(outputs / "datapackage.json"))
+    assert report.valid, report.flatten(["name", "type", "note"])
+    assert len(report.tasks) == len(list(outputs.iterdir())) - 1

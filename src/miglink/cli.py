@@ -176,11 +176,11 @@ def demo(
     log_format: Log = LogFormat.text,
 ) -> None:
     """Make a small country with known truth, run it, and say how far the run is from the truth."""
-    from miglink.demo import demo_folder, make_country
+    from miglink.demo import demo_folder, every_format, make_country
 
     folder = out if out is not None else demo_folder(runs)
     config = make_country(size.value, seed, folder / "country")
-    run(config, folder / "run", runs=runs, log_format=log_format)
+    run(config, folder / "run", [every_format()], runs=runs, log_format=log_format)
     evaluate(folder / "run", folder / "country" / "truth")
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from miglink.errors import ConfigError, SourceError
+from miglink.stages.publish import check_formats
 
 
 def demo_folder(runs: Path) -> Path:
@@ -37,6 +38,16 @@ def make_country(size: str, seed: int, folder: Path) -> Path:
             f"the country cannot be made in {folder}: {made.stderr.strip() or 'no reason was given'}"
         )
     return folder / "country.yml"
+
+
+def every_format() -> str:
+    """The setting under which a run is published in every format that is installed."""
+    formats = ["parquet", "csv", "sdmx-csv", "sdmx-ml"]
+    try:
+        check_formats(formats)
+    except ConfigError:
+        formats.remove("sdmx-ml")
+    return f"publish.formats=[{', '.join(formats)}]"
 
 
 def _home() -> Path:

@@ -61,6 +61,7 @@ def make_plan(config: Config, key: str, course: Course) -> Plan:
     check_engine(config.engine.kind, config.engine.place)
     linkage.check_settings(config.linkage, config.identities.further_columns)
     publish.describe_noise(config.publish.protection)
+    publish.check_formats(config.publish.formats)
     previous = config.persons.previous
     if previous is not None and not (previous / "manifest.json").is_file():
         raise ConfigError(

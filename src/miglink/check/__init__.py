@@ -29,6 +29,7 @@ from miglink.config.windows import (
 from miglink.engine import Engine, Place, Table, open_engine
 from miglink.errors import ConfigError
 from miglink.stages.ingest.countries import country_table
+from miglink.stages.publish import check_formats
 
 __all__ = ["Findings", "check_config", "findings_as_json", "render_check"]
 
@@ -64,7 +65,7 @@ def check_config(config: Config, *, n_sampled: int = N_SAMPLED, show_values: boo
     if predicted is not None:
         findings = _add_cost(config, findings, predicted)
     problems = [problem for source in findings.sources for problem in source.problems]
-    return replace(findings, problems=(*_key_problems(config), *problems, *findings.problems))
+    return replace(findings, problems=(*_surrounding_problems(config), *problems, *findings.problems))
 
 
 def _open(config: Config, folder: Path) -> Engine:
@@ -120,12 +121,15 @@ def _keep(engine: Engine, name: str, judged: Table, thinned: Table) -> Table:
     )
 
 
-def _key_problems(config: Config) -> tuple[str, ...]:
-    try:
-        load_key(config.key)
-    except ConfigError as error:
-        return error.problems
-    return ()
+def _surrounding_problems(config: Config) -> tuple[str, ...]:
+    """What is wrong outside the configuration: with the key, and with what the formats need."""
+    problems: tuple[str, ...] = ()
+    for look in (lambda: load_key(config.key), lambda: check_formats(config.publish.formats)):
+        try:
+            look()
+        except ConfigError as error:
+            problems += error.problems
+    return problems
 
 
 def _describe_statistics(config: Config, findings: Findings) -> Findings:

@@ -1,5 +1,6 @@
 """Table shells: published tables as data in configs/tables/*.yml, never code."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Annotated, Literal
@@ -18,7 +19,7 @@ AGES = ("age", "age_reached", "age_group")
 OF_FLOWS = frozenset({"other_country", "purpose"})
 STANDARD = frozenset(DIMENSIONS) - {"trait", "trait_value"}
 # The values of dimensions that have no others.
-_VALUES = {
+VALUES = {
     "sex": ("male", "female", "other", "unknown"),
     "citizenship_group": ("national", "eu", "efta", "candidate", "other", "stateless", "unknown"),
     "birth_group": ("native", "foreign", "unknown"),
@@ -94,6 +95,21 @@ class ShellColumn(Section):
         return self
 
 
+class SdmxFlow(Section):
+    """The data flow of SDMX that a table belongs to, with the structure of its publisher."""
+
+    agency: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z][A-Za-z0-9_-]*)*$")
+    """Id of the agency that maintains it, such as ESTAT."""
+    dataflow: str = Field(pattern=r"^[A-Za-z0-9_@$-]+$")
+    """Id of the data flow."""
+    structure: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_@$-]+$")
+    """Id of its data structure definition; absent: that of the data flow."""
+    version: str = Field(default="1.0", pattern=r"^\d+(\.\d+){1,2}$")
+    """Version of both."""
+    suppressed: dict[str, str] = {}
+    """Columns -> the code that each has in a row whose figure is suppressed."""
+
+
 class Shell(Section):
     """A table that somebody publishes: what it counts, in which columns and codes, and under which rule."""
 
@@ -123,6 +139,8 @@ class Shell(Section):
     """Dimensions -> the values, ours, to which the table is restricted."""
     where_not: dict[str, Annotated[tuple[str, ...], Field(min_length=1)]] = {}
     """Dimensions -> the values, ours, that are left out."""
+    sdmx: SdmxFlow | None = None
+    """Its data flow, for SDMX-CSV; absent: one of miglink's own."""
     columns: dict[str, ShellColumn] = Field(min_length=1)
     """The publisher's columns, in their order."""
 
@@ -148,11 +166,9 @@ class Shell(Section):
     def _values_are_known(self) -> "Shell":
         for key, limits in (("where", self.where), ("where_not", self.where_not)):
             for name, values in limits.items():
-                wrong = [value for value in values if value not in _VALUES.get(name, values)]
+                wrong = [value for value in values if value not in VALUES.get(name, values)]
                 if wrong:
-                    raise ValueError(
-                        f"{key}: {name} is never {wrong[0]!r}; known: {', '.join(_VALUES[name])}"
-                    )
+                    raise ValueError(f"{key}: {name} is never {wrong[0]!r}; known: {', '.join(VALUES[name])}")
         return self
 
     @model_validator(mode="after")
@@ -168,6 +184,27 @@ class Shell(Section):
             raise ValueError(f"{' and '.join(self.traits)} are further columns; a table can have one of them")
         if sum(name in AGES for name in named) > 1:
             raise ValueError("a table can have one of age, age_reached and age_group")
+        return self
+
+    @model_validator(mode="after")
+    def _flow_fits(self) -> "Shell":
+        if self.sdmx is None:
+            return self
+        told = {name: column.gives for name, column in self.columns.items()}
+        if told.get("OBS_VALUE") != "value":
+            raise ValueError("sdmx: the column of the figure (`gives: value`) must be called OBS_VALUE")
+        if told.get("TIME_PERIOD") not in ("period", "year", "closing_year"):
+            raise ValueError("sdmx: a column TIME_PERIOD must give the period or the year")
+        wrong = [name for name in self.columns if not re.fullmatch("[A-Za-z][A-Za-z0-9_-]*", name)]
+        if wrong:
+            raise ValueError(
+                f"columns: {wrong[0]!r} is no id of SDMX: letters, digits, _ and -, a letter first"
+            )
+        wrong = [name for name in self.sdmx.suppressed if told.get(name) not in ("flag", "empty")]
+        if wrong:
+            raise ValueError(
+                f"sdmx.suppressed: {wrong[0]!r} is no column with `gives: flag` or `gives: empty`"
+            )
         return self
 
     @property

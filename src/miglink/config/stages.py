@@ -316,8 +316,11 @@ class EstimatesSettings(Section):
 class PublishSettings(Section):
     """What leaves the run folder."""
 
-    formats: tuple[Literal["parquet", "csv"], ...] = Field(default=("parquet", "csv"), min_length=1)
-    """File formats of outputs/: each table in each of them. linked/ is Parquet always."""
+    formats: tuple[Literal["parquet", "csv", "sdmx-csv", "sdmx-ml"], ...] = Field(
+        default=("parquet", "csv"), min_length=1
+    )
+    """File formats of outputs/: each table as parquet or csv, or as both; sdmx-csv: `stocks`, `flows` and the tables of
+    `tables` for SDMX as well; sdmx-ml (extra `sdmx`): their structures (docs/sdmx.md). linked/ is Parquet always."""
     tables: tuple[Shell, ...] = ()
     """Tables in the columns and codes of those who publish them: names of shells such as migr_imm1ctz (`miglink tables`
     lists them), or paths of shell files (docs/publication.md)."""
@@ -330,6 +333,10 @@ class PublishSettings(Section):
     def _formats_once(self) -> "PublishSettings":
         if len(set(self.formats)) < len(self.formats):
             raise ValueError("formats: one is given twice")
+        if not {"parquet", "csv"} & {*self.formats}:
+            raise ValueError(
+                "formats: one of parquet and csv must be among them, for tables that are no data flow of SDMX"
+            )
         return self
 
     @model_validator(mode="after")

@@ -26,6 +26,7 @@ from miglink.stages.publish.protection import Protection, describe_noise, protec
 from miglink.stages.publish.protection.record import write_record
 from miglink.stages.publish.published import find_published, render_protection
 from miglink.stages.publish.report import REPORT, About, render_report
+from miglink.stages.publish.sdmx import FORMATS, STRUCTURE, check_formats, fill_flows, write_structures
 from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
@@ -34,6 +35,7 @@ from miglink.version import __version__
 __all__ = [
     "Protection",
     "Publication",
+    "check_formats",
     "describe_noise",
     "find_published",
     "month_ranges",
@@ -98,10 +100,14 @@ class Publication:
 
 @dataclass(frozen=True)
 class _Outputs:
-    """The tables of outputs/ as they leave, and what was done to them; no record where nothing was."""
+    """The tables of outputs/ as they leave, and what was done to them; no record where nothing was.
+
+    scratch: a folder for what is made of them, gone when all is written.
+    """
 
     tables: Sequence[tuple[Table, Contract]]
     record: Mapping[str, Any] | None
+    scratch: Path
 
 
 def publish(
@@ -121,10 +127,10 @@ def publish(
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
         With protection every count in outputs/ is protected, tables that cannot be are not there, and protection.json
-        says what was done. linked/ is never protected.
+        says what was done. linked/ is never protected. SDMX is made of the rows that leave in the other formats.
     Units: as in the contracts of the tables.
     Errors: OSError if the folder cannot be written; a file appears under its name only when whole.
-    Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180.
+    Source: docs/assumptions.md (what may leave the run folder); Data Package 1.0; RFC 4180; SDMX 3.0 (docs/sdmx.md).
     """
     missing = empty_months(tables["quality"])
     facts: dict[str, Any] = {
@@ -143,11 +149,16 @@ def publish(
         said = "No disclosure control has been applied."
         if found.record is not None:
             said = f"Counts are protected: {found.record['method']}"
-        told = _OUTPUTS.format(protection=said) + (_OUTPUTS_CSV if "csv" in publication.formats else "")
+        told = _OUTPUTS.format(protection=said) + (
+            _OUTPUTS_CSV if {"csv", "sdmx-csv"} & {*publication.formats} else ""
+        )
         outputs = Package(publication.name, "Migration statistics", told, publication.sources, facts)
-        files = [(*output, form) for output in found.tables for form in publication.formats]
-        report = _render(found, publication, data_to_date, month_ranges(missing))
-        written = _write_folder(engine, run_folder / "outputs", files, outputs, {REPORT: report})
+        files = [
+            (*output, form) for output in found.tables for form in publication.formats if form not in FORMATS
+        ]
+        flows, structure = _fill_flows(found, publication, data_to_date)
+        pages = {REPORT: _render(found, publication, data_to_date, month_ranges(missing)), **structure}
+        written = _write_folder(engine, run_folder / "outputs", [*files, *flows], outputs, pages)
         if found.record is not None:
             written.insert(0, write_record(run_folder / "outputs", {**facts, **found.record}))
     histories = [(persons[name], contract, "parquet") for name, contract in contracts.items()]
@@ -165,7 +176,9 @@ def _find_outputs(
     with TemporaryDirectory(dir=run_folder, suffix=".part") as folder:
         if publication.protection is None:
             shells = _fill_shells(Path(folder), tables, publication)
-            yield _Outputs([*((table, TABLES[name]) for name, table in aggregates.items()), *shells], None)
+            yield _Outputs(
+                [*((table, TABLES[name]) for name, table in aggregates.items()), *shells], None, Path(folder)
+            )
             return
         # Tables in the columns of others hold the same persons in other groups, and are not protected: none leaves.
         told = {"shells": tables["shells"]} if publication.shells else {}
@@ -175,7 +188,9 @@ def _find_outputs(
         for name, rows in protected.rows.items():
             rows.write_parquet(paths[name])
         yield _Outputs(
-            [(Table(name, path), protected.contracts[name]) for name, path in paths.items()], protected.record
+            [(Table(name, path), protected.contracts[name]) for name, path in paths.items()],
+            protected.record,
+            Path(folder),
         )
 
 
@@ -202,6 +217,24 @@ def _fill_shells(
         fill_shell(cells, shell, asked).write_parquet(table.path)
         filled.append((table, describe_shell(shell)))
     return [(tables["shells"], TABLES["shells"]), *filled]
+
+
+def _fill_flows(
+    found: _Outputs, publication: Publication, data_to_date: date
+) -> tuple[list[tuple[Table, Contract, str]], dict[str, str]]:
+    """The files of SDMX-CSV, and structure.xml by its name; each where it is asked for."""
+    if not {*FORMATS} & {*publication.formats}:
+        return [], {}
+    filled = fill_flows(found.tables, publication.shells, publication.reporting_country, found.scratch)
+    files: list[tuple[Table, Contract, str]] = []
+    pages = {}
+    if "sdmx-csv" in publication.formats:
+        # Rows name the data flow: a file without any is none of SDMX, and readers refuse it.
+        files = [(one.table, one.contract, "csv") for one in filled if one.n_rows]
+    if "sdmx-ml" in publication.formats:
+        flows = [one.flow for one in filled]
+        pages[STRUCTURE] = write_structures(flows, publication.name, data_to_date)
+    return files, pages
 
 
 def _render(found: _Outputs, publication: Publication, data_to_date: date, missing: str) -> str:

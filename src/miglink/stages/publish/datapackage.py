@@ -41,7 +41,17 @@ _DIALECT = {
     "quoteChar": '"',
     "doubleQuote": True,
 }
-_MEDIA = {"csv": "text/csv", "html": "text/html", "parquet": "application/vnd.apache.parquet"}
+_MEDIA = {
+    "csv": "text/csv",
+    "html": "text/html",
+    "parquet": "application/vnd.apache.parquet",
+    "sdmx.csv": "application/vnd.sdmx.data+csv; version=2.0.0",
+    "xml": "application/vnd.sdmx.structure+xml; version=3.0.0",
+}
+_PAGES = {
+    "html": "The published figures as a report, to be opened in a browser; it asks nothing of a network.",
+    "xml": "Code lists, concepts, data structures and data flows of the SDMX-CSV files, as SDMX-ML 3.0.",
+}
 
 
 @dataclass(frozen=True)
@@ -164,13 +174,13 @@ def _describe_bytes(path: Path) -> dict[str, Any]:
 
 
 def _describe_page(path: Path) -> dict[str, Any]:
-    """A page for people, made from the tables beside it."""
+    """A page for people made from the tables beside it, or what says how they are structured."""
     page_format = path.suffix.removeprefix(".")
     return {
         "name": path.name,
         "profile": "data-resource",
         "type": "file",
-        "description": "The published figures as a report, to be opened in a browser; it asks nothing of a network.",
+        "description": _PAGES[page_format],
         "format": page_format,
         "mediatype": _MEDIA[page_format],
         **_describe_bytes(path),
@@ -187,7 +197,7 @@ def _describe_file(file: File, names: set[str]) -> dict[str, Any]:
         "type": "table" if is_csv else "file",
         "description": contract.sentence,
         "format": file_format,
-        "mediatype": _MEDIA[file_format],
+        "mediatype": _MEDIA["sdmx.csv" if path.name.endswith(".sdmx.csv") else file_format],
         **_describe_bytes(path),
     }
     if is_csv:
