@@ -209,6 +209,10 @@ def find_dimension_limits(
     """What limits a breakdown by some dimensions: nobody holds one, some sources do, or rows lack it."""
     found = []
     for name in names:
+        if name in _OF_CROSSINGS and not rule.needs_crossings:
+            why = f"{_WORDS[_OF_CROSSINGS[name]]}: changes under {rule.name} are no crossings, and have none"
+            found.append(Limit("prevents", why, "a rule that follows crossings"))
+            continue
         lacking = find_lacking(name, ("immigration", "emigration"), held)
         if lacking:
             found += [Limit("prevents", need.reason, need.needs) for need in lacking]

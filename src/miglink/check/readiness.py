@@ -117,17 +117,53 @@ def _assess_shell(
     if any(one.effect == "prevents" for one in limits):
         return _grade(named, is_asked, limits)
 
-    due = [one for one in wanted if one.rule in available and _applies(inspected, shell, one, available)]
-    limits += _of_settings(due, own, is_asked)
-    years: set[int] = set()
     counted: Counted = "stocks" if shell.measure == "stock" else "flows"
-    for one in [one for one in due if one.rule in own] or due:
+    due = [one for one in wanted if one.rule in available and _applies(inspected, shell, one, available)]
+    replaced = [] if is_asked else _replace_rules(inspected, shell, due, (counted, available))
+    limits += _of_settings(due, own, is_asked) if not replaced else []
+    limits += _of_definition(shell, [one.rule for one in replaced or wanted], is_asked)
+    years: set[int] = set()
+    for one in replaced or [one for one in due if one.rule in own] or due:
         rule = available[one.rule]
         limits += find_limits(inspected, rule, counted)
         limits += find_dimension_limits(inspected, rule, counted, shell.dimensions, held)
         days = find_days(inspected, rule)
         years |= {*_years_of(one, counted, find_final_years(rule, days) if days else ())}
     return _grade(named, is_asked, limits, tuple(sorted(years)))
+
+
+def _replace_rules(
+    inspected: Inspected, shell: Shell, due: Sequence[ShellRule], told: tuple[Counted, Mapping[str, Rule]]
+) -> list[ShellRule]:
+    """The first rule of the run that can make a table, where none of its definition is possible with these sources."""
+    counted, available = told
+    settings = inspected.config.residence
+    if settings is None or any(_is_possible(inspected, available[one.rule], counted) for one in due):
+        return []
+    others = [
+        one
+        for rule in settings.rules
+        for one in shell.asks_for(rule.name)
+        if _applies(inspected, shell, one, available) and _is_possible(inspected, rule, counted)
+    ]
+    return others[:1]
+
+
+def _is_possible(inspected: Inspected, rule: Rule, counted: Counted) -> bool:
+    return not any(limit.effect == "prevents" for limit in find_limits(inspected, rule, counted))
+
+
+def _of_definition(shell: Shell, used: Sequence[str], is_asked: bool) -> Iterator[Limit]:
+    """Where a table is made by a rule that its definition does not name."""
+    others = [name for name in used if name not in {one.rule for one in shell.rules}]
+    if not others:
+        return
+    asked_for = " or ".join(one.rule for one in shell.rules)
+    why = f"made by {others[0]}, which is another definition of residence than {asked_for} of the table"
+    if not is_asked:
+        needs = f"{others[0]} for the table under publish.table_rules"
+        yield Limit("setting", f"{asked_for} is not possible with these sources", needs)
+    yield Limit("weakens", why, f"what {asked_for} rests on, such as crossings")
 
 
 def _applies(inspected: Inspected, shell: Shell, one: ShellRule, available: Mapping[str, Rule]) -> bool:
