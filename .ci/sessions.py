@@ -19,7 +19,7 @@ p2,2015-07-04,arrival
 SESSIONS: tuple[tuple[str, int], ...] = (
     ("miglink --help", 60),
     ("miglink demo --size tiny --out demo", 70),
-    ("miglink check demo/country/country.yml", 90),
+    ("miglink check demo/country/country.yml", 180),
     ("miglink run demo/country/country.yml --out whole --dry-run", 30),
     ("miglink run demo/country/country.yml --out persons --to persons", 30),
     ("miglink run demo/country/country.yml --out persons --resume --set spells.longest_trip_days=60", 25),

@@ -3,18 +3,15 @@
 import json
 import tempfile
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
-from rich.console import Console
 
-from miglink.check import Findings, check_config, findings_as_json, render_check
+from given_checked import everything_said, text_of
+from miglink.check import Findings, check_config, findings_as_json
 from miglink.config import read_config
 
-ROOT = Path(__file__).parents[1]
 CONFIG = """
 name: small
 period: {from: 2015-01-01, to: 2020-12-31}
@@ -81,16 +78,6 @@ def check(tmp_path: Path) -> Callable[..., Findings]:
     return write
 
 
-def text_of(findings: Findings) -> str:
-    written = StringIO()
-    Console(width=80, file=written).print(render_check(findings))
-    return written.getvalue()
-
-
-def everything_said(findings: Findings) -> str:
-    return text_of(findings) + findings_as_json(findings)
-
-
 def only(findings: Findings) -> str:
     (problem,) = findings.problems
     return problem
@@ -112,7 +99,7 @@ def test_a_missing_file_is_named_and_the_other_sources_are_still_checked(
     findings = check(change=("census.csv", "nowhere.csv"))
     assert "source census: no file matches" in only(findings)
     assert findings.sources[0].n_rows == 30
-    assert "Pairs, time and memory leave out what could not be judged: census." in findings.notes
+    assert "Pairs, time, memory and readiness leave out what could not be judged: census." in findings.notes
 
 
 def test_a_column_that_the_files_do_not_have(check: Callable[..., Findings]) -> None:
@@ -321,22 +308,6 @@ def test_nothing_is_left_behind(
     assert list(temporary.iterdir()) == []
 
 
-@pytest.fixture(scope="module")
-def agency() -> Findings:
-    return check_config(read_config(ROOT / "configs" / "agency.yml"))
-
-
-def test_the_agency_files_give_no_problem(agency: Findings) -> None:
-    assert agency.problems == ()
-    assert agency.is_exact and agency.n_rows == 139_559
-    assert agency.coverage == "population"
-    (rule,) = agency.rules
-    assert (rule.final_years[0], rule.final_years[-1]) == (2012, 2021)
-    dimensions = {one.name: [source.name for source in one.sources] for one in agency.dimensions}
-    assert dimensions["country of birth"] == ["register"]
-    assert "previous or next country" not in dimensions
-
-
 def test_a_rule_has_final_years_only_while_it_applies(check: Callable[..., Findings]) -> None:
     """Years with a status at both ends, and followed up: 456 days under eu_2013, 366 under eu_2025."""
     chosen = ["residence.rules=[eu_2013, eu_2025]", "period.to=2031-12-31"]
@@ -345,35 +316,37 @@ def test_a_rule_has_final_years_only_while_it_applies(check: Callable[..., Findi
     assert "2028 … 2029" in text_of(check(overrides=chosen))
 
 
-def test_nothing_of_a_person_in_the_agency_files_is_said(agency: Findings) -> None:
-    said = everything_said(agency)
-    border = pl.concat(
-        pl.read_csv(path, separator=";", encoding="latin-1", infer_schema=False, truncate_ragged_lines=True)
-        for path in sorted((ROOT / "tests/data/agency/border").glob("*.csv"))
-    )
-    columns = [border[column] for column in ("NRO_DOCUM", "APE_NOM", "F_NACIM")]
-    personal = pl.concat(columns).drop_nulls().unique()
-    # Six digits alone (a date of birth read by machine) stand in any longer number.
-    values = [value for value in personal if len(value.strip()) > 6 or not value.strip().isdecimal()]
-    values = [value for value in values if len(value.strip()) > 5]
-    assert len(values) > 10_000
-    assert not [value for value in values if value in said]
-
-
-def test_it_fits_a_terminal_of_80_columns(agency: Findings) -> None:
-    assert max(len(line.rstrip()) for line in text_of(agency).splitlines()) <= 80
-    assert "…" not in text_of(agency).split("Pairs")[0]
-
-
 def test_tables_asked_for_and_what_they_would_need(check: Callable[..., Findings]) -> None:
     publish = "{tables: [oecd_b11, migr_imm5prv], table_rules: {oecd_b11: nz_12_16}}"
     findings = check(change=("estimates:", f"publish: {publish}\nestimates:"))
-    b11, imm5prv = findings.shells
-    assert not b11.reasons
-    assert imm5prv.reasons == (
+    b11, imm5prv = (
+        next(row for row in findings.readiness if row.name == name) for name in ("oecd_b11", "migr_imm5prv")
+    )
+    assert (b11.is_asked, b11.produced, b11.quality) == (True, "yes", "fair")
+    assert "sex is known only of who is also in census" in {one.reason for one in b11.limits}
+    assert [one.reason for one in imm5prv.limits] == [
         "the run has no rule eu_2013 or eu_2025",
         "no source holds the country of previous residence",
-    )
+    ]
     said = " ".join(text_of(findings).split())
-    assert "oecd_b11: can be produced" in said
+    assert "oecd_b11 *" in said and "sex is known only of who is also in census" in said
     assert "needs eu_2013 or eu_2025 under residence.rules, or another rule" in said
+    (told,) = (
+        row for row in json.loads(findings_as_json(findings))["readiness"] if row["name"] == "oecd_b11"
+    )
+    assert told["produced"] == "yes" and told["limits"][0]["needs"]
+
+
+def test_a_further_column_that_is_only_counted_by(check: Callable[..., Findings]) -> None:
+    """`estimates.traits` are read without being named for linkage: the table of occupations has its column."""
+    census = [CENSUS[0] + ",job", *(f"{line},cook" for line in CENSUS[1:])]
+    findings = check(
+        census=census,
+        change=("born, sex: sex}", "born, sex: sex, occupation: job}"),
+        overrides=["estimates.traits=[occupation]"],
+    )
+    assert findings.problems == ()
+    (row,) = (row for row in findings.readiness if row.name == "flows" and "occupation" in row.title)
+    assert [one.reason for one in row.limits if "occupation" in one.reason] == [
+        "occupation is known only of who is also in census"
+    ]

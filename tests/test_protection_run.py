@@ -41,6 +41,8 @@ def test_protected_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     write_run(tmp_path, "2014-12-01,arrival,ILIESCU,1991-12-03,B2")
     assert run(tmp_path) == 0
     assert printed_immigration(capsys.readouterr().out) == printed_immigration(first)
+    beside = (tmp_path / "run" / "outputs" / "report.html").read_text("utf-8")
+    assert "data of the run before reach" in beside and "Flows, before and now" in beside
     keys, flows = [], []
     for folder in (tmp_path / "first", tmp_path / "run"):
         table = pl.read_parquet(folder / "tables" / "cell_keys.parquet")
@@ -62,6 +64,7 @@ def test_protected_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert not (outputs / "person_time.csv").exists()
     report = (outputs / "report.html").read_text("utf-8")
     assert "rounded at random to multiples of 3" in report and ">7<" not in report
+    assert "not under the same disclosure control" in report
     for folder in (tmp_path / "first", tmp_path / "run"):
         files = [path for path in folder.rglob("*") if path.is_file()]
         assert len(files) > 20

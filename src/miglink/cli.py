@@ -191,7 +191,7 @@ def check(
     show_values: ShowValues = False,
     answer: Answer = AnswerFormat.text,
 ) -> None:
-    """Look at configuration and sources before a run: columns, codes, bounds, pairs, time, memory. Writes nothing."""
+    """Look at configuration and sources before a run: columns, codes, pairs, time, readiness. Writes nothing."""
     import os
 
     from miglink.check import check_config, findings_as_json, render_check

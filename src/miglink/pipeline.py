@@ -313,6 +313,7 @@ def describe_migration(config: Config, engine: Engine, record: RunRecord, key: s
             config.residence.policies,
             describe_used(config),
             describe_windows(windows),
+            config.persons.previous,
         )
         end = config.period.data_to_date
         record.finish(files=publish.publish(engine, t, record.folder, end, publication))

@@ -4,7 +4,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
@@ -12,11 +11,12 @@ import duckdb
 from miglink.check.cost import Size, predict_cost
 from miglink.check.findings import Dimension, Findings, RuleFindings, Shares, SourceFindings, findings_as_json
 from miglink.check.gaps import describe_gaps
+from miglink.check.held import Inspected, find_final_years
 from miglink.check.inspection import Given, inspect_source
 from miglink.check.pairs import Predicted, predict_pairs
+from miglink.check.readiness import assess_readiness
 from miglink.check.reading import Read, find_files, identity_share, read_sources, without_missing
 from miglink.check.report import render_check
-from miglink.check.shells import find_shells
 from miglink.config import Config, Rule, load_key
 from miglink.config.windows import (
     Windows,
@@ -84,7 +84,7 @@ def _look(
     share = identity_share({name: found[name] for name in readable}, n_sampled)
     reads, heavy = read_sources(engine, present, found, share)
     given = Given(
-        config.identities.further_columns,
+        _further_columns(config),
         config.observation,
         config.period is not None,
         country_table(engine, config.countries),
@@ -137,14 +137,16 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
     listed = any(source.covers_population for source in config.sources.values())
     rules = config.residence.rules if config.residence else ()
     windows = find_windows(config) if config.period else None
-    further = {name: (name,) for name in config.identities.further_columns}
+    further = {name: (name,) for name in _further_columns(config)}
+    inspected = Inspected(config, {source.name: source for source in findings.sources}, bool(findings.notes))
     lacking = [name for name in ("period", "residence", "estimates") if getattr(config, name) is None]
     notes = [*findings.notes]
     unjudged = [
         one.name for one in findings.sources if one.rejected_share is None and one.kind != "judgements"
     ]
     if unjudged:
-        notes.append(f"Pairs, time and memory leave out what could not be judged: {', '.join(unjudged)}.")
+        names = ", ".join(unjudged)
+        notes.append(f"Pairs, time, memory and readiness leave out what could not be judged: {names}.")
     if lacking:
         last = "persons" if {"period", "residence"} & set(lacking) else "residence"
         notes.append(
@@ -166,7 +168,7 @@ def _describe_statistics(config: Config, findings: Findings) -> Findings:
             for name, columns in {**_DIMENSIONS, **further}.items()
             if (filled := _filled(findings.sources, columns))
         ),
-        shells=find_shells(config, findings.sources),
+        readiness=assess_readiness(inspected),
         notes=tuple(notes),
     )
 
@@ -191,23 +193,16 @@ def _describe_coverage(config: Config, windows: Windows) -> list[str]:
 
 
 def _describe_rule(windows: Windows, rule: Rule) -> RuleFindings:
-    """A year is final when every event in it has been followed up for as long as the rule may wait.
-
-    Years are those of which the rule gives the status at both ends.
-    """
+    """A rule, the days observed under it, and the years that would be final."""
     period = windows.of(rule.name)
-    days = rule.follow_up_days
-    first = period.from_date.year + (period.from_date > date(period.from_date.year, 1, 1))
-    followed_to = period.to_date + timedelta(days=1) - timedelta(days=days)
-    opened, closed = rule.first_date or date.min, rule.last_date or date.max
-    years = tuple(
-        year
-        for year in range(first, followed_to.year)
-        if date(year + 1, 1, 1) <= followed_to
-        and opened <= date(year - 1, 12, 31)
-        and date(year, 12, 31) <= closed
-    )
-    return RuleFindings(rule.name, rule.title, days, years, period.from_date, period.to_date)
+    years = find_final_years(rule, period)
+    return RuleFindings(rule.name, rule.title, rule.follow_up_days, years, period.from_date, period.to_date)
+
+
+def _further_columns(config: Config) -> tuple[str, ...]:
+    """The further columns that a run reads: to link by, and to count by."""
+    traits = config.estimates.traits if config.estimates else ()
+    return tuple(dict.fromkeys((*config.identities.further_columns, *traits)))
 
 
 def _filled(sources: Sequence[SourceFindings], columns: Sequence[str]) -> tuple[Shares, ...]:

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -125,14 +126,40 @@ class Dimension:
     sources: tuple[Shares, ...]
 
 
-@dataclass(frozen=True)
-class ShellFindings:
-    """A table asked for: why it cannot be produced, and what would make it possible; nothing where it can."""
+Effect = Literal["prevents", "setting", "leaves_out", "weakens", "undermines"]
 
+
+@dataclass(frozen=True)
+class Limit:
+    """One thing that the sources do not give an output, what it does to it, and what would mend it.
+
+    effect: prevents: there are no figures. setting: the sources could, the configuration does not ask for it.
+    leaves_out: figures of some of the persons, days or cells meant. weakens, undermines: the quality of the figures
+    (docs/readiness.md).
+    """
+
+    effect: Effect
+    reason: str
+    needs: str
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """One output: whether the sources can produce it, at what quality, and what is missing.
+
+    kind: rule: stocks, flows and accounts under a rule of the run; other: what else a run makes; table: a published
+    table. group: the rule, or the publisher. quality: of what can be produced; null where nothing can.
+    """
+
+    kind: Literal["rule", "other", "table"]
+    group: str
     name: str
     title: str
-    reasons: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
+    is_asked: bool
+    produced: Literal["yes", "partly", "no"]
+    quality: Literal["good", "fair", "poor"] | None
+    final_years: tuple[int, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -152,7 +179,7 @@ class Findings:
     policies: tuple[str, ...] = ()
     coverage: str | None = None
     dimensions: tuple[Dimension, ...] = ()
-    shells: tuple[ShellFindings, ...] = ()
+    readiness: tuple[Readiness, ...] = ()
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
 

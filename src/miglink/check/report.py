@@ -9,6 +9,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from miglink.check.findings import Findings, SourceFindings
+from miglink.check.readiness_report import render_readiness
 
 _COVERAGE = {
     "population": "usual residents: a source lists everybody who lives in the country",
@@ -30,6 +31,7 @@ def render_check(findings: Findings) -> Group:
         shown += _cost(findings)
     shown += _statistics(findings)
     shown += [Text(note) for note in findings.notes]
+    shown += render_readiness(findings)
     return Group(*shown)
 
 
@@ -196,18 +198,4 @@ def _statistics(findings: Findings) -> list[Grid | Text | Padding]:
                 dimension.name, ", ".join(f"{source.name} {source.share:.0%}" for source in dimension.sources)
             )
         shown.append(grid)
-    return [*shown, *_shells(findings)]
-
-
-def _shells(findings: Findings) -> list[Grid | Text | Padding]:
-    """The tables asked for, and what those that cannot be produced would need."""
-    if not findings.shells:
-        return []
-    shown: list[Grid | Text | Padding] = [Text("Tables of publish.tables:")]
-    for shell in findings.shells:
-        if not shell.reasons:
-            shown.append(_indented(f"  {shell.name}: can be produced"))
-            continue
-        shown.append(_indented(f"  {shell.name}: no figures, for {'; '.join(shell.reasons)}", "yellow"))
-        shown.append(_indented(f"      needs {'; '.join(shell.needs)}"))
-    return [*shown, Text()]
+    return shown

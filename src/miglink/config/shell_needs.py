@@ -1,6 +1,6 @@
 """What a table shell needs that a run does not have, and which source or column would give it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
@@ -68,7 +68,7 @@ def find_needs(shell: Shell, held: Held) -> list[Need]:
     asked = [one.rule for one in rules]
     found = []
     if {*asked} & {*held.rules}:
-        if not any(_has_period(shell, one, held) for one in rules if one.rule in held.rules):
+        if not any(has_period(shell, one, held) for one in rules if one.rule in held.rules):
             what = "reference date" if shell.measure == "stock" else shell.frequency
             found.append(
                 Need(
@@ -90,11 +90,11 @@ def find_needs(shell: Shell, held: Held) -> list[Need]:
                 "a source with `covers_population: true`, such as a population register",
             )
         )
-    found += [need for name in shell.dimensions for need in _lacking(name, shell, held)]
+    found += [need for name in shell.dimensions for need in find_lacking(name, shell.measures, held)]
     return list(dict.fromkeys(found))
 
 
-def _has_period(shell: Shell, asked: ShellRule, held: Held) -> bool:
+def has_period(shell: Shell, asked: ShellRule, held: Held) -> bool:
     """Whether a reference date or whole period of the table lies in the days of a rule."""
     start, end = held.rules[asked.rule]
     first, last = asked.from_date or date.min, asked.to_date or date.max
@@ -113,8 +113,8 @@ def _has_period(shell: Shell, asked: ShellRule, held: Held) -> bool:
     return any(start < day and until <= end and first <= day <= last for day, until in begun)
 
 
-def _lacking(name: str, shell: Shell, held: Held) -> list[Need]:
-    """What is missing for one dimension."""
+def find_lacking(name: str, measures: Sequence[str], held: Held) -> list[Need]:
+    """What is missing for one dimension of counts of these measures; nothing where a source holds it."""
     if name not in STANDARD:
         if name in held.traits and name in held.dimensions:
             return []
@@ -127,7 +127,7 @@ def _lacking(name: str, shell: Shell, held: Held) -> list[Need]:
     if name == "other_country":
         return [
             Need(f"no source holds the {_OTHER_COUNTRY[measure]}", "`country_from_to` of crossings")
-            for measure in shell.measures
+            for measure in measures
             if measure not in held.other_countries
         ]
     if name in held.dimensions:

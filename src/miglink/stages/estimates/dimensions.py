@@ -13,8 +13,8 @@ from miglink.tables.contract import DIMENSIONS
 
 UNKNOWN, TOTAL = "unknown", "total"
 OF_FLOWS = frozenset({"other_country", "purpose"})
-_ALWAYS = ("sex", "citizenship_group")
-_DEFAULT = (
+ALWAYS = ("sex", "citizenship_group")
+DEFAULTS = (
     ("sex", "age_group"),
     ("citizenship",),
     ("birth_country",),
@@ -72,9 +72,9 @@ def find_layout(
         breakdowns = tuple(dict.fromkeys(settings.breakdowns))
     else:
         known = find_known(engine, persons, person_traits, migrations)
-        wanted = (*_DEFAULT, *((name,) for name in settings.traits))
+        wanted = (*DEFAULTS, *((name,) for name in settings.traits))
         kept = (tuple(name for name in names if name in known) for names in wanted)
-        breakdowns = tuple(dict.fromkeys((_ALWAYS, *filter(None, kept))))
+        breakdowns = tuple(dict.fromkeys((ALWAYS, *filter(None, kept))))
     if all(OF_FLOWS & {*breakdown} for breakdown in breakdowns):
         breakdowns += ((),)  # the totals of stocks and accounts are always counted
     named = {*further_traits, *(name for breakdown in breakdowns for name in breakdown)}

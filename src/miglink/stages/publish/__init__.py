@@ -21,6 +21,7 @@ from miglink.stages.publish.datapackage import (
     write_page,
 )
 from miglink.stages.publish.delimited import write_csv
+from miglink.stages.publish.earlier import find_earlier
 from miglink.stages.publish.linked import LINKED, find_linked, linked_contracts
 from miglink.stages.publish.protection import Protection, describe_noise, protect
 from miglink.stages.publish.protection.record import write_record
@@ -81,7 +82,8 @@ class Publication:
     rules: the title of each rule by its name. sources: names only. traits: the further columns that are counted by.
     shells: the tables of `publish.tables`, and table_rules the rules chosen for them. configuration: as used, for the
     report, without secrets. observed: first and last day of what is observed of crossings and under each rule, where
-    that is not the whole period.
+    that is not the whole period. previous: the folder of the run before, whose published figures the report sets beside
+    those of this one.
     """
 
     name: str = "run"
@@ -96,6 +98,7 @@ class Publication:
     policies: Sequence[str] = ()
     configuration: str = ""
     observed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    previous: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def publish(
     Reads: stocks, flows, accounts, stock_differences, flow_differences, person_time, mobility, list_status,
         expired_stays, quality; shells and shell_cells where tables are asked for; persons, person_traits, residence,
         migrations, spells, listed_people, records,
-        record_persons.
+        record_persons; outputs/ of the run before, where there is one.
     Gives: the paths of the files, datapackage.json of each folder last. Parquet files say what they and their columns
         are in their metadata. outputs/ holds aggregates only. linked/ has no names, document or person numbers, record
         ids or column with a day of birth, but is data on individuals (a history may begin at birth): it stays inside.
@@ -252,7 +255,9 @@ def _render(found: _Outputs, publication: Publication, data_to_date: date, missi
         __version__,
     )
     frames = {table.name: pl.scan_parquet(table.path, glob=False) for table, _ in found.tables}
-    return render_report(frames, about)
+    method = None if found.record is None else str(found.record["method"])
+    earlier = find_earlier(publication.previous, method)
+    return render_report(frames, about, earlier)
 
 
 def _protection_in_words(record: Mapping[str, Any] | None) -> str:

@@ -16,8 +16,17 @@ _TYPES: dict[str, Any] = {"VARCHAR": pl.String, "DATE": pl.Date, "BIGINT": pl.In
 
 def find_published(outputs: Path) -> dict[str, Table]:
     """The protected tables in a folder of outputs, by name; none where nothing protected was published."""
-    if not (outputs / PROTECTION).exists():
-        return {}
+    return find_tables(outputs) if find_method(outputs) is not None else {}
+
+
+def find_method(outputs: Path) -> str | None:
+    """How the counts in a folder of outputs are protected, in words; None where they are not."""
+    file = outputs / PROTECTION
+    return str(json.loads(file.read_text("utf-8"))["method"]) if file.exists() else None
+
+
+def find_tables(outputs: Path) -> dict[str, Table]:
+    """The tables of miglink in a folder of outputs, by name; none where there is no such folder."""
     # Of a table in both formats the Parquet file, which comes last.
     files = [*sorted(outputs.glob("*.csv")), *sorted(outputs.glob("*.parquet"))]
     return {file.stem: Table(file.stem, file) for file in files if file.stem in TABLES}

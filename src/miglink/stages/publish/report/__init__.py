@@ -8,7 +8,7 @@ from importlib.resources import files
 import jinja2
 import polars as pl
 
-from miglink.stages.publish.report import accounts, compared, evidence, linking, migration, people
+from miglink.stages.publish.report import accounts, compared, evidence, linking, migration, people, revisions
 from miglink.stages.publish.report.cells import About, Published
 from miglink.stages.publish.report.palette import DARK, LIGHT, variables
 from miglink.stages.publish.report.parts import Section, bound, breakable, kind_of
@@ -18,11 +18,14 @@ __all__ = ["REPORT", "About", "find_sections", "render_report"]
 REPORT = "report.html"
 
 
-def render_report(frames: Mapping[str, pl.LazyFrame], about: About) -> str:
+def render_report(
+    frames: Mapping[str, pl.LazyFrame], about: About, earlier: Mapping[str, pl.LazyFrame] | str = ""
+) -> str:
     """Render the report of a run.
 
     Reads: the tables as they are published, by name; it sees nothing else, so that what is protected there is protected
-        here. A table that is not among them is said to be missing.
+        here. A table that is not among them is said to be missing. earlier: flows and stocks as the run before has
+        published them, or why there are none.
     Gives: a page with its style, its script and its drawings within it. Its policy allows these two by their hash, and
         no request at all. No time and no path is in it: a run repeated gives the same bytes.
     Source: Content Security Policy Level 3; WCAG 2.2.
@@ -37,16 +40,18 @@ def render_report(frames: Mapping[str, pl.LazyFrame], about: About) -> str:
     page = environment.from_string(_read("report.html"))
     return page.render(
         about=about,
-        sections=find_sections(frames, about),
+        sections=find_sections(frames, about, earlier),
         style=style,
         script=script,
         policy=_policy(style, script),
     )
 
 
-def find_sections(frames: Mapping[str, pl.LazyFrame], about: About) -> list[Section]:
+def find_sections(
+    frames: Mapping[str, pl.LazyFrame], about: About, earlier: Mapping[str, pl.LazyFrame] | str = ""
+) -> list[Section]:
     """The sections of the report in their order."""
-    published = Published(frames, about)
+    published = Published(frames, about, earlier)
     sections = [
         migration.headline(published),
         migration.over_time(published),
@@ -54,6 +59,7 @@ def find_sections(frames: Mapping[str, pl.LazyFrame], about: About) -> list[Sect
         people.age_and_sex(published),
         people.origins(published),
         compared.rules(published),
+        revisions.revisions(published),
         accounts.population(published),
         linking.linkage(published),
         evidence.evidence(published),

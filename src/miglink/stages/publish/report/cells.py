@@ -54,10 +54,14 @@ class About:
 
 @dataclass(frozen=True)
 class Published:
-    """The published tables, and what is said of the run; a table that is not published has no rows."""
+    """The published tables, and what is said of the run; a table that is not published has no rows.
+
+    earlier: flows and stocks as the run before published them, or why there are none, in a sentence.
+    """
 
     frames: Mapping[str, pl.LazyFrame]
     about: About
+    earlier: Mapping[str, pl.LazyFrame] | str = ""
 
     def table(self, name: str) -> pl.LazyFrame:
         """A table as its contract has it."""
