@@ -100,7 +100,8 @@ class Country:
         asked = EstimatesSettings.model_validate_json(given)
         tables = list(estimate(engine, histories, observation, asked, how.get("asked", Asked())))
         if "key" in how:
-            tables.append(sum_record_keys(engine, histories, observation, asked, how["key"]))
+            shells = how.get("asked", Asked())
+            tables.append(sum_record_keys(engine, histories, observation, asked, how["key"], shells))
         return {table.name: pl.read_parquet(table.path) for table in tables}
 
 

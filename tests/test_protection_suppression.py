@@ -1,5 +1,6 @@
 """Suppression: small counts are gone, and nobody finds them by subtraction, nor what they nearly are."""
 
+import json
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
@@ -11,7 +12,7 @@ import polars as pl
 import pytest
 from scipy.optimize import linprog
 
-from given_protected import publish_protected
+from given_protected import SHELL, publish_protected
 from given_published import END, STRATUM, TOTAL, little_run
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
@@ -232,6 +233,10 @@ def test_tables_that_add_up_with_others_are_left_out(duckdb_engine: Engine, tmp_
         "expired_stays",
         "quality",
     }
+    record = json.loads((outputs / "protection.json").read_text("utf-8"))
+    assert {"accounts", "list_status", "shells"} <= {*record["tables_left_out"]} and SHELL not in record[
+        "tables"
+    ]
     # Suppressed under both policies, for the one would tell the other.
     mobility = (
         pl.read_parquet(outputs / "mobility.parquet")

@@ -243,7 +243,12 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
             estimates.count_mobility(engine, travellers, observation, config.mobility, country),
             *estimates.describe_lists(engine, travellers, observation, config.estimates, config.mobility),
             estimates.sum_record_keys(
-                engine, histories, observation, config.estimates, key if _needs_cell_keys(config) else None
+                engine,
+                histories,
+                observation,
+                config.estimates,
+                key if _needs_cell_keys(config) else None,
+                asked,
             ),
         )
 

@@ -14,8 +14,10 @@ Protected = Literal[
     "stock_differences",
     "flow_differences",
     "mobility",
+    "list_status",
     "expired_stays",
     "quality",
+    "shells",
 ]
 # What suppression can protect: the other tables add up with these.
 SUPPRESSIBLE: tuple[Protected, ...] = ("stocks", "flows", "mobility", "expired_stays", "quality")
@@ -41,7 +43,8 @@ class ProtectionSettings(Section):
     """suppression: under `suppression`, counts of stocks and flows beside the small ones are suppressed too, until none
     of these can be computed from totals. none: the small ones alone, which totals may give away."""
     tables: tuple[Protected, ...] | None = Field(default=None, min_length=1)
-    """Tables of outputs/ in a protected run; default: all that the method can protect."""
+    """Tables of outputs/ in a protected run, `shells` for all of `publish.tables`; default: all that the method can
+    protect."""
 
     @model_validator(mode="after")
     def _settings_fit_method(self) -> "ProtectionSettings":
@@ -57,8 +60,8 @@ class ProtectionSettings(Section):
             impossible = [name for name in self.tables or () if name not in SUPPRESSIBLE]
             if impossible:
                 raise ValueError(
-                    f"tables: {', '.join(impossible)} cannot be published with `method: suppression`; its counts and "
-                    f"those of stocks and flows add up. Possible are {', '.join(SUPPRESSIBLE)}"
+                    f"tables: {', '.join(impossible)} cannot be published with `method: suppression`; its counts add "
+                    f"up, be it with those of stocks and flows. Possible are {', '.join(SUPPRESSIBLE)}"
                 )
         elif self.secondary != "suppression":
             raise ValueError(f"secondary: has no meaning with `method: {self.method}`; leave it out")

@@ -26,7 +26,7 @@ from miglink.stages.publish.protection import Protection, describe_noise, protec
 from miglink.stages.publish.protection.record import write_record
 from miglink.stages.publish.published import find_published, render_protection
 from miglink.stages.publish.report import REPORT, About, render_report
-from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
+from miglink.stages.publish.shells import NOTHING_ASKED, ShellsAsked, describe_shell, fill_shell
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
 from miglink.version import __version__
@@ -167,10 +167,9 @@ def _find_outputs(
             shells = _fill_shells(Path(folder), tables, publication)
             yield _Outputs([*((table, TABLES[name]) for name, table in aggregates.items()), *shells], None)
             return
-        # Tables in the columns of others hold the same persons in other groups, and are not protected: none leaves.
-        told = {"shells": tables["shells"]} if publication.shells else {}
+        told = {name: tables[name] for name in ("shells", "shell_cells") if publication.shells}
         keyed = {**aggregates, **told, "cell_keys": tables["cell_keys"]}
-        protected = protect(engine, keyed, publication.protection)
+        protected = protect(engine, keyed, publication.protection, _find_asked(tables, publication))
         paths = {name: Path(folder) / f"{name}.parquet" for name in protected.rows}
         for name, rows in protected.rows.items():
             rows.write_parquet(paths[name])
@@ -188,20 +187,27 @@ def _fill_shells(
     """
     if not publication.shells:
         return []
-    described = pl.read_parquet(tables["shells"].path, glob=False)
     cells = pl.read_parquet(tables["shell_cells"].path, glob=False)
-    asked = ShellsAsked(
-        publication.shells,
-        frozenset(described.filter("is_produced")["shell"]),
-        publication.table_rules,
-        publication.reporting_country,
-    )
+    asked = _find_asked(tables, publication)
     filled = []
     for shell in publication.shells:
         table = Table(shell.name, scratch / f"{shell.name}.parquet")
         fill_shell(cells, shell, asked).write_parquet(table.path)
         filled.append((table, describe_shell(shell)))
     return [(tables["shells"], TABLES["shells"]), *filled]
+
+
+def _find_asked(tables: Mapping[str, Table], publication: Publication) -> ShellsAsked:
+    """The tables asked for, and which of them hold figures."""
+    if not publication.shells:
+        return NOTHING_ASKED
+    described = pl.read_parquet(tables["shells"].path, glob=False)
+    return ShellsAsked(
+        publication.shells,
+        frozenset(described.filter("is_produced")["shell"]),
+        publication.table_rules,
+        publication.reporting_country,
+    )
 
 
 def _render(found: _Outputs, publication: Publication, data_to_date: date, missing: str) -> str:
