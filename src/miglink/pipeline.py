@@ -60,6 +60,7 @@ def make_plan(config: Config, key: str, course: Course) -> Plan:
     """What each stage rests on, and how far to go; ConfigError if the configuration lacks a section for that."""
     check_engine(config.engine.kind, config.engine.place)
     linkage.check_settings(config.linkage, config.identities.further_columns)
+    publish.check_solver(config.publish.protection)
     publish.describe_noise(config.publish.protection)
     previous = config.persons.previous
     if previous is not None and not (previous / "manifest.json").is_file():

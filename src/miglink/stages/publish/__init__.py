@@ -22,7 +22,7 @@ from miglink.stages.publish.datapackage import (
 )
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.linked import LINKED, find_linked, linked_contracts
-from miglink.stages.publish.protection import Protection, describe_noise, protect
+from miglink.stages.publish.protection import Protection, check_solver, describe_noise, protect
 from miglink.stages.publish.protection.record import write_record
 from miglink.stages.publish.published import find_published, render_protection
 from miglink.stages.publish.report import REPORT, About, render_report
@@ -34,6 +34,7 @@ from miglink.version import __version__
 __all__ = [
     "Protection",
     "Publication",
+    "check_solver",
     "describe_noise",
     "find_published",
     "month_ranges",

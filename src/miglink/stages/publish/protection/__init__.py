@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from miglink.config.protection import SUPPRESSIBLE, ProtectionSettings
+from miglink.config.protection import POSSIBLE, ProtectionSettings
 from miglink.engine import Engine, Table
 from miglink.stages.publish.protection.cells import (
     COUNTED,
@@ -16,6 +16,7 @@ from miglink.stages.publish.protection.cells import (
     list_cells,
     put_back,
 )
+from miglink.stages.publish.protection.controlled import check_solver, round_margins
 from miglink.stages.publish.protection.derived import (
     derive_discrepancy,
     derive_headline,
@@ -32,19 +33,21 @@ from miglink.stages.publish.shells import NOTHING_ASKED, ShellsAsked, describe_s
 from miglink.tables import TABLES, Contract
 from miglink.tables.contract import DIMENSIONS
 
-__all__ = ["Protected", "Protection", "describe_noise", "protect"]
+__all__ = ["Protected", "Protection", "check_solver", "describe_noise", "protect"]
 
 _ACCOUNTS = " Each term is protected on its own, so they need not balance: discrepancy is what is left over."
-_ADDS_UP = "its counts and those of stocks and flows add up, so that suppressed ones could be computed"
+_ADDS_UP = {
+    "suppression": "its counts and those of stocks and flows add up, so that suppressed ones could be computed",
+    "controlled_rounding": "its counts and those of stocks and flows add up, and would be rounded another way",
+}
 _UNKNOWN = "no way to protect it is known"
+_NOT_ASKED = "not asked for in publish.protection.tables"
 _REASONS = {
     "person_time": "it counts days, and noise on the days of one person does not hide the person",
 }
-# Why suppression cannot protect what is not in SUPPRESSIBLE; of the others, that they add up with stocks and flows.
+# What else suppression cannot protect.
 _NOT_SUPPRESSED = {
     "list_status": "its rows add up to the list, whose size others may know, so that suppressed ones could be computed",
-    "shells": "the tables of publish.tables count the persons of stocks and flows in other groups, from which "
-    "suppressed counts could be computed",
 }
 # What noise on a count would not hide.
 _DAYS = ("days_above_limit",)
@@ -118,19 +121,20 @@ def protect(
     settings = protection.settings
     is_suppressed = settings.method == "suppression"
     cell_keys = _load(tables["cell_keys"])
-    possible = SUPPRESSIBLE if is_suppressed else (*COUNTED, "shells")
+    possible = POSSIBLE.get(settings.method, (*COUNTED, "shells"))
     named: Sequence[str] = settings.tables or possible
     rows: dict[str, pl.DataFrame] = {}
     changes: dict[str, object] = {}
     for name in (name for name in COUNTED if name in named and name in tables):
         before = _read(name, tables[name], settings)
         counted = _list_counts(name, before)
+        said: dict[str, object] = {}
         if is_suppressed:
             cells = _suppress_cells(counted, before, protection)
         else:
-            keyed = join_cell_keys(counted, cell_keys)
-            cells = add_noise(engine, keyed, settings, protection.key)
-        changes[name] = describe_changes(cells)
+            noisy = add_noise(engine, join_cell_keys(counted, cell_keys), settings, protection.key)
+            cells, said = _control(name, noisy, before, protection)
+        changes[name] = describe_changes(cells) | said
         after = leave_out(name, put_back(cells, before))
         rows[name] = _drop_empty(name, _derive(name, after, before, settings))
     contracts = {name: _describe(TABLES[name], COUNTED[name], settings) for name in rows}
@@ -148,11 +152,24 @@ def protect(
         "method": describe_method(settings),
         "noise": "seeded by the run's secret key and what the cell counts; no key is in any output",
         "tables": changes,
-        "tables_left_out": _explain_left_out({*tables} - {*rows, "cell_keys", "shell_cells"}, possible),
+        "tables_left_out": _explain_left_out(
+            {*tables} - {*rows, "cell_keys", "shell_cells"}, possible, settings.method
+        ),
         "rows_left_out": {name: reason for name, reason in _ROWS_LEFT_OUT.items() if name in rows},
         "columns_left_out": {name: dict(columns) for name, columns in LEFT_OUT.items() if name in rows},
     }
     return Protected(rows, contracts, record)
+
+
+def _control(
+    name: str, cells: pl.DataFrame, rows: pl.DataFrame, protection: Protection
+) -> tuple[pl.DataFrame, dict[str, object]]:
+    """Cells that are rounded at random, where controlled rounding is asked for so that they add up; and how it went."""
+    settings = protection.settings
+    if settings.method != "controlled_rounding" or name not in ("stocks", "flows"):
+        return cells, {}
+    rounded, said = round_margins(cells, rows, settings.rounding_base, protection.reporting_country)
+    return rounded, {"controlled_rounding": said}
 
 
 def _load(table: Table) -> pl.DataFrame:
@@ -179,16 +196,11 @@ def _protect_shells(
     return rows, changes
 
 
-def _explain_left_out(names: Collection[str], possible: Collection[str]) -> dict[str, str]:
+def _explain_left_out(names: Collection[str], possible: Collection[str], method: str) -> dict[str, str]:
     """The tables that are left out, each with the reason; possible: those that the method can protect."""
-    reasons = {
-        name: "not asked for in publish.protection.tables"
-        if name in possible
-        else _REASONS.get(name)
-        or (_NOT_SUPPRESSED.get(name, _ADDS_UP) if name in (*COUNTED, "shells") else _UNKNOWN)
-        for name in names
-    }
-    return {name: reasons[name] for name in sorted(reasons)}
+    adds_up = dict.fromkeys((*COUNTED, "shells"), _ADDS_UP.get(method, _UNKNOWN))
+    reasons = {**adds_up, **_NOT_SUPPRESSED, **_REASONS, **dict.fromkeys(possible, _NOT_ASKED)}
+    return {name: reasons.get(name, _UNKNOWN) for name in sorted(names)}
 
 
 def _read(name: str, table: Table, settings: ProtectionSettings) -> pl.DataFrame:

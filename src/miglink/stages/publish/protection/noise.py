@@ -21,7 +21,7 @@ def add_noise(engine: Engine, cells: pl.DataFrame, settings: ProtectionSettings,
         protected = cells.with_columns(protected=round_to_nearest(count, settings.rounding_base))
     else:
         drawn = draw_numbers(engine, cells, key)
-        if settings.method == "random_rounding":
+        if settings.method in ("random_rounding", "controlled_rounding"):
             rounded = round_at_random(count, pl.col("drawn"), settings.rounding_base)
             protected = drawn.with_columns(protected=rounded)
         else:
