@@ -135,7 +135,8 @@ class Country:
         shells = how.get("asked", Asked())
         tables = list(estimate(engine, histories, observation, asked, shells, self._draws(engine, how)))
         if "key" in how:
-            tables.append(sum_record_keys(engine, histories, observation, asked, how["key"]))
+            shells = how.get("asked", Asked())
+            tables.append(sum_record_keys(engine, histories, observation, asked, how["key"], shells))
         return {table.name: pl.read_parquet(table.path) for table in tables}
 
     def _draws(self, engine: Engine, how: dict[str, Any]) -> Draws | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from given_published import END, OTHER, STRATUM, TOTAL, Rows, little_run, make_whole
+from miglink.config import read_shell
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
 from miglink.stages.publish import Protection, Publication, publish
@@ -13,7 +14,9 @@ VINTAGE: dict[str, Any] = {"data_to_date": END, "status": "final"}
 SHARES = ("share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up")
 POLICIES = ("unresolved", "midpoint")
 # No multiple of 2, 3, 5 or 10, and so rare that none is found by chance in a file.
-SECRETS = [70001 + 30 * n for n in range(60)]
+SECRETS = [70001 + 30 * n for n in range(65)]
+# The table of publish.tables that the run has.
+SHELL = "migr_imm1ctz"
 
 
 def counted_run() -> dict[str, Rows]:
@@ -48,6 +51,16 @@ def counted_run() -> dict[str, Rows]:
     run["flow_differences"] = [row | {"n": SECRETS[51]} for row in run["flow_differences"]]
     stay = run["mobility"][0] | {"n_settled": SECRETS[52], "n_undetermined": SECRETS[53]}
     run["mobility"] = [stay, stay | {"measure": "days_above_limit"}]
+    run["list_status"] = [row | {"n": SECRETS[58], "weight": SECRETS[59] + 0.5} for row in run["list_status"]]
+    run["shell_cells"] = [
+        row | {"n_settled": 2 * SECRETS[60], "n_undetermined": SECRETS[63]}
+        if "sex" not in row
+        else row | {"n_settled": SECRETS[60], "n_undetermined": 0}
+        for row in run["shell_cells"]
+    ]
+    other = {"sex": "female", "citizenship": "UKR", "n_undetermined": SECRETS[63]}
+    run["shell_cells"] += [row | other for row in run["shell_cells"] if row.get("sex") == "male"]
+    run["shells"] = [row | {"values_without_code": "SUN"} for row in run["shells"]]
     run["expired_stays"] = [row | {"n": SECRETS[54]} for row in run["expired_stays"]]
     run["person_time"] = [row | {"person_days": SECRETS[55]} for row in run["person_time"]]
     quality = {"persons": 3 * SECRETS[56] + 1, "doubtful_persons": SECRETS[57], "doubtful_share": 0.31234567}
@@ -59,10 +72,21 @@ def counted_run() -> dict[str, Rows]:
 
 
 def publish_protected(
-    engine: Engine, folder: Path, settings: dict[str, Any], key: str = KEY, run: dict[str, Rows] | None = None
+    engine: Engine,
+    folder: Path,
+    settings: dict[str, Any] | None,
+    key: str = KEY,
+    run: dict[str, Rows] | None = None,
 ) -> Path:
-    """Publish a run with protected counts; gives the folder of outputs."""
+    """Publish a run with protected counts, without settings as they are; gives the folder of outputs."""
     tables = {name: make_whole(engine, name, rows) for name, rows in (run or counted_run()).items()}
-    protection = Protection(ProtectionSettings.model_validate(settings), key)
-    publish(engine, tables, folder, END, Publication(protection=protection))
+    protection = Protection(ProtectionSettings.model_validate(settings), key) if settings else None
+    shells = (read_shell(SHELL, Path()),)
+    publication = Publication(
+        protection=protection,
+        shells=shells,
+        table_rules={SHELL: STRATUM["rule"]},
+        reporting_country="NZL",
+    )
+    publish(engine, tables, folder, END, publication)
     return folder / "outputs"

@@ -8,11 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from given_protected import KEY, SECRETS, SHARES, counted_run, publish_protected
+from given_protected import KEY, SECRETS, SHARES, SHELL, counted_run, publish_protected
 from given_published import STRATUM
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
-from miglink.stages.publish.protection.cells import COUNTED
+from miglink.stages.publish.protection.cells import COUNTED, LEFT_OUT
 from miglink.stages.publish.protection.noise import draw_numbers, round_at_random, round_to_nearest
 from miglink.tables import TABLES
 
@@ -63,22 +63,27 @@ def test_no_count_leaves_as_it_was(
 ) -> None:
     outputs = publish_protected(duckdb_engine, tmp_path / "run", settings)
     names = {path.stem for path in outputs.iterdir()}
-    assert names == {*COUNTED, "datapackage", "protection", "report"}
+    assert names == {*COUNTED, SHELL, "shells", "datapackage", "protection", "report"}
+    exact = pl.read_parquet(publish_protected(duckdb_engine, tmp_path / "exact", None) / f"{SHELL}.parquet")
+    secrets = {n + shift for n in SECRETS for shift in (0, 2, -4)} | {SECRETS[59] + 0.5}
+    secrets |= {*exact["OBS_VALUE"], *exact["n_undetermined"]} - {0}
     written = ""
     for path in outputs.iterdir():
         if path.suffix == ".parquet":
             rows = pl.read_parquet(path)
             assert rows.height > 0
             written += rows.write_csv()
-            for column in COUNTED[path.stem]:
+            for column in COUNTED.get(
+                path.stem, ("OBS_VALUE", "n_undetermined") if path.stem == SHELL else ()
+            ):
                 whole = rows if path.stem != "quality" else rows.filter(measure="persons")
                 assert (whole[column].drop_nulls() % base == 0).all(), (path.stem, column)
         else:
             written += path.read_text("utf-8")
     # Whole numbers and shares, not digits within a hash.
     numbers = {float(found) for found in re.findall(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.])", written)}
-    assert not {n + shift for n in SECRETS for shift in (0, 2, -4)} & numbers
-    assert {0.31234567} - numbers and KEY not in written
+    assert 2 * SECRETS[60] in secrets and not secrets & numbers
+    assert {0.31234567} - numbers and KEY not in written and "SUN" not in written
     assert ",days_above_limit," not in written
     # Nothing of the run's tables has changed.
     assert str(SECRETS[0]) in pl.read_parquet(tmp_path / "tables" / "stocks.parquet").write_csv()
@@ -154,7 +159,7 @@ def test_the_record_says_what_was_done_and_tells_no_count(duckdb_engine: Engine,
     record = json.loads((outputs / "protection.json").read_text("utf-8"))
     assert record["asked"]["method"] == "random_rounding"
     assert set(record["tables"]) == {"stocks", "flows", "mobility"}
-    assert set(record["tables_left_out"]) == {*COUNTED, "person_time", "list_status"} - set(record["tables"])
+    assert set(record["tables_left_out"]) == {*COUNTED, "person_time", "shells"} - set(record["tables"])
     stocks = record["tables"]["stocks"]
     # 41 cells at two dates, each of which no multiple of 3 is among; both policies count the same.
     assert (stocks["counts"], stocks["changed"], stocks["suppressed"]) == (82, 82, 0)
@@ -174,7 +179,7 @@ def test_every_number_of_every_published_table_is_thought_of() -> None:
     computed = {"flows": interval, "stocks": interval, "accounts": {"discrepancy"}}
     for name, counted in COUNTED.items():
         numbers = {column.name for column in TABLES[name].columns if column.type in ("BIGINT", "DOUBLE")}
-        assert numbers == {*counted} | computed.get(name, set()), name
+        assert numbers == {*counted, *LEFT_OUT.get(name, ())} | computed.get(name, set()), name
 
 
 def test_a_missing_headline_does_not_tell_that_somebody_is_undetermined(

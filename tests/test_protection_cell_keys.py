@@ -5,8 +5,10 @@ import json
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from cell_key_perturbation.create_perturbed_table import create_perturbed_table
 
 from given_country import ABROAD, RESIDENT, UNCLEAR, Country
 from given_protected import KEY, publish_protected
@@ -139,6 +141,40 @@ def test_the_same_persons_have_the_same_noise_in_every_table_and_run(duckdb_engi
     assert again["n_settled"].to_list() == males["n_settled"].to_list()
     accounts = first["accounts"].filter(sex="male").sort("citizenship")
     assert accounts["opening"].to_list() == males["n_settled"].to_list()
+
+
+@pytest.mark.parametrize("n_keys", [256, 4096])
+def test_the_package_of_ons_finds_the_same(duckdb_engine: Engine, tmp_path: Path, n_keys: int) -> None:
+    """The same persons with the same record keys and the same table of noise, here and in cell-key-perturbation."""
+    sizes = {"AUS": 1, "FRA": 3, "DEU": 9, "FJI": 11, "TON": 40, "WSM": 251, "GBR": 760, "NZL": 1001}
+    # The rows of the table that these counts and the total use; counts above 750 use rows 501 to 750 over and over.
+    used = [1, 3, 9, 11, 40, 251, 510, 501 + sum(sizes.values()) % 250 - 1, 501, 750]
+    pairs = pl.DataFrame({"pcv": used}).join(pl.DataFrame({"ckey": range(n_keys)}), how="cross")
+    noise = pl.Series("pvalue", np.random.default_rng(1).integers(-5, 6, pairs.height))
+    ptable = pairs.with_columns(noise).with_columns(pl.max_horizontal("pvalue", -pl.col("pcv")))
+    ptable.write_csv(tmp_path / "ptable.csv")
+    country, persons = Country(), []
+    for citizenship, size in sizes.items():
+        for number in range(size):
+            person = f"{citizenship} {number}"
+            country.add(person, (None, RESIDENT), citizenship=citizenship)
+            persons.append((citizenship, "everybody", record_key(person) % n_keys))
+    made = country.estimate(duckdb_engine, key=KEY, breakdowns=[["citizenship"]])
+    tables = {name: make_table(duckdb_engine, name, rows.to_dicts()) for name, rows in made.items()}
+    settings = ProtectionSettings(method="cell_key", ptable=tmp_path / "ptable.csv", minimum_count=10)
+    stocks = protect(duckdb_engine, tables, Protection(settings, KEY)).rows["stocks"]
+    at_january = stocks.filter(period="2019-01-01").select("citizenship", "n_settled")
+    ours = dict(at_january.iter_rows())
+
+    data = pl.DataFrame(persons, schema=["citizenship", "all", "key"], orient="row").to_pandas()
+    theirs: dict[str, int | None] = {}
+    for by in ("citizenship", "all"):
+        found = create_perturbed_table(data, ptable.to_pandas(), [], [by], "key", threshold=10)
+        theirs |= dict(pl.from_pandas(found[[by, "count"]]).iter_rows())
+    theirs["total"] = theirs.pop("everybody")
+    # Theirs has nothing for a 0, ours 0 (or no row, where nothing is left of a cell in any year).
+    assert {name: ours.get(name) or None for name in theirs} == theirs
+    assert theirs["TON"] not in (None, 40) and theirs["AUS"] is None and len(theirs) == 9
 
 
 def test_counts_that_are_few_after_noise_are_suppressed(duckdb_engine: Engine, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def make_plan(config: Config, key: str, course: Course) -> Plan:
     """What each stage rests on, and how far to go; ConfigError if the configuration lacks a section for that."""
     check_engine(config.engine.kind, config.engine.place)
     linkage.check_settings(config.linkage, config.identities.further_columns)
+    publish.check_solver(config.publish.protection)
     publish.describe_noise(config.publish.protection)
     publish.check_formats(config.publish.formats)
     previous = config.persons.previous
@@ -262,7 +263,12 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
             estimates.count_mobility(engine, travellers, observation, config.mobility, country),
             *estimates.describe_lists(engine, travellers, observation, config.estimates, config.mobility),
             estimates.sum_record_keys(
-                engine, histories, observation, config.estimates, key if _needs_cell_keys(config) else None
+                engine,
+                histories,
+                observation,
+                config.estimates,
+                key if _needs_cell_keys(config) else None,
+                asked,
             ),
         )
 

@@ -98,7 +98,8 @@ STATISTICS_TABLES = (
     Contract(
         "cell_keys",
         "estimates",
-        "Cell keys of stocks and flows, which decide the noise under publish.protection.method cell_key; else no row.",
+        "Cell keys of stocks, flows and shell_cells, which decide the noise under publish.protection.method cell_key; "
+        "else no row.",
         ("rule", "policy", "period", "measure", *DIMENSIONS),
         (
             *CELL,

@@ -133,8 +133,9 @@ def sum_record_keys(
     observation: Observation,
     settings: EstimatesSettings,
     key: str | None,
+    asked: Asked = NOTHING_ASKED,
 ) -> Table:
-    """Add up the record keys of the persons whom stocks and flows count, cell by cell.
+    """Add up the record keys of the persons whom stocks, flows and shell_cells count, cell by cell.
 
     Reads: as `estimate`.
     Gives: cell_keys; without a row where there is no key, for then no noise rests on them.
@@ -145,13 +146,15 @@ def sum_record_keys(
     if key is None:
         return _write_nothing(engine, "cell_keys")
     people = histories.persons, histories.person_traits
-    layout = find_layout(engine, *people, histories.migrations, settings)
+    layout = find_layout(engine, *people, histories.migrations, settings, asked.traits)
     statuses = find_statuses(engine, histories.residence, histories.persons)
     traits = key_traits(engine, find_traits(engine, *people, layout), histories.persons, key)
     joined = join_histories(engine, statuses, traits, histories.migrations, layout, is_keyed=True)
     counted = count_figures(engine, joined, layout, observation)
     stocks, flows = tabulate_stocks(engine, counted), tabulate_flows(engine, counted, settings)
-    return _write(engine, "cell_keys", list_cell_keys(stocks, flows))
+    shells = describe_shells(engine, histories.migrations, people, observation, asked)
+    cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
+    return _write(engine, "cell_keys", list_cell_keys(stocks, flows, cells))
 
 
 def compare_rules(

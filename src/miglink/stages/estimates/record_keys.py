@@ -36,15 +36,19 @@ def key_traits(engine: Engine, traits: Table, persons: Table, key: str) -> Table
     )
 
 
-def list_cell_keys(stocks: pl.DataFrame, flows: pl.DataFrame) -> pl.DataFrame:
-    """The cell keys of stocks and flows in which record keys stand for persons; cells of nobody are left out."""
+def list_cell_keys(stocks: pl.DataFrame, flows: pl.DataFrame, shell_cells: pl.DataFrame) -> pl.DataFrame:
+    """The cell keys of tables in which record keys stand for persons; cells of nobody are left out.
+
+    A cell that two tables have holds the same persons in both, and is listed once.
+    """
     counted = [
         stocks.with_columns(measure=pl.lit("stock")),
         flows.filter(pl.col("flow") != "net").rename({"flow": "measure"}),
+        shell_cells,
     ]
-    keys = (pl.col(f"n_{name}").mod(RANGE).alias(f"{name}_key") for name in ("settled", "undetermined"))
-    columns = ["rule", "policy", "period", "measure", *DIMENSIONS]
-    rows = pl.concat([rows.select(*columns, "n_settled", "n_undetermined") for rows in counted])
-    return rows.select(*columns, *keys).filter(
-        (pl.col("settled_key") != 0) | (pl.col("undetermined_key") != 0)
-    )
+    columns, n = ["rule", "policy", "period", "measure", *DIMENSIONS], ("n_settled", "n_undetermined")
+    rows = pl.concat([rows.select(*columns, *n) for rows in counted])
+    keys = (pl.col(name).mod(RANGE).alias(f"{name.removeprefix('n_')}_key") for name in n)
+    # Sums of anybody's keys are above 0; modulo 4096 they may be 0.
+    is_of_anybody = pl.any_horizontal(pl.col(*n) != 0)
+    return rows.filter(is_of_anybody).unique(columns, maintain_order=True).select(*columns, *keys)

@@ -179,7 +179,9 @@ def _known_other_countries(engine: Engine, migrations: Table) -> list[str]:
 def _stock_cells(
     engine: Engine, histories: Histories, layout: Layout, breakdown: Breakdown, dates: pl.DataFrame
 ) -> pl.DataFrame:
-    counted = count_statuses(engine, histories.residents, layout.of(breakdown), dates)
+    counted = count_statuses(
+        engine, histories.residents, layout.of(breakdown), dates, is_keyed=histories.is_keyed
+    )
     dated = counted.rename({"n_resident": "n_settled"}).join(dates, on="last_date")
     return cells_of(dated, breakdown, layout).with_columns(measure=pl.lit("stock"))
 
@@ -187,7 +189,9 @@ def _stock_cells(
 def _flow_cells(
     engine: Engine, histories: Histories, layout: Layout, breakdown: Breakdown, frequency: str
 ) -> pl.DataFrame:
-    counted = count_events(engine, histories.events, layout.of(breakdown), of_flows=True)
+    counted = count_events(
+        engine, histories.events, layout.of(breakdown), of_flows=True, is_keyed=histories.is_keyed
+    )
     periods = by_period(cells_of(counted, breakdown, layout), (frequency,))
     return pl.concat(
         periods.select(

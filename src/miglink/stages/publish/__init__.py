@@ -23,12 +23,12 @@ from miglink.stages.publish.datapackage import (
 from miglink.stages.publish.delimited import write_csv
 from miglink.stages.publish.earlier import find_earlier
 from miglink.stages.publish.linked import LINKED, find_linked, linked_contracts
-from miglink.stages.publish.protection import Protection, describe_noise, protect
+from miglink.stages.publish.protection import Protection, check_solver, describe_noise, protect
 from miglink.stages.publish.protection.record import write_record
 from miglink.stages.publish.published import find_published, render_protection
 from miglink.stages.publish.report import REPORT, About, render_report
 from miglink.stages.publish.sdmx import FORMATS, STRUCTURE, check_formats, fill_flows, write_structures
-from miglink.stages.publish.shells import ShellsAsked, describe_shell, fill_shell
+from miglink.stages.publish.shells import NOTHING_ASKED, ShellsAsked, describe_shell, fill_shell
 from miglink.stages.publish.summary import empty_months, month_ranges, render_summary
 from miglink.tables import TABLES, Contract
 from miglink.version import __version__
@@ -37,6 +37,7 @@ __all__ = [
     "Protection",
     "Publication",
     "check_formats",
+    "check_solver",
     "describe_noise",
     "find_published",
     "month_ranges",
@@ -183,10 +184,9 @@ def _find_outputs(
                 [*((table, TABLES[name]) for name, table in aggregates.items()), *shells], None, Path(folder)
             )
             return
-        # Tables in the columns of others hold the same persons in other groups, and are not protected: none leaves.
-        told = {"shells": tables["shells"]} if publication.shells else {}
+        told = {name: tables[name] for name in ("shells", "shell_cells") if publication.shells}
         keyed = {**aggregates, **told, "cell_keys": tables["cell_keys"]}
-        protected = protect(engine, keyed, publication.protection)
+        protected = protect(engine, keyed, publication.protection, _find_asked(tables, publication))
         paths = {name: Path(folder) / f"{name}.parquet" for name in protected.rows}
         for name, rows in protected.rows.items():
             rows.write_parquet(paths[name])
@@ -206,14 +206,8 @@ def _fill_shells(
     """
     if not publication.shells:
         return []
-    described = pl.read_parquet(tables["shells"].path, glob=False)
     cells = pl.read_parquet(tables["shell_cells"].path, glob=False)
-    asked = ShellsAsked(
-        publication.shells,
-        frozenset(described.filter("is_produced")["shell"]),
-        publication.table_rules,
-        publication.reporting_country,
-    )
+    asked = _find_asked(tables, publication)
     filled = []
     for shell in publication.shells:
         table = Table(shell.name, scratch / f"{shell.name}.parquet")
@@ -238,6 +232,19 @@ def _fill_flows(
         flows = [one.flow for one in filled]
         pages[STRUCTURE] = write_structures(flows, publication.name, data_to_date)
     return files, pages
+
+
+def _find_asked(tables: Mapping[str, Table], publication: Publication) -> ShellsAsked:
+    """The tables asked for, and which of them hold figures."""
+    if not publication.shells:
+        return NOTHING_ASKED
+    described = pl.read_parquet(tables["shells"].path, glob=False)
+    return ShellsAsked(
+        publication.shells,
+        frozenset(described.filter("is_produced")["shell"]),
+        publication.table_rules,
+        publication.reporting_country,
+    )
 
 
 def _render(found: _Outputs, publication: Publication, data_to_date: date, missing: str) -> str:

@@ -22,9 +22,10 @@ from miglink.tables import Column, Contract
 from miglink.tables.contract import DIMENSIONS, POLICY, RULE, VINTAGE, required
 
 _N = ("n_settled", "n_undetermined")
-_ROW = ("rule", "policy", "period", "first_date", "data_to_date", "status")
+# What each count of a table is of, beside the codes of its columns.
+ROW = ("rule", "policy", "measure", "period", "first_date", "data_to_date", "status")
 _TOTAL = "total"
-_DEFINITION = "age_definition"
+DEFINITION = "age_definition"
 # How the periods of a table are written.
 _PERIODS = {"stock": r"^\d+-\d\d-\d\d$", "year": r"^\d+$", "quarter": r"^\d+-Q\d$", "month": r"^\d+-\d\d$"}
 
@@ -52,10 +53,13 @@ class ShellsAsked:
         return find_counted(shell.of(definition), counted)
 
 
+NOTHING_ASKED = ShellsAsked()
+
+
 def describe_shell(shell: Shell) -> Contract:
     """The contract of a table: the publisher's columns, then ours."""
     value = [name for name, column in shell.columns.items() if column.gives == "value"]
-    is_told = ("dimension", "period", "year", "closing_year", _DEFINITION)
+    is_told = ("dimension", "period", "year", "closing_year", DEFINITION)
     key = tuple(
         name
         for name, column in shell.columns.items()
@@ -82,22 +86,20 @@ def fill_shell(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.Data
     Reads: shell_cells. Counts are added up by code, so that a group or total holds what its members do.
     """
     if shell.name not in asked.produced:
-        return _order(pl.DataFrame(), shell)
-    is_meant = pl.col("measure").is_in(shell.measures) & pl.col("period").str.contains(_PERIODS[_kind(shell)])
-    of_rules = _choose_rules(cells.filter(is_meant), shell, asked)
-    filled = pl.concat(
-        _fill(of_rules, shell, definition, asked).with_columns(pl.lit(definition).alias(_DEFINITION))
+        return order_rows(pl.DataFrame(), shell)
+    of_rules = choose_rules(cells, shell, asked)
+    counted = pl.concat(
+        _count(of_rules, shell, definition, asked).with_columns(pl.lit(definition).alias(DEFINITION))
         for definition in shell.age_definitions
     )
-    told = [
-        (pl.col(_shown(name)) if column.dimension else _tell(column, shell, asked)).alias(name)
-        for name, column in shell.columns.items()
-    ]
-    return _order(filled.select(*told, *OWN_COLUMNS), shell)
+    return tell_rows(counted, of_rules, shell, asked)
 
 
-def _choose_rules(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.DataFrame:
-    """The cells of the rule that the table asks for in each period; of several, the first."""
+def choose_rules(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.DataFrame:
+    """The cells that a table is of: of several rules that it asks for in a period, those of the first."""
+    cells = cells.filter(
+        pl.col("measure").is_in(shell.measures), pl.col("period").str.contains(_PERIODS[_kind(shell)])
+    )
     day, rule = pl.col("first_date"), pl.col("rule")
     named = shell.asks_for(asked.chosen_rules.get(shell.name))
     is_asked = [
@@ -111,32 +113,57 @@ def _choose_rules(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.D
     return ordered.filter(pl.col("order") == pl.col("order").min().over("period")).drop("order")
 
 
-def _fill(cells: pl.DataFrame, shell: Shell, definition: AgeDefinition, asked: ShellsAsked) -> pl.DataFrame:
-    """Figures by the codes of every column of a dimension, under one definition of age."""
-    counted = asked.find_cells(shell, definition)
-    is_whole = pl.all_horizontal(pl.col(*DIMENSIONS) == _TOTAL)
-    signed = _with_sign(cells.filter(*_belongs(counted)), shell)
+def select_cells(
+    cells: pl.DataFrame,
+    shell: Shell,
+    definition: AgeDefinition,
+    asked: ShellsAsked,
+    lifted: str | None = None,
+) -> pl.DataFrame:
+    """The cells that a table adds up under a definition of age; lifted: a dimension whose limits are not kept."""
+    selected = cells.filter(*_belongs(asked.find_cells(shell, definition)))
     for name, values in shell.where.items():
-        signed = signed.filter(pl.col(_where_held(_named(name, definition))).is_in(values))
+        if name != lifted:
+            selected = selected.filter(pl.col(where_held(name, definition)).is_in(values))
     for name, values in shell.where_not.items():
-        signed = signed.filter(~pl.col(_where_held(_named(name, definition))).is_in(values))
-    shown = {name: column for name, column in shell.columns.items() if column.dimension}
-    held = {name: _where_held(_named(str(column.dimension), definition)) for name, column in shown.items()}
-    summed = signed.group_by(*_ROW, *(pl.col(value).alias(_shown(name)) for name, value in held.items())).agg(
-        pl.col(*_N).sum()
+        if name != lifted:
+            selected = selected.filter(~pl.col(where_held(name, definition)).is_in(values))
+    return selected
+
+
+def tell_rows(counted: pl.DataFrame, cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.DataFrame:
+    """The rows of a table in its columns, from its counts by code and measure; a count may be null, and its net then.
+
+    cells: those that the table is of, for the periods in which nobody is counted.
+    """
+    shown = shown_columns(shell)
+    keys = [*(name for name in ROW if name != "measure"), DEFINITION, *map(shown_as, shown)]
+    # Emigrations count against a net; what is undetermined adds up.
+    is_less = (pl.col("measure") == "emigration") & pl.lit(shell.measure == "net")
+    signed = counted.with_columns(
+        n_settled=pl.when(is_less).then(-pl.col("n_settled")).otherwise("n_settled")
     )
-    coded = reduce(
-        lambda frame, name: _encode(frame, name, shown, asked.reporting_country), shown, summed
-    ).filter(pl.any_horizontal(pl.col(*_N) != 0))
-    return _with_totals(coded, cells.filter(is_whole), shown)
+    added = signed.group_by(keys).agg(
+        pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sum()) for name in _N
+    )
+    somebody = added.filter(pl.any_horizontal(pl.col(*_N).ne_missing(0)))
+    filled = _with_totals(somebody, cells, shell)
+    told = [
+        (pl.col(shown_as(name)) if column.dimension else _tell(column, shell, asked)).alias(name)
+        for name, column in shell.columns.items()
+    ]
+    return order_rows(filled.select(*told, *OWN_COLUMNS), shell)
 
 
-def _with_sign(cells: pl.DataFrame, shell: Shell) -> pl.DataFrame:
-    """Emigrations count against a net; what is undetermined adds up."""
-    if shell.measure != "net":
-        return cells
-    sign = pl.when(pl.col("measure") == "emigration").then(-1).otherwise(1)
-    return cells.with_columns(n_settled=pl.col("n_settled") * sign)
+def _count(cells: pl.DataFrame, shell: Shell, definition: AgeDefinition, asked: ShellsAsked) -> pl.DataFrame:
+    """Counts by the codes of every column of a dimension, under one definition of age."""
+    shown = shown_columns(shell)
+    held = {name: where_held(str(column.dimension), definition) for name, column in shown.items()}
+    selected = select_cells(cells, shell, definition, asked)
+    summed = selected.group_by(
+        *ROW, *(pl.col(value).alias(shown_as(name)) for name, value in held.items())
+    ).agg(pl.col(*_N).sum())
+    return reduce(lambda frame, name: _encode(frame, name, shown, asked.reporting_country), shown, summed)
 
 
 def _encode(
@@ -144,23 +171,30 @@ def _encode(
 ) -> pl.DataFrame:
     """Replace the values of a column by the publisher's codes, and add up by them."""
     codes = gather_codes(shown[name].lists, shown[name].codes)
-    key = _shown(name)
+    key = shown_as(name)
     mapped = map_values(frame[key].to_list(), codes, reporting_country).rename({"value": key})
-    others = [column for column in (*_ROW, *map(_shown, shown)) if column != key]
+    others = [column for column in (*ROW, *map(shown_as, shown)) if column != key]
     return frame.join(mapped, on=key).group_by(*others, pl.col("code").alias(key)).agg(pl.col(*_N).sum())
 
 
-def _with_totals(coded: pl.DataFrame, whole: pl.DataFrame, shown: Mapping[str, ShellColumn]) -> pl.DataFrame:
+def _with_totals(counted: pl.DataFrame, cells: pl.DataFrame, shell: Shell) -> pl.DataFrame:
     """Add a zero for a period in which nobody is counted, where every dimension has a code for its total."""
     totals = {
-        _shown(name): total_code(gather_codes(column.lists, column.codes)) for name, column in shown.items()
+        shown_as(name): total_code(gather_codes(column.lists, column.codes))
+        for name, column in shown_columns(shell).items()
     }
     if None in totals.values():
-        return coded
-    rows = whole.select(_ROW).unique().with_columns(pl.lit(code).alias(name) for name, code in totals.items())
-    keys = [*_ROW, *totals]
-    lacking = rows.join(coded, on=keys, how="anti").with_columns(pl.lit(0, pl.Int64).alias(n) for n in _N)
-    return pl.concat([coded, lacking.select(coded.columns)])
+        return counted
+    whole = cells.filter(pl.all_horizontal(pl.col(*DIMENSIONS) == _TOTAL))
+    definitions = pl.DataFrame({DEFINITION: shell.age_definitions})
+    rows = whole.select(*(name for name in ROW if name != "measure")).unique().join(definitions, how="cross")
+    keys = [*rows.columns, *totals]
+    lacking = (
+        rows.with_columns(pl.lit(code).alias(name) for name, code in totals.items())
+        .join(counted, on=keys, how="anti")
+        .with_columns(pl.lit(0, pl.Int64).alias(name) for name in _N)
+    )
+    return pl.concat([counted, lacking.select(counted.columns)])
 
 
 def _tell(column: ShellColumn, shell: Shell, asked: ShellsAsked) -> pl.Expr:
@@ -181,14 +215,14 @@ def _tell(column: ShellColumn, shell: Shell, asked: ShellsAsked) -> pl.Expr:
         return pl.lit(column.codes.get(shell.frequency, shell.frequency))
     if column.gives == "flag":
         return pl.col("status").replace_strict(column.codes, default=None, return_dtype=pl.String)
-    if column.gives == _DEFINITION:
-        return pl.col(_DEFINITION).replace(column.codes)
+    if column.gives == DEFINITION:
+        return pl.col(DEFINITION).replace(column.codes)
     if column.gives == "reporting_country":
         return pl.lit(country_code(gather_codes(column.lists, column.codes), asked.reporting_country))
     return pl.lit(None, pl.String)
 
 
-def _order(frame: pl.DataFrame, shell: Shell) -> pl.DataFrame:
+def order_rows(frame: pl.DataFrame, shell: Shell) -> pl.DataFrame:
     """The columns of the contract, rows in the order of its key; no row where there is no figure."""
     contract = describe_shell(shell)
     types = {"BIGINT": pl.Int64(), "DATE": pl.Date()}
@@ -209,15 +243,22 @@ def _kind(shell: Shell) -> str:
     return "stock" if shell.measure == "stock" else shell.frequency
 
 
-def _shown(name: str) -> str:
+def shown_columns(shell: Shell) -> dict[str, ShellColumn]:
+    """The publisher's columns that show a dimension, by name."""
+    return {name: column for name, column in shell.columns.items() if column.dimension}
+
+
+def shown_as(name: str) -> str:
     """The column in which the codes of a publisher's column are made; theirs might bear a name of ours."""
     return f"shown {name}"
 
 
-def _named(name: str, definition: AgeDefinition) -> str:
-    return "age_reached" if definition == "reached" and name in AGES else name
+def where_held(dimension: str, definition: AgeDefinition) -> str:
+    """The column of the cells that holds the values of a dimension, under a definition of age."""
+    if definition == "reached" and dimension in AGES:
+        return "age_reached"
+    return _where_held(dimension)
 
 
 def _where_held(name: str) -> str:
-    """The column of the cells that holds the values of a dimension."""
     return name if name in STANDARD else "trait_value"

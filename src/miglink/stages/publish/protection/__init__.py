@@ -1,14 +1,22 @@
 """Disclosure control: the published tables with every count protected, and a record of that for the output checker."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
-from miglink.config.protection import SUPPRESSIBLE, ProtectionSettings
+from miglink.config.protection import POSSIBLE, ProtectionSettings
 from miglink.engine import Engine, Table
-from miglink.stages.publish.protection.cells import COUNTED, join_cell_keys, list_cells
+from miglink.stages.publish.protection.cells import (
+    COUNTED,
+    LEFT_OUT,
+    join_cell_keys,
+    leave_out,
+    list_cells,
+    put_back,
+)
+from miglink.stages.publish.protection.controlled import check_solver, round_margins
 from miglink.stages.publish.protection.derived import (
     derive_discrepancy,
     derive_headline,
@@ -17,21 +25,30 @@ from miglink.stages.publish.protection.derived import (
     leave_out_spread,
     shift_bounds,
 )
-from miglink.stages.publish.protection.noise import draw_numbers, round_at_random, round_to_nearest
-from miglink.stages.publish.protection.ptable import DEFAULT, describe_noise, perturb, read_ptable
+from miglink.stages.publish.protection.noise import add_noise
+from miglink.stages.publish.protection.ptable import describe_noise
 from miglink.stages.publish.protection.record import describe_changes, describe_method
+from miglink.stages.publish.protection.shells import fill_protected, list_shell_cells
 from miglink.stages.publish.protection.suppression import suppress_few, suppress_margins
+from miglink.stages.publish.shells import NOTHING_ASKED, ShellsAsked, describe_shell, fill_shell
 from miglink.tables import TABLES, Contract
 from miglink.tables.contract import DIMENSIONS
 
-__all__ = ["Protected", "Protection", "describe_noise", "protect"]
+__all__ = ["Protected", "Protection", "check_solver", "describe_noise", "protect"]
 
 _ACCOUNTS = " Each term is protected on its own, so they need not balance: discrepancy is what is left over."
-_ADDS_UP = "its counts and those of stocks and flows add up, so that suppressed ones could be computed"
+_ADDS_UP = {
+    "suppression": "its counts and those of stocks and flows add up, so that suppressed ones could be computed",
+    "controlled_rounding": "its counts and those of stocks and flows add up, and would be rounded another way",
+}
+_UNKNOWN = "no way to protect it is known"
+_NOT_ASKED = "not asked for in publish.protection.tables"
 _REASONS = {
     "person_time": "it counts days, and noise on the days of one person does not hide the person",
-    "list_status": "it adds weights up, and noise on the number of records does not hide a weight",
-    "shells": "the tables of publish.tables count the same persons in other groups, which are not protected",
+}
+# What else suppression cannot protect.
+_NOT_SUPPRESSED = {
+    "list_status": "its rows add up to the list, whose size others may know, so that suppressed ones could be computed",
 }
 # What noise on a count would not hide.
 _DAYS = ("days_above_limit",)
@@ -89,54 +106,107 @@ class Protected:
     record: Mapping[str, object]
 
 
-def protect(engine: Engine, tables: Mapping[str, Table], protection: Protection) -> Protected:
+def protect(
+    engine: Engine, tables: Mapping[str, Table], protection: Protection, asked: ShellsAsked = NOTHING_ASKED
+) -> Protected:
     """Protect every count of the tables; those that cannot be, and those not asked for, are left out.
 
-    Reads: the tables that outputs/ would hold, and cell_keys.
+    Reads: the tables that outputs/ would hold, and cell_keys; shells and shell_cells where tables of publish.tables are
+        asked for.
     Gives: their rows with protected counts, and what is computed of counts computed anew. Rows of cells in which
         nothing is left are left out, for a row of zeros says that somebody was there. The record says what was asked
         for, what was left out and why, and how much was changed; never a key.
-    Units: as in the contracts of the tables; counts, and nothing else, become null where they are suppressed.
+    Units: as in the contracts of the tables; counts, and what is named in LEFT_OUT, become null.
     Source: methods of miglink, section 6; docs/protection.md.
     """
     settings = protection.settings
-    cell_keys = pl.read_parquet(tables["cell_keys"].path, glob=False)
-    possible = SUPPRESSIBLE if settings.method == "suppression" else tuple(COUNTED)
-    asked: Sequence[str] = settings.tables or possible
+    is_suppressed = settings.method == "suppression"
+    cell_keys = _load(tables["cell_keys"])
+    possible = POSSIBLE.get(settings.method, (*COUNTED, "shells"))
+    named: Sequence[str] = settings.tables or possible
     rows: dict[str, pl.DataFrame] = {}
     changes: dict[str, object] = {}
-    for name in (name for name in COUNTED if name in asked and name in tables):
+    for name in (name for name in COUNTED if name in named and name in tables):
         before = _read(name, tables[name], settings)
         counted = _list_counts(name, before)
-        if settings.method == "suppression":
+        said: dict[str, object] = {}
+        if is_suppressed:
             cells = _suppress_cells(counted, before, protection)
         else:
-            cells = _protect_cells(engine, counted, cell_keys, protection)
-        changes[name] = describe_changes(cells)
-        rows[name] = _drop_empty(name, _derive(name, _put_back(cells, before), before, settings))
-    reasons = {
-        name: "not asked for in publish.protection.tables" if name in possible else _ADDS_UP
-        for name in COUNTED
-        if name not in asked
-    }
-    reasons |= {
-        name: _REASONS.get(name, "no way to protect it is known")
-        for name in {*tables} - {*COUNTED, "cell_keys"}
-    }
+            noisy = add_noise(engine, join_cell_keys(counted, cell_keys), settings, protection.key)
+            cells, said = _control(name, noisy, before, protection)
+        changes[name] = describe_changes(cells) | said
+        after = leave_out(name, put_back(cells, before))
+        rows[name] = _drop_empty(name, _derive(name, after, before, settings))
+    contracts = {name: _describe(TABLES[name], COUNTED[name], settings) for name in rows}
+    if asked.shells and "shells" in named:
+        filled, changed = _protect_shells(engine, tables, protection, asked)
+        rows |= filled
+        changes |= changed
+        contracts["shells"] = _open(TABLES["shells"], tuple(LEFT_OUT["shells"]))
+        counts = ("n_undetermined",)  # what the publisher's columns hold may be null in any case
+        contracts |= {
+            shell.name: _describe(describe_shell(shell), counts, settings) for shell in asked.shells
+        }
     record = {
         "asked": settings.model_dump(mode="json"),
         "method": describe_method(settings),
         "noise": "seeded by the run's secret key and what the cell counts; no key is in any output",
         "tables": changes,
-        "tables_left_out": {name: reasons[name] for name in sorted(reasons) if name in tables},
+        "tables_left_out": _explain_left_out(
+            {*tables} - {*rows, "cell_keys", "shell_cells"}, possible, settings.method
+        ),
         "rows_left_out": {name: reason for name, reason in _ROWS_LEFT_OUT.items() if name in rows},
+        "columns_left_out": {name: dict(columns) for name, columns in LEFT_OUT.items() if name in rows},
     }
-    return Protected(rows, {name: _describe(TABLES[name], settings) for name in rows}, record)
+    return Protected(rows, contracts, record)
+
+
+def _control(
+    name: str, cells: pl.DataFrame, rows: pl.DataFrame, protection: Protection
+) -> tuple[pl.DataFrame, dict[str, object]]:
+    """Cells that are rounded at random, where controlled rounding is asked for so that they add up; and how it went."""
+    settings = protection.settings
+    if settings.method != "controlled_rounding" or name not in ("stocks", "flows"):
+        return cells, {}
+    rounded, said = round_margins(cells, rows, settings.rounding_base, protection.reporting_country)
+    return rounded, {"controlled_rounding": said}
+
+
+def _load(table: Table) -> pl.DataFrame:
+    return pl.read_parquet(table.path, glob=False)
+
+
+def _protect_shells(
+    engine: Engine, tables: Mapping[str, Table], protection: Protection, asked: ShellsAsked
+) -> tuple[dict[str, pl.DataFrame], dict[str, object]]:
+    """The tables of publish.tables with what is said of them, of protected counts; and what changed in each."""
+    shell_cells = _load(tables["shell_cells"])
+    counted, cells = list_shell_cells(shell_cells, _load(tables["cell_keys"]), asked)
+    rows = {"shells": leave_out("shells", _load(tables["shells"]))}
+    changes: dict[str, object] = {}
+    filled: dict[str, pl.DataFrame] = {}
+    if counted:
+        protected = add_noise(engine, cells, protection.settings, protection.key)
+        changes = {name: describe_changes(protected.filter(table=name)) for name in counted}
+        filled = fill_protected(counted, protected, shell_cells, asked)
+    for shell in asked.shells:
+        rows[shell.name] = (
+            filled[shell.name] if shell.name in filled else fill_shell(shell_cells, shell, asked)
+        )
+    return rows, changes
+
+
+def _explain_left_out(names: Collection[str], possible: Collection[str], method: str) -> dict[str, str]:
+    """The tables that are left out, each with the reason; possible: those that the method can protect."""
+    adds_up = dict.fromkeys((*COUNTED, "shells"), _ADDS_UP.get(method, _UNKNOWN))
+    reasons = {**adds_up, **_NOT_SUPPRESSED, **_REASONS, **dict.fromkeys(possible, _NOT_ASKED)}
+    return {name: reasons.get(name, _UNKNOWN) for name in sorted(names)}
 
 
 def _read(name: str, table: Table, settings: ProtectionSettings) -> pl.DataFrame:
     """The rows of an aggregate that can be protected; counts of quality add up, so suppression leaves them out."""
-    rows = pl.read_parquet(table.path, glob=False)
+    rows = _load(table)
     if name == "quality" and settings.method == "suppression":
         return rows.filter(pl.col("measure").is_in(_QUALITY_FACTS))
     if name == "mobility":
@@ -163,27 +233,6 @@ def _list_counts(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _protect_cells(
-    engine: Engine, cells: pl.DataFrame, cell_keys: pl.DataFrame, protection: Protection
-) -> pl.DataFrame:
-    """Add `protected` to cells; null where the count is, or is suppressed."""
-    settings, count = protection.settings, pl.col("count")
-    if settings.method == "rounding":
-        protected = cells.with_columns(protected=round_to_nearest(count, settings.rounding_base))
-    else:
-        drawn = draw_numbers(engine, cells, protection.key)
-        if settings.method == "random_rounding":
-            rounded = round_at_random(count, pl.col("drawn"), settings.rounding_base)
-            protected = drawn.with_columns(protected=rounded)
-        else:
-            keyed = join_cell_keys(drawn, cell_keys)
-            protected = perturb(keyed, read_ptable(settings.ptable or DEFAULT))
-    if settings.minimum_count is None:
-        return protected
-    is_few = pl.col("protected").abs().is_between(1, settings.minimum_count - 1)
-    return protected.with_columns(protected=pl.when(~is_few).then("protected"))
-
-
 def _suppress_cells(cells: pl.DataFrame, rows: pl.DataFrame, protection: Protection) -> pl.DataFrame:
     """Add `protected` to cells: the count, or null where it is suppressed."""
     settings = protection.settings
@@ -191,23 +240,6 @@ def _suppress_cells(cells: pl.DataFrame, rows: pl.DataFrame, protection: Protect
     if settings.secondary == "suppression" and set(DIMENSIONS) <= {*rows.columns}:
         return suppress_margins(cells, rows, least, protection.reporting_country)
     return suppress_few(cells, least)
-
-
-def _put_back(cells: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows with the protected counts in their columns; what is not a cell stays."""
-    numbered = rows.with_row_index("row")
-    for (column,), of_column in cells.group_by("column"):
-        name = str(column)
-        protected = of_column.select(
-            "row", protected=pl.col("protected").cast(rows.schema[name]), is_cell=True
-        )
-        value = pl.when("is_cell").then("protected").otherwise(name)
-        numbered = (
-            numbered.join(protected, on="row", how="left", maintain_order="left")
-            .with_columns(value.alias(name))
-            .drop("protected", "is_cell")
-        )
-    return numbered.drop("row")
 
 
 def _derive(
@@ -240,13 +272,18 @@ def _drop_empty(name: str, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter(is_something.any().over(*DIMENSIONS) | is_whole)
 
 
-def _describe(contract: Contract, settings: ProtectionSettings) -> Contract:
-    """The contract of what is published: its counts may be null."""
+def _describe(contract: Contract, counts: Collection[str], settings: ProtectionSettings) -> Contract:
+    """The contract of what is published: its counts, and what is left out, may be null."""
     told = f" Counts are protected: {describe_method(settings)}"
-    counts = COUNTED[contract.name]
+    further = _ACCOUNTS if contract.name == "accounts" else ""
+    opened = _open(contract, (*counts, "discrepancy", *LEFT_OUT.get(contract.name, ())))
+    return dataclasses.replace(opened, sentence=opened.sentence + told + further)
+
+
+def _open(contract: Contract, names: Collection[str]) -> Contract:
+    """The contract with columns that may be null."""
     columns = tuple(
-        dataclasses.replace(column, nullable=column.nullable or column.name in (*counts, "discrepancy"))
+        dataclasses.replace(column, nullable=column.nullable or column.name in names)
         for column in contract.columns
     )
-    further = _ACCOUNTS if contract.name == "accounts" else ""
-    return dataclasses.replace(contract, sentence=contract.sentence + told + further, columns=columns)
+    return dataclasses.replace(contract, columns=columns)

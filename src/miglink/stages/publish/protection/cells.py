@@ -11,7 +11,8 @@ import polars as pl
 from miglink.tables.contract import DIMENSIONS
 
 _SEPARATOR = "\x1f"
-_MARGINS = (*DIMENSIONS,)
+# Record keys are added up modulo this (stage estimates).
+RANGE = 4096
 # Of a row, its place in the table; of a cell, which column it stands in, its count, and what is counted.
 CELL_COLUMNS = ("row", "column", "count", "cell")
 
@@ -22,8 +23,9 @@ def _what(*parts: str | pl.Expr) -> pl.Expr:
     return pl.concat_str(texts, separator=_SEPARATOR)
 
 
-def _of_cell(what: str | pl.Expr, period: pl.Expr, measure: str = "settled") -> pl.Expr:
-    return _what(what, measure, period, *(pl.col(name) for name in _MARGINS))
+def name_cell(what: str | pl.Expr, period: pl.Expr, count: str = "settled") -> pl.Expr:
+    """The cell of a stock or flow; count: settled or undetermined. The frame has the dimensions."""
+    return _what(what, count, period, *(pl.col(name) for name in DIMENSIONS))
 
 
 def _columns(*names: str) -> list[pl.Expr]:
@@ -53,20 +55,20 @@ _MOBILITY = ("measure", "period", "duration", "purpose", "citizenship_group")
 # Each table with its columns of counts. `n` is the same cell as what it is the headline of.
 COUNTED: Mapping[str, Mapping[str, pl.Expr]] = {
     "stocks": {
-        "n_settled": _of_cell("stock", _YEAR),
-        "n_undetermined": _of_cell("stock", _YEAR, "undetermined"),
-        "n": _of_cell("stock", _YEAR),
+        "n_settled": name_cell("stock", _YEAR),
+        "n_undetermined": name_cell("stock", _YEAR, "undetermined"),
+        "n": name_cell("stock", _YEAR),
     },
     "flows": {
-        "n_settled": _of_cell(pl.col("flow"), _YEAR),
-        "n_undetermined": _of_cell(pl.col("flow"), _YEAR, "undetermined"),
-        "n": _of_cell(pl.col("flow"), _YEAR),
+        "n_settled": name_cell(pl.col("flow"), _YEAR),
+        "n_undetermined": name_cell(pl.col("flow"), _YEAR, "undetermined"),
+        "n": name_cell(pl.col("flow"), _YEAR),
     },
     "accounts": {
-        "opening": _of_cell("stock", _OPENING),
-        "closing": _of_cell("stock", _CLOSING),
+        "opening": name_cell("stock", _OPENING),
+        "closing": name_cell("stock", _CLOSING),
         **{
-            term: _of_cell(term, _YEAR)
+            term: name_cell(term, _YEAR)
             for term in ("immigration", "emigration", "births", "deaths", "moves", "net_undetermined")
         },
     },
@@ -76,9 +78,24 @@ COUNTED: Mapping[str, Mapping[str, pl.Expr]] = {
         "n_settled": _what("mobility", "settled", *_columns(*_MOBILITY)),
         "n_undetermined": _what("mobility", "undetermined", *_columns(*_MOBILITY)),
     },
+    "list_status": {"n": _what("list_status", *_columns("source", "period", "migratory_status", "reason"))},
     "expired_stays": {"n": _what("expired_stays", *_columns("period", "kind", "purpose", "outcome"))},
     "quality": {"value": _what("quality", *_columns("stage", "measure", "item"))},
 }
+
+# Columns of published tables that are empty in a protected run, each with the reason: what noise on the counts beside
+# them would not hide. A new number (a mean, a standard error) that is no count, nor computed of such, goes here.
+LEFT_OUT: Mapping[str, Mapping[str, str]] = {
+    "list_status": {"weight": "noise on a number of records does not hide what they weigh"},
+    "shells": {"values_without_code": "it names values that somebody has, be it a single person"},
+}
+
+
+def leave_out(name: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of a table with null in the columns that are left out."""
+    return rows.with_columns(
+        pl.lit(None, rows.schema[column]).alias(column) for column in LEFT_OUT.get(name, ())
+    )
 
 
 def list_cells(name: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -98,17 +115,33 @@ def list_cells(name: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def join_cell_keys(cells: pl.DataFrame, cell_keys: pl.DataFrame) -> pl.DataFrame:
-    """Add `cell_key` to cells: that of the persons counted, and where nobody added up their keys, the number drawn.
+    """Add `persons_key` to cells: the cell key of the persons counted; null where nobody added up their keys.
 
     Cells of stocks and flows have the key of their persons, also where accounts publish them.
     """
     keys = pl.concat(
         cell_keys.select(
-            "rule", "policy", cell=_of_cell(pl.col("measure"), _YEAR, name), persons_key=f"{name}_key"
+            "rule", "policy", cell=name_cell(pl.col("measure"), _YEAR, name), persons_key=f"{name}_key"
         )
         for name in ("settled", "undetermined")
     )
     if "rule" not in cells.columns:
-        return cells.with_columns(cell_key="drawn")
-    joined = cells.join(keys, on=("rule", "policy", "cell"), how="left", maintain_order="left")
-    return joined.with_columns(cell_key=pl.coalesce("persons_key", "drawn")).drop("persons_key")
+        return cells.with_columns(persons_key=pl.lit(None, pl.Int64))
+    return cells.join(keys, on=("rule", "policy", "cell"), how="left", maintain_order="left")
+
+
+def put_back(cells: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the protected counts in their columns; what is not a cell stays."""
+    numbered = rows.with_row_index("row")
+    for (column,), of_column in cells.group_by("column"):
+        name = str(column)
+        protected = of_column.select(
+            "row", protected=pl.col("protected").cast(rows.schema[name]), is_cell=True
+        )
+        value = pl.when("is_cell").then("protected").otherwise(name)
+        numbered = (
+            numbered.join(protected, on="row", how="left", maintain_order="left")
+            .with_columns(value.alias(name))
+            .drop("protected", "is_cell")
+        )
+    return numbered.drop("row")

@@ -23,10 +23,12 @@ _SPREAD = (
 def shift_bounds(protected: pl.DataFrame, before: pl.DataFrame, base: int) -> pl.DataFrame:
     """Shift the bounds by the noise of their point, and round them outwards; without the point there is no bound.
 
-    An exact bound around a point with noise would tell the point. Rows of both tables are the same in order.
+    An exact bound around a point with noise would tell the point. The point is the headline, where there was one, else
+    the settled count. Rows of both tables are the same in order.
     """
-    point = pl.coalesce("n", pl.col("n_settled").cast(pl.Float64)).alias("point")
-    noise = protected.select(point)["point"] - before.select(point)["point"]
+    point = pl.when(before["n"].is_not_null()).then("n").otherwise(pl.col("n_settled").cast(pl.Float64))
+    after, exact = (rows.select(point.alias("point"))["point"] for rows in (protected, before))
+    noise = after - exact
     lower, upper = ((before[name] + noise) / base for name in ("lower", "upper"))
     return protected.with_columns(
         lower=(lower.floor() * base).cast(pl.Float64), upper=(upper.ceil() * base).cast(pl.Float64)

@@ -2,11 +2,35 @@
 
 import polars as pl
 
+from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
+from miglink.stages.publish.protection.ptable import DEFAULT, perturb, read_ptable
 
 # Bits of the hash of a cell that decide, as hexadecimal digits.
 _DIGITS = 10
 _RANGE = 16**_DIGITS
+
+
+def add_noise(engine: Engine, cells: pl.DataFrame, settings: ProtectionSettings, key: str) -> pl.DataFrame:
+    """Add `protected` to cells (cell, count, persons_key): rounded or with noise; null where it, or the count, is few.
+
+    Cells without the key of their persons have the number drawn as their cell key.
+    """
+    count = pl.col("count")
+    if settings.method == "rounding":
+        protected = cells.with_columns(protected=round_to_nearest(count, settings.rounding_base))
+    else:
+        drawn = draw_numbers(engine, cells, key)
+        if settings.method in ("random_rounding", "controlled_rounding"):
+            rounded = round_at_random(count, pl.col("drawn"), settings.rounding_base)
+            protected = drawn.with_columns(protected=rounded)
+        else:
+            keyed = drawn.with_columns(cell_key=pl.coalesce("persons_key", "drawn"))
+            protected = perturb(keyed, read_ptable(settings.ptable or DEFAULT))
+    if settings.minimum_count is None:
+        return protected
+    is_few = pl.col("protected").abs().is_between(1, settings.minimum_count - 1)
+    return protected.with_columns(protected=pl.when(~is_few).then("protected"))
 
 
 def draw_numbers(engine: Engine, cells: pl.DataFrame, key: str) -> pl.DataFrame:

@@ -20,6 +20,8 @@ def describe_method(settings: ProtectionSettings) -> str:
     sentences = {
         "random_rounding": f"rounded at random to multiples of {base}, totals on their own",
         "rounding": f"rounded to the nearest multiple of {base}, totals on their own",
+        "controlled_rounding": f"rounded to multiples of {base} so that what added up still does (protection.json says "
+        "where no such rounding was found), those of tables without totals at random",
         "cell_key": "changed by noise that depends on the persons counted (cell key perturbation), totals on their own",
     }
     if settings.method == "suppression":

@@ -4,34 +4,23 @@ The pattern is the same under all rules and policies: they count mostly the same
 must not tell what another suppresses.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from miglink.stages.publish.protection.equations import list_equations
-from miglink.tables.contract import DIMENSIONS
+from miglink.stages.publish.protection.margins import (
+    MARGINAL,
+    Margins,
+    Numbers,
+    find_margins,
+    label_systems,
+    number_cells,
+)
 
-Numbers = NDArray[np.float64]
-_CELL = ("measure", "period", *DIMENSIONS)
 # Rounds of adding cells before all that hangs together is suppressed, and the largest system that is looked through.
 _ROUNDS, _LARGEST = 8, 600
 _STEPS = 6
 _NOTHING, _DRIFT = 1e-9, 1e-6
-
-
-@dataclass(frozen=True)
-class Margins:
-    """Cells, their counts by rule and policy, and the equations between them.
-
-    counts: a row for each cell, a column for each rule and policy; not a number where it does not publish the cell.
-    members: equation, number (of the cell), is_parent. is_whole: the cells that are no part by any dimension.
-    """
-
-    counts: Numbers
-    members: pl.DataFrame
-    is_whole: NDArray[np.bool_]
 
 
 def suppress_few(cells: pl.DataFrame, minimum_count: int) -> pl.DataFrame:
@@ -48,14 +37,10 @@ def suppress_margins(
     Every small count could be any of at least `minimum_count` values, for all that can be computed from what is left.
     `n` has the pattern of n_settled.
     """
-    measure = pl.col("flow") if "flow" in rows.columns else pl.lit("stock")
-    placed = rows.with_row_index("row").select("row", *DIMENSIONS, "period", measure=measure)
     found = []
-    for column in ("n_settled", "n_undetermined"):
-        counted = cells.filter(pl.col("column") == column).join(placed, on="row")
-        numbered = counted.select(_CELL).unique().sort(_CELL).with_row_index("number")
-        table = counted.join(numbered, on=_CELL)
-        margins = _find_margins(numbered, table, reporting_country)
+    for column in MARGINAL:
+        numbered, table = number_cells(cells, rows, column)
+        margins = find_margins(numbered, table, reporting_country)
         suppressed = numbered.filter(pl.Series(find_pattern(margins, minimum_count)))
         found.append(table.join(suppressed, on="number", how="semi").select("row", column=pl.lit(column)))
     settled = found[0].with_columns(column=pl.lit("n"))
@@ -66,16 +51,6 @@ def suppress_margins(
     )
 
 
-def _find_margins(numbered: pl.DataFrame, table: pl.DataFrame, reporting_country: str) -> Margins:
-    strata = table.select("rule", "policy").unique().sort("rule", "policy").with_row_index("stratum")
-    placed = table.join(strata, on=["rule", "policy"])
-    counts = np.full((numbered.height, strata.height), np.nan)
-    counts[placed["number"].to_numpy(), placed["stratum"].to_numpy()] = placed["count"].to_numpy()
-    is_whole = numbered.select(pl.all_horizontal(pl.col(*DIMENSIONS) == "total")).to_series().to_numpy()
-    cells = numbered.with_columns(pl.col("number").cast(pl.Int64))
-    return Margins(counts, list_equations(cells, reporting_country), is_whole)
-
-
 def find_pattern(margins: Margins, minimum_count: int) -> NDArray[np.bool_]:
     """Which cells to suppress: the small ones, and as many others as it takes that none of these can be found.
 
@@ -84,7 +59,7 @@ def find_pattern(margins: Margins, minimum_count: int) -> NDArray[np.bool_]:
     """
     counts = np.nan_to_num(margins.counts, nan=0.0)
     hidden = np.asarray(((counts > 0) & (counts < minimum_count)).any(axis=1), dtype=np.bool_)
-    spread = _label(margins, np.ones(hidden.size, dtype=np.bool_))
+    spread = label_systems(margins, np.ones(hidden.size, dtype=np.bool_))
     is_given_up = np.zeros(hidden.size, dtype=np.bool_)
     open_cells, known = hidden, dict[bytes, NDArray[np.int64]]()
     for number in range(3 * _ROUNDS):
@@ -184,23 +159,6 @@ def _add_neighbours(
     return hidden
 
 
-def _label(margins: Margins, hidden: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """A number for each cell, the same for suppressed cells that hang together by equations."""
-    is_member = hidden[margins.members["number"].to_numpy()]
-    number = margins.members["number"].to_numpy()[is_member]
-    equation = margins.members["equation"].to_numpy()[is_member]
-    label = np.arange(hidden.size)
-    while equation.size:
-        least = np.full(int(equation.max()) + 1, hidden.size)
-        np.minimum.at(least, equation, label[number])
-        lowered = label.copy()
-        np.minimum.at(lowered, number, least[equation])
-        if (lowered == label).all():
-            break
-        label = lowered
-    return label
-
-
 def _find_open(
     margins: Margins,
     counts: Numbers,
@@ -224,7 +182,7 @@ def _find_open(
         # A suppressed 0 is taken for known: no table is thought of in which it is another.
         unknown = scope & (count > 0)
         used = members.filter(pl.Series(unknown[number] & holds & ~is_left_out))
-        label = _label(Margins(margins.counts, used, margins.is_whole), unknown)
+        label = label_systems(Margins(margins.counts, used, margins.is_whole), unknown)
         few = np.flatnonzero(unknown & (count < least))
         for name in np.unique(label[few]):
             together = np.flatnonzero(unknown & (label == name))
