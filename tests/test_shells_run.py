@@ -43,7 +43,8 @@ def test_a_run_writes_the_tables_and_says_which_it_cannot(
 ) -> None:
     prepare(tmp_path)
     assert main(["check", str(tmp_path / "config.yml"), "--format", "json"]) == 0
-    before = {shell["name"]: shell for shell in json.loads(capsys.readouterr().out)["shells"]}
+    readiness = json.loads(capsys.readouterr().out)["readiness"]
+    before = {row["name"]: row for row in readiness if row["kind"] == "table" and row["is_asked"]}
     assert run(tmp_path) == 0, capsys.readouterr().err
     outputs = tmp_path / "run" / "outputs"
     said = pl.read_parquet(outputs / "shells.parquet")
@@ -53,8 +54,10 @@ def test_a_run_writes_the_tables_and_says_which_it_cannot(
     # The check has said the same of configuration and columns.
     for row in said.iter_rows(named=True):
         checked = before.pop(row["shell"])
-        assert "; ".join(checked["reasons"]) == (row["reason"] or ""), row["shell"]
-        assert "; ".join(checked["needs"]) == (row["needs"] or ""), row["shell"]
+        assert (checked["produced"] != "no") == row["is_produced"], row["shell"]
+        lacking = [limit for limit in checked["limits"] if limit["effect"] == "prevents"]
+        assert "; ".join(limit["reason"] for limit in lacking) == (row["reason"] or ""), row["shell"]
+        assert "; ".join(limit["needs"] for limit in lacking) == (row["needs"] or ""), row["shell"]
     assert not before
     assert "travellers only" in said.filter(shell="migr_pop1ctz")["reason"].item()
     assert "no source holds the sex" in said.filter(shell="migr_imm5prv")["reason"].item()
