@@ -8,17 +8,19 @@ from typing import Any
 import polars as pl
 
 from given_tables import name_table
+from miglink.config.draws import DrawsSettings
 from miglink.config.rules import Rule
 from miglink.config.stages import Period, ResidenceSettings, SpellsSettings
-from miglink.config.windows import whole
+from miglink.config.windows import Windows, whole
 from miglink.engine import Engine, Table
-from miglink.stages.residence import Evidence, find_residence
+from miglink.stages.residence import Drawing, Evidence, draw_residence, find_residence
 from miglink.stages.spells import Country as Observed
 from miglink.stages.spells import find_spells
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 IN, OUT = "arrival", "departure"
 PERIOD = Period.model_validate({"from": date(2012, 1, 1), "to": date(2019, 12, 31)})
+TWENTY = DrawsSettings(number=20)
 Found = tuple[pl.DataFrame, pl.DataFrame]
 
 
@@ -58,17 +60,37 @@ class Country:
         residence, migrations, _ = self.find(engine, rules, period, is_listed, **choices)
         return pl.read_parquet(residence.path), pl.read_parquet(migrations.path)
 
+    def draw(
+        self,
+        engine: Engine,
+        rules: Iterable[Rule],
+        draws: DrawsSettings = TWENTY,
+        period: Period = PERIOD,
+        **choices: Any,
+    ) -> dict[str, pl.DataFrame]:
+        """The rows of the tables of stage residence, with draws of what is in doubt; is_listed as in `follow`."""
+        evidence, windows = self._observe(engine, period, choices.pop("is_listed", False), choices)
+        chosen = ResidenceSettings(rules=tuple(rules), **choices)
+        tables = draw_residence(engine, evidence, windows, chosen, Drawing(draws, "QMR"))
+        return {table.name: pl.read_parquet(table.path) for table in tables}
+
     def find(
         self, engine: Engine, rules: Iterable[Rule], period: Period, is_listed: bool = False, **choices: Any
     ) -> tuple[Table, Table, Table]:
         """The tables residence, migrations and persons."""
+        evidence, windows = self._observe(engine, period, is_listed, choices)
+        chosen = ResidenceSettings(rules=tuple(rules), **choices)
+        found = find_residence(engine, evidence, windows, chosen)
+        return *found, evidence.persons
+
+    def _observe(
+        self, engine: Engine, period: Period, is_listed: bool, choices: dict[str, Any]
+    ) -> tuple[Evidence, Windows]:
+        """What stage residence reads; takes windows from the choices."""
         records = name_table(engine, "records", self.records)
         owners = name_table(engine, "record_persons", self.owners)
         persons = name_table(engine, "persons", self.persons)
         windows = choices.pop("windows", whole(period))
         country = Observed(windows.crossings, is_listed, None, windows.listed)
         spells, _ = find_spells(engine, records, owners, persons, country, SpellsSettings())
-        chosen = ResidenceSettings(rules=tuple(rules), **choices)
-        evidence = Evidence(spells, records, owners, persons)
-        found = find_residence(engine, evidence, windows, chosen)
-        return *found, persons
+        return Evidence(spells, records, owners, persons), windows
