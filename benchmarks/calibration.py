@@ -68,7 +68,7 @@ def measure(size: str, noise: str, seed: int, folder: Path) -> dict[str, Any]:
     timed((*_PYTHON, "miglink", "run", str(country / "country.yml"), "--out", str(run), "--to", "persons"))
     tables = {name: Table(name, run / "tables" / f"{name}.parquet") for name in _RUN}
     with closing(DuckDBEngine(folder / "measured")) as engine:
-        owners = _true_owners(engine, tables, country / "truth")
+        owners = true_owners(engine, tables, country / "truth")
         return {
             "calibration_error": {
                 "without judgements": calibration_error(pairs_of(engine, tables["links"], owners)),
@@ -78,7 +78,7 @@ def measure(size: str, noise: str, seed: int, folder: Path) -> dict[str, Any]:
         }
 
 
-def _true_owners(engine: Engine, tables: dict[str, Table], truth: Path) -> Table:
+def true_owners(engine: Engine, tables: dict[str, Table], truth: Path) -> Table:
     """identity_id, owner: the true person who has most of the identity's records, and the found person."""
     return engine.step(
         "benchmark_owners",

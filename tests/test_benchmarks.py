@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks import calibration, compare, febrl, growth, measured, page, slowed
+from benchmarks import calibration, compare, febrl, growth, linkage_draws, measured, page, slowed
 from miglink import pipeline
+from miglink.engine import Engine
 
 BASELINE = json.loads((page.FOLDER / "results" / "baseline-small.json").read_text(encoding="utf-8"))
 
@@ -153,6 +154,33 @@ def test_calibration_error_is_the_mean_distance_over_bins() -> None:
     )
     expected = (3 * abs((0.96 + 0.95 + 1.0) / 3 - 2 / 3) + 2 * 0.0) / 5
     assert calibration.calibration_error(pairs) == pytest.approx(expected, abs=1e-6)
+
+
+def test_draws_are_set_beside_the_truth_by_band(duckdb_engine: Engine) -> None:
+    """Two links of .7 and .8, one of them right, joined in one draw of two and in both."""
+    links = [("a", "b", 0.7), ("c", "d", 0.8)]
+    people = {1: ["p 0", "p 0", "q 0", "q 0"], 2: ["p 0", "p 1", "q 0", "q 0"]}
+    drawn = [
+        {"draw": draw, "identity_id": identity, "person_id": name[0], "part": int(name[2])}
+        for draw, names in people.items() for identity, name in zip("abcd", names, strict=True)
+    ]  # fmt: skip
+    frames = {
+        "links": pl.DataFrame(
+            [
+                {"identity_id_l": a, "identity_id_r": b, "p_calibrated": p, "blocking_rule": "name"}
+                for a, b, p in links
+            ]
+        ),
+        "person_draws": pl.DataFrame(drawn),
+        "identity_persons": pl.DataFrame({"identity_id": list("abcd"), "person_id": list("ppqq")}),
+        "owners": pl.DataFrame({"identity_id": list("abcd"), "owner": [1, 1, 2, 3]}),
+    }
+    tables = {name: duckdb_engine.frame(name, frame) for name, frame in frames.items()}
+    (band,) = linkage_draws.compare_bands(duckdb_engine, tables)
+    assert band == {"from_p": 0.7, "n": 2, "p": 0.75, "joined": 0.75, "matches": 0.5}
+    numbers = linkage_draws.compare_numbers(duckdb_engine, tables)
+    assert numbers["persons"] == {"true": 3, "best": 2, "mean": 2.5, "sd": 0.7, "least": 2, "most": 3}
+    assert numbers["pairs"] == {"true": 1, "best": 2, "mean": 1.5, "sd": 0.7, "least": 1, "most": 2}
 
 
 def test_limits_are_counted_by_measure_and_kind() -> None:

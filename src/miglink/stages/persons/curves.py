@@ -17,6 +17,7 @@ _STEPS = 200
 _LEAST, _MOST = 1, 999_999
 # Points of the quadrature in each direction, and halvings of the interval in which the middle of the draws is sought.
 _POINTS, _HALVINGS, _WIDEST = 24, 50, 60.0
+_GRID = 141
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,15 @@ def draw_curves(cells: Sequence[int], curve: Curve, number: int, seed: int) -> p
     draw more of them and in another fewer. Without m(x) probabilities would move towards a half.
     """
     at = np.asarray(cells, dtype=np.float64) / _STEPS
-    reach = np.clip(at, curve.from_log_odds, curve.to_log_odds) - curve.intercept
     points, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
     first, second = (axis.reshape(-1) for axis in np.meshgrid(points, points))
     weight = np.outer(weights, weights).reshape(-1) / weights.sum() ** 2
-    middle = _middle(at, _shifts(reach, curve, first, second), weight)
-    drawn = _shifts(reach, curve, _normals(number, seed, "intercept"), _normals(number, seed, "slope"))
+    # It is sought at some log odds; between two of them it is all but straight.
+    grid = np.unique(np.linspace(at.min(), at.max(), _GRID))
+    middle = np.interp(at, grid, _middle(grid, _shifts(_reach(grid, curve), curve, first, second), weight))
+    drawn = _shifts(
+        _reach(at, curve), curve, _normals(number, seed, "intercept"), _normals(number, seed, "slope")
+    )
     p = np.rint(1e6 * _logistic(middle[:, None] + drawn)).clip(_LEAST, _MOST).astype(np.int64)
     return pl.DataFrame(
         {
@@ -65,6 +69,11 @@ def draw_curves(cells: Sequence[int], curve: Curve, number: int, seed: int) -> p
             "p": p.reshape(-1),
         }
     )
+
+
+def _reach(at: Numbers, curve: Curve) -> Numbers:
+    """What an error of the slope is multiplied with at these log odds."""
+    return np.asarray(np.clip(at, curve.from_log_odds, curve.to_log_odds) - curve.intercept, dtype=np.float64)
 
 
 def _shifts(reach: Numbers, curve: Curve, first: Numbers, second: Numbers) -> Numbers:
