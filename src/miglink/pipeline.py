@@ -254,10 +254,11 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
 
 def _find_draws(config: Config, tables: Mapping[str, Table]) -> estimates.Draws | None:
     """The draws, where the run has any."""
-    names = ("doubts", "residence_draws", "migration_draws")
-    if not {*names} <= {*tables}:
+    if "doubts" not in tables:
         return None
-    return estimates.Draws(*(tables[name] for name in names), config.draws)
+    return estimates.Draws(
+        tables["doubts"], tables["residence_draws"], tables["migration_draws"], config.draws
+    )
 
 
 def describe_migration(config: Config, engine: Engine, record: RunRecord, key: str) -> None:
