@@ -54,3 +54,31 @@ def test_only_what_a_rule_observes_is_compared(tmp_path: Path) -> None:
     has(whole, "migrations r q immigration", true=3)
     has(found, "migrations r q immigration", true=2)
     assert {key for key in whole if key[0] == "spells"} == {key for key in found if key[0] == "spells"}
+
+
+def test_intervals_are_held_against_the_truth(duckdb_engine: Engine) -> None:
+    """One cell is covered, one is not; one has no interval; and where the run lists nobody, it says nobody."""
+    country = Country()
+    for sex, other in (("female", "AUS"), ("male", "AUS"), ("other", "FRA")):
+        country.add(f"{sex} stays", (None, RESIDENT), sex=sex, citizenship=other)
+    stocks = country.estimate(duckdb_engine, breakdowns=[["sex"]])["stocks"].filter(period="2019-01-01")
+    bounds = {"total": (2.5, 4.5), "female": (1.5, 2.5), "male": (None, None), "other": (1.0, 1.0)}
+    found = stocks.with_columns(
+        lower=pl.col("sex").replace_strict(
+            {sex: of[0] for sex, of in bounds.items()}, return_dtype=pl.Float64
+        ),
+        upper=pl.col("sex").replace_strict(
+            {sex: of[1] for sex, of in bounds.items()}, return_dtype=pl.Float64
+        ),
+    )
+    truth = pl.DataFrame({"sex": [*bounds, "unknown"], "n": [3, 1, 1, 1, 2]}).with_columns(
+        rule=pl.lit("nz_12_16"), period=pl.lit("2019-01-01"), citizenship_group=pl.lit("total")
+    )
+    tables = [
+        {"stocks": duckdb_engine.frame(name, frame)} for name, frame in (("run", found), ("truth", truth))
+    ]
+    measures = measure_stocks(duckdb_engine, *tables)
+    covered = dict(measures.filter(measure="is_covered").select("sex", "value").iter_rows())
+    assert covered == {"total": 1, "female": 0, "other": 1, "unknown": 0}
+    assert measures.filter(measure="covered_share")["value"].to_list() == [0.5]
+    assert measures.filter(measure="upper", sex="unknown")["value"].to_list() == [0]

@@ -42,8 +42,9 @@ def _compare(engine: Engine, run: Tables, truth: Tables, name: str, further: tup
 
     true, settled, undetermined; error = settled − true; relative_error = error / |true| where that is not 0;
     is_within: settled ≤ true ≤ settled + undetermined; for net settled − undetermined ≤ true.
-    within_share: the share of the cells of a kind of period (year, quarter, month, 1 January) and status that are
-    within.
+    estimate, lower, upper: n and its interval; is_covered: lower ≤ true ≤ upper; all only where there is an interval.
+    within_share, covered_share: the share of the cells of a kind of period (year, quarter, month, 1 January) and status
+    that are within, and of those with an interval that are covered.
     """
     only = " AND ".join(f"{other} = 'total'" for other in _OTHERS)
     published = engine.collect(f"SELECT * FROM {name} WHERE {only}", **{name: run[name]})
@@ -59,6 +60,7 @@ def _compare(engine: Engine, run: Tables, truth: Tables, name: str, further: tup
         error=settled - true,
         relative_error=pl.when(true != 0).then((settled - true) / true.abs()),
         is_within=true.is_between(lowest, settled + undetermined),
+        is_covered=true.is_between("lower", "upper"),
     )
     return pl.concat([as_measures(name, compared), as_measures(name, _within(compared, further))])
 
@@ -68,8 +70,13 @@ def _join(found: pl.DataFrame, true: pl.DataFrame, cell: tuple[str, ...]) -> pl.
     series = ["rule", "period"]
     periods = found.select(*series).unique().join(true.select(*series).unique(), on=series)
     vintages = found.select("rule", "policy", "period", "status").unique()
+    estimate = pl.when(pl.col("lower").is_not_null()).then("n").alias("estimate")
     settled = found.join(periods, on=series, how="semi").select(
-        "rule", "policy", *cell, settled="n_settled", undetermined="n_undetermined"
+        *("rule", "policy", *cell, "lower", "upper"),
+        estimate,
+        settled="n_settled",
+        undetermined="n_undetermined",
+        is_listed=True,
     )
     expected = (
         true.join(periods, on=series, how="semi")
@@ -77,9 +84,13 @@ def _join(found: pl.DataFrame, true: pl.DataFrame, cell: tuple[str, ...]) -> pl.
         .select("rule", "policy", *cell, true="n")
     )
     numbers = pl.col("true", "settled", "undetermined").fill_null(0)
+    # In a cell that the run does not list nobody can be, where its figures have intervals.
+    has_interval = pl.col("lower").is_not_null().any().over("rule", "policy", "period")
+    nobody = pl.when(pl.col("is_listed").is_null() & has_interval).then(0.0)
     return (
         expected.join(settled, on=["rule", "policy", *cell], how="full", coalesce=True)
-        .with_columns(numbers)
+        .with_columns(numbers, pl.col("estimate", "lower", "upper").fill_null(nobody))
+        .drop("is_listed")
         .join(vintages, on=["rule", "policy", "period"], how="left")
     )
 
@@ -92,7 +103,7 @@ def _within(compared: pl.DataFrame, further: tuple[str, ...]) -> pl.DataFrame:
     )
     return (
         compared.group_by("rule", "policy", *further, "status", kind.alias("kind"))
-        .agg(cells=pl.len(), within=pl.col("is_within").sum())
+        .agg(cells=pl.len(), within=pl.col("is_within").sum(), covered_share=pl.col("is_covered").mean())
         .select(
             "rule",
             "policy",
@@ -100,6 +111,7 @@ def _within(compared: pl.DataFrame, further: tuple[str, ...]) -> pl.DataFrame:
             pl.format("{} {}", "status", "kind").alias("period"),
             "status",
             "cells",
+            "covered_share",
             within_share=share("within", "cells"),
         )
     )

@@ -189,7 +189,9 @@ def _series(row: dict[str, Any] | None, is_difference: bool = False) -> list[str
 
 def _totals(measures: pl.DataFrame, part: str) -> pl.DataFrame:
     """The figures of everybody, without the shares of cells within."""
-    return measures.filter(pl.col("part") == part, ~pl.col("measure").is_in(["cells", "within_share"]))
+    return measures.filter(
+        pl.col("part") == part, ~pl.col("measure").is_in(["cells", "within_share", "covered_share"])
+    )
 
 
 def _with_status(measures: pl.DataFrame, wide: pl.DataFrame, part: str) -> pl.DataFrame:

@@ -52,9 +52,9 @@ def render_summary(
     for rule, policy in strata.iter_rows():
         of_stratum = flow.filter(rule=rule, policy=policy)
         years = of_stratum.filter(pl.col("period").str.len_chars() == 4)
-        stocks = stock.filter(rule=rule, policy=policy)
-        shown.append(_by_year(rule, policy, stocks, years))
-        shown += render_intervals(rule, policy, stocks, years)
+        dates = stock.filter(rule=rule, policy=policy)
+        shown.append(_by_year(rule, policy, dates, years))
+        shown += render_intervals(rule, policy, dates, years)
         if account is None:  # of a protected run
             continue
         cells = account.filter(rule=rule, policy=policy)
