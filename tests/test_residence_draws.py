@@ -1,6 +1,7 @@
 """Draws of stage residence: other histories that persons in doubt may have had."""
 
 import hashlib
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -158,12 +159,12 @@ histories = st.lists(st.tuples(st.integers(1, 400), st.sampled_from([IN, OUT])),
 
 
 @for_all(
-    12,
+    6,
     histories=st.lists(histories, min_size=2, max_size=5),
     policy=st.sampled_from(["unresolved", "midpoint"]),
 )
 def test_drawn_histories_are_whole_and_agree_with_what_is_settled(
-    tmp_path_factory: pytest.TempPathFactory, histories: list[list[tuple[int, str]]], policy: str
+    engine: Engine, histories: list[list[tuple[int, str]]], policy: str
 ) -> None:
     country = settled_country()
     for number, steps in enumerate(histories):
@@ -172,28 +173,10 @@ def test_drawn_histories_are_whole_and_agree_with_what_is_settled(
             (PERIOD.from_date + int(day) * DAY, way) for day, (_, way) in zip(days, steps, strict=True)
         ]
         country.add(pseudonym(f"person {number}"), *(one for one in crossings if one[0] <= LAST))
-    with closing_engine(tmp_path_factory.mktemp("draws")) as engine:
-        found = country.draw(engine, [NZ], DrawsSettings(number=4), policies=(policy,))
+    found = country.draw(engine, [NZ], DrawsSettings(number=4), policies=(policy,))
     check_drawn(found)
     if policy == "midpoint":
         check_settled(found)
-
-
-def closing_engine(folder: Path) -> "Closing":
-    return Closing(folder)
-
-
-class Closing:
-    """An engine for one example."""
-
-    def __init__(self, folder: Path) -> None:
-        self.engine = DuckDBEngine(folder)
-
-    def __enter__(self) -> DuckDBEngine:
-        return self.engine
-
-    def __exit__(self, *_: object) -> None:
-        self.engine.close()
 
 
 def check_drawn(found: dict[str, pl.DataFrame]) -> None:
@@ -244,7 +227,7 @@ def test_draws_are_the_same_on_both_engines_and_in_any_order_of_rows(engine: Eng
     other = Country()
     other.persons, other.records, other.owners = country.persons[::-1], country.records[::-1], country.owners
     found = country.draw(engine, [NZ], DrawsSettings(number=3))
-    with closing_engine(tmp_path / "other") as duckdb:
+    with closing(DuckDBEngine(tmp_path / "other")) as duckdb:
         expected = other.draw(duckdb, [NZ], DrawsSettings(number=3))
     for name in ("doubts", "residence_draws", "migration_draws"):
         rows = expected[name]
