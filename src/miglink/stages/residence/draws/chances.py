@@ -39,7 +39,8 @@ def number_of(text: str) -> int:
 def luck_of(person_id: str) -> str:
     """SQL for a number below PRIME from the hexadecimal digits of a pseudonym."""
     digits = (
-        f"(instr('0123456789abcdef', substring({person_id}, {place + 1}, 1)) - 1) * {16 ** (_DIGITS - 1 - place)}"
+        f"CAST(instr('0123456789abcdef', substring({person_id}, {place + 1}, 1)) - 1 AS BIGINT)"
+        f" * {16 ** (_DIGITS - 1 - place)}"
         for place in range(_DIGITS)
     )
     return f"CAST(MOD({' + '.join(digits)}, {PRIME}) AS BIGINT)"
@@ -57,17 +58,22 @@ def with_chances(engine: Engine, name: str, rows: Table, position: str, *questio
 
     Three rounds of adding a key and taking the fifth power modulo PRIME, as in the cipher MiMC (Albrecht et al. 2016).
     """
-    columns = []
-    for question in questions:
-        last = "luck"
-        for turn, added in enumerate(("key_1", f"{position} * 69621 + {number_of(question)}", "key_2")):
-            c = f"{question}_{turn}"
-            columns += [
-                f"MOD({last} + {added}, {PRIME}) AS {c}_0",
-                f"MOD({c}_0 * {c}_0, {PRIME}) AS {c}_1",
-                f"MOD({c}_1 * {c}_1, {PRIME}) AS {c}_2",
-                f"MOD({c}_2 * {c}_0, {PRIME}) AS {c}_3",
-            ]
-            last = f"{c}_3"
-        columns.append(f"({last} + 0.5) / {float(PRIME)} AS {question}")
-    return engine.view(name, f"SELECT *, {', '.join(columns)} FROM rows_of", rows_of=rows)
+    # One projection inside the other, and no column of a projection from another of it: engines would write each out
+    # as often as it is used, and the fifth power of a fifth power of a fifth power has 125 places for the first.
+    selected = "rows_of"
+    columns = {question: "luck" for question in questions}
+    for turn, added in enumerate(("key_1", "{question}", "key_2")):
+        for step, power in enumerate(("{x} + {added}", "{x} * {x}", "{x} * {x}", "{x} * {first}")):
+            names = {question: f"{question}_{turn}_{step}" for question in questions}
+            powers = (
+                f"MOD({power}, {PRIME}) AS {names[question]}".format(
+                    x=columns[question],
+                    added=added.format(question=f"{position} * 69621 + {number_of(question)}"),
+                    first=f"{question}_{turn}_0",
+                )
+                for question in questions
+            )
+            selected = f"(SELECT *, {', '.join(powers)} FROM {selected} AS inner_{turn}_{step})"
+            columns = names
+    chances = (f"({columns[question]} + 0.5) / {float(PRIME)} AS {question}" for question in questions)
+    return engine.view(name, f"SELECT *, {', '.join(chances)} FROM {selected} AS drawn", rows_of=rows)

@@ -39,7 +39,7 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
     drawn = engine.step(
         f"{case.name}_gaps_drawn",
         f"""
-        WITH between AS (
+        WITH placed AS (
             SELECT l.person_key, l.position, l.day + CAST(FLOOR(p.part * l.n_days + 0.5) AS BIGINT) AS drawn_day
             FROM lucky l
             JOIN places p ON p.direction = l.direction AND p.class = l.class AND p.band = LEAST(l.band, {_last(stays)})
@@ -61,7 +61,7 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
             WHERE CASE k.kind WHEN 'signs' THEN TRUE WHEN 'seen' THEN k.is_there < k.rate
                        ELSE k.is_there * (k.rate * k.hidden + (1 - k.share)) < k.rate * k.hidden END
         )
-        SELECT person_key, position, drawn_day FROM between
+        SELECT person_key, position, drawn_day FROM placed
         UNION ALL
         SELECT person_key, position,
                CASE WHEN kind = 'seen' THEN LEAST(GREATEST(likely_day + CAST(FLOOR((place_of - 0.5) * 365) AS BIGINT),
