@@ -1,5 +1,6 @@
 """The first status of persons of whom neither evidence nor the first crossing tells it."""
 
+import numpy as np
 import polars as pl
 
 from miglink.engine import Engine, Table
@@ -8,6 +9,9 @@ from miglink.stages.residence.draws.chances import number_of, with_chances
 from miglink.stages.residence.draws.shrinkage import shrink
 
 _LEVELS = ("cell_1", "cell_2", "cell_3")
+# Standard deviation, in log odds, of what those whose first status is not known have in common beside how they appear:
+# assumed.
+_SHARED = 0.5
 
 
 def count_first_statuses(engine: Engine, case: Case) -> pl.DataFrame:
@@ -32,15 +36,19 @@ def draw_first_statuses(
     """Add initial_status, the status before what is drawn: as found, or drawn where it is the first and not known.
 
     Reads: whose (persons in draws, with status_before or null), counts of `count_first_statuses`.
-    Whose first status is not known is taken to be like those who appear in the same way. Children whose mother's status
-    is drawn have none yet.
+    Whose first status is not known is taken to be like those who appear in the same way, but for a shift that is one
+    for all of them in a draw. Children whose mother's status is drawn have none yet.
     """
     starters = _describe_starters(engine, case)
     own = engine.collect("SELECT DISTINCT cell_1, cell_2, cell_3 FROM starters", starters=starters)
     together = pl.concat([counts, own.with_columns(n=pl.lit(0.0), k=pl.lit(0.0))])
-    shares = shrink(together, _LEVELS, number, (seed, number_of("first status")))
+    seeds = (seed, number_of("first status"))
+    shares = shrink(together, _LEVELS, number, seeds)
+    shifts = np.random.default_rng([*seeds, 1]).normal(0.0, _SHARED, number)
     is_last = (shares.cells["level"] == len(_LEVELS)).to_numpy()
-    drawn = pl.DataFrame(shares.drawn[is_last], schema=[str(draw) for draw in range(1, number + 1)])
+    p = shares.drawn[is_last].clip(1e-9, 1 - 1e-9)
+    shifted = 1 / (1 + (1 - p) / p * np.exp(-shifts))
+    drawn = pl.DataFrame(shifted, schema=[str(draw) for draw in range(1, number + 1)])
     chances = (
         drawn.with_columns(cell_3=shares.cells.filter(pl.col("level") == len(_LEVELS))["cell"])
         .unpivot(index="cell_3", variable_name="draw", value_name="p_resident")

@@ -11,6 +11,9 @@ from miglink.stages.residence.draws.gaps import DIRECTIONS, LONGEST, N_STEPS, St
 # A likely day so long after the last arrival is the end of what tells that the person lived here until then: the middle
 # of a trip, where nothing does, is never so far away.
 _SEEN_DAYS = 183
+# Standard deviation, in log odds, by which silent and unlisted persons may all differ from those they are likened to:
+# assumed.
+_SHARED = 0.5
 
 
 def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: int, seed: int) -> Table:
@@ -46,7 +49,8 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
                  AND p.step = CAST(FLOOR(l.place_of * {N_STEPS}) AS BIGINT)
             WHERE l.kind = 'between'
         ), known AS (
-            SELECT l.*, e.share, e.hidden, CASE WHEN l.kind = 'seen' THEN r.seen_rate ELSE r.rate END AS rate
+            SELECT l.*, e.share, e.hidden, CASE WHEN l.kind = 'seen' THEN r.seen_rate ELSE r.rate END AS rate,
+                   CASE WHEN l.kind = 'silent' THEN r.silent_odds ELSE r.unlisted_odds END AS odds
             FROM lucky l
             JOIN ended e ON e.direction = l.stay_direction AND e.class = l.class
                  AND e.day = LEAST(l.n_days, {LONGEST})
@@ -59,7 +63,7 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
             JOIN lengths s ON s.direction = k.stay_direction AND s.class = k.class
                  AND s.step = CAST(FLOOR(k.place_of * k.share * {N_STEPS}) AS BIGINT)
             WHERE CASE k.kind WHEN 'signs' THEN TRUE WHEN 'seen' THEN k.is_there < k.rate
-                       ELSE k.is_there * (k.rate * k.hidden + (1 - k.share)) < k.rate * k.hidden END
+                       ELSE k.is_there * (k.rate * k.hidden + (1 - k.share) * k.odds) < k.rate * k.hidden END
         )
         SELECT person_key, position, drawn_day FROM placed
         UNION ALL
@@ -157,6 +161,8 @@ def _draw_rates(stays: Stays, number: int, seed: tuple[int, ...]) -> pl.DataFram
                 "draw": pl.Series(range(1, number + 1), dtype=pl.Int32),
                 "direction": [direction] * number,
                 "seen_rate": rng.uniform(0.0, 1.0, number),
+                "silent_odds": np.exp(rng.normal(0.0, _SHARED, number)),
+                "unlisted_odds": np.exp(rng.normal(0.0, _SHARED, number)),
                 "rate": rng.beta(stays.n_missing[direction] + 0.5, stays.n_seen[direction] + 0.5, number),
             }
         )
