@@ -13,7 +13,7 @@ What is drawn is a partition of the identities of each component in doubt, not a
 
 Of two units the draws join exactly the probability. Of more they are a choice: a pair that is decided later is decided
 given the earlier ones, and where it can no longer join it does not, so that it joins in fewer draws than its own
-probability says, if two stronger claims exclude it. Independent coins would have no person of it (a is b, b is c, a is
+probability says, if a stronger claim excludes it. Independent coins would have no person of it (a is b, b is c, a is
 not c), and to reject all but the coins that fit would favour components with many links: links of three records of
 one name are no three pieces of evidence. The mean takes them for one, as the best linkage does.
 """
