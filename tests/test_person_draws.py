@@ -147,13 +147,14 @@ def test_curves_keep_each_probability_on_average_and_err_together(duckdb_engine:
     given = duckdb_engine.frame("p", pl.DataFrame({"p": p}))
     cells = duckdb_engine.collect(f"SELECT {cell_sql('p')} AS cell FROM p ORDER BY p", p=given)
     curve = Curve(intercept_error=2.0, log_slope_error=0.35)
-    number = 4000
+    number = 50
     found = draw_curves(cells["cell"].to_list(), curve, number, 1)
     drawn = np.array(found.partition_by("cell", maintain_order=True)[0]["draw"])
     assert list(drawn) == list(range(1, number + 1))
     of_cells = found["p"].to_numpy().reshape(len(p), number) / 1e6
-    errors = of_cells.std(axis=1) / np.sqrt(number)
-    assert (np.abs(of_cells.mean(axis=1) - p) < 4 * errors + 0.001).all()
+    assert of_cells.mean(axis=1) == pytest.approx(p, abs=0.001)
+    # As far apart as an error of 2 in the log odds makes them.
+    assert 0.2 < of_cells[2].std() < 0.4
     # The order of probabilities stays, and they are high or low together.
     assert (np.diff(of_cells, axis=0) >= 0).all()
     assert np.corrcoef(of_cells[2], of_cells[3])[0, 1] > 0.9

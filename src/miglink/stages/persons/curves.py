@@ -15,9 +15,8 @@ Numbers = NDArray[np.float64]
 _STEPS = 200
 # Beyond these, in millionths, a probability says nothing more.
 _LEAST, _MOST = 1, 999_999
-# Points of the quadrature in each direction, and halvings of the interval in which the middle of the draws is sought.
-_POINTS, _HALVINGS, _WIDEST = 24, 50, 60.0
-_GRID = 141
+# The middle of the draws is sought at so many log odds, by halving the interval in which it lies.
+_GRID, _HALVINGS, _WIDEST = 141, 50, 60.0
 
 
 @dataclass(frozen=True)
@@ -48,20 +47,16 @@ def draw_curves(cells: Sequence[int], curve: Curve, number: int, seed: int) -> p
 
     In draw d the log odds of x are m(x) + a + (x − intercept) (e^c − 1), where a and c are one error of intercept and
     logarithm of the slope, drawn for all links of d from their normal distribution. m(x) is the number with which the
-    mean over all draws that could be made is the probability itself: links of .7 are matches in .7 of the draws, in one
-    draw more of them and in another fewer. Without m(x) probabilities would move towards a half.
+    mean over the draws is the probability itself: links of .7 are matches in .7 of all draws, in one draw more of them
+    and in another fewer. Without m(x) probabilities would move towards a half.
     """
     at = np.asarray(cells, dtype=np.float64) / _STEPS
-    points, weights = np.polynomial.hermite_e.hermegauss(_POINTS)
-    first, second = (axis.reshape(-1) for axis in np.meshgrid(points, points))
-    weight = np.outer(weights, weights).reshape(-1) / weights.sum() ** 2
+    first, second = _normals(number, seed, "intercept"), _normals(number, seed, "slope")
     # It is sought at some log odds; between two of them it is all but straight.
     grid = np.unique(np.linspace(at.min(), at.max(), _GRID))
-    middle = np.interp(at, grid, _middle(grid, _shifts(_reach(grid, curve), curve, first, second), weight))
-    drawn = _shifts(
-        _reach(at, curve), curve, _normals(number, seed, "intercept"), _normals(number, seed, "slope")
-    )
-    p = np.rint(1e6 * _logistic(middle[:, None] + drawn)).clip(_LEAST, _MOST).astype(np.int64)
+    middle = np.interp(at, grid, _middle(grid, _shifts(grid, curve, first, second)))
+    drawn = _logistic(middle[:, None] + _shifts(at, curve, first, second))
+    p = np.rint(1e6 * drawn).clip(_LEAST, _MOST).astype(np.int64)
     return pl.DataFrame(
         {
             "draw": np.tile(np.arange(1, number + 1, dtype=np.int32), len(at)),
@@ -71,30 +66,26 @@ def draw_curves(cells: Sequence[int], curve: Curve, number: int, seed: int) -> p
     )
 
 
-def _reach(at: Numbers, curve: Curve) -> Numbers:
-    """What an error of the slope is multiplied with at these log odds."""
-    return np.asarray(np.clip(at, curve.from_log_odds, curve.to_log_odds) - curve.intercept, dtype=np.float64)
-
-
-def _shifts(reach: Numbers, curve: Curve, first: Numbers, second: Numbers) -> Numbers:
-    """By how much the log odds of each cell (rows) are moved by pairs of standard normal errors (columns)."""
+def _shifts(at: Numbers, curve: Curve, first: Numbers, second: Numbers) -> Numbers:
+    """By how much these log odds (rows) are moved by the standard normal errors of each draw (columns)."""
     rest = math.sqrt(1 - curve.correlation**2)
     log_slope = curve.log_slope_error * (curve.correlation * first + rest * second)
+    reach = np.clip(at, curve.from_log_odds, curve.to_log_odds) - curve.intercept
     return np.asarray(curve.intercept_error * first + np.outer(reach, np.expm1(log_slope)), dtype=np.float64)
 
 
-def _middle(at: Numbers, shifts: Numbers, weight: Numbers) -> Numbers:
+def _middle(at: Numbers, shifts: Numbers) -> Numbers:
     """The log odds around which the shifts leave the mean probability what it is."""
     goal, low, high = _logistic(at), np.full(len(at), -_WIDEST), np.full(len(at), _WIDEST)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        is_below: NDArray[np.bool_] = _logistic(middle[:, None] + shifts) @ weight < goal
+        is_below: NDArray[np.bool_] = _logistic(middle[:, None] + shifts).mean(axis=1) < goal
         low, high = np.where(is_below, middle, low), np.where(is_below, high, middle)
     return np.asarray((low + high) / 2, dtype=np.float64)
 
 
 def _normals(number: int, seed: int, name: str) -> Numbers:
-    """One standard normal number for each draw, from a hash, so that draw d is the same whatever their number."""
+    """One standard normal number for each draw, from a hash."""
     normal = NormalDist()
     digests = (hashlib.sha256(f"{seed} {draw} {name}".encode()).hexdigest() for draw in range(1, number + 1))
     return np.array([normal.inv_cdf((int(digest[:12], 16) + 0.5) / 16**12) for digest in digests])

@@ -11,11 +11,11 @@ What is drawn is a partition of the identities of each component in doubt, not a
    pairs of identities that can be told, a pair that is no link counting 0. What has been decided holds: clusters drawn
    apart stay apart, with all that joins them later, and no join is made that a constraint forbids.
 
-Of two units the draws join exactly the probability. Of more they are a choice: a pair that is decided later is decided
-given the earlier ones, and where it can no longer join it does not, so that it joins in fewer draws than its own
-probability says, if two stronger claims exclude it. Independent coins would have no person of it (a is b, b is c, a is
-not c), and to reject all but the coins that fit would favour components with many links: links of three records of
-one name are no three pieces of evidence. The mean takes them for one, as the best linkage does.
+Two units are joined in just the share of draws that their probability says. Of three or more, a pair that is decided
+later is decided given the earlier ones: where a stronger claim excludes it, it is joined in fewer draws than its own
+probability says, and in more where a stronger claim brings it along. Independent coins can draw what is no person (a is
+b, b is c, a is not c); coins drawn until they fit count each link as evidence of its own, and three links between
+records of one spelling are not three pieces of evidence. The mean takes them for one, as the best linkage does.
 """
 
 from dataclasses import dataclass, field
