@@ -114,6 +114,29 @@ def test_what_the_best_linkage_leaves_in_doubt(engine: Engine) -> None:
     assert (found["standard_error"], found["interval_flag"]) == (0, "point_outside")
 
 
+def test_draws_are_counted_by_every_dimension(engine: Engine) -> None:
+    """By age, by further columns side by side, and by what flows alone have; a group is that of the year."""
+    country = Country()
+    traits = {"education": [(None, "school")], "occupation": [(None, "nurse"), (JUNE, "pilot")]}
+    facts: dict[str, Any] = {"citizenship": "GBR", "birth_date": date(1999, 7, 1), "traits": traits}
+    country.add("arrives", (None, ABROAD), (JUNE, UNCLEAR), **facts)
+    country.migrate("arrives", JUNE, "immigration", "undetermined")
+    country.doubt("arrives", JUNE, "follow_up")
+    for draw in DRAWS:
+        country.draw(draw, "arrives", (JUNE, RESIDENT if draw == 1 else ABROAD), was=ABROAD)
+    country.migration_draws[0]["other_country"] = "FRA"
+    names = (("age",), ("education",), ("occupation",), ("other_country",), ("citizenship_group", "sex"))
+    how: dict[str, Any] = {"traits": ["education", "occupation"], "breakdowns": names, "country": "FRA"}
+    tables = country.estimate(engine, draws=4, **how)
+    stocks = tables["stocks"].filter(period="2020-01-01")
+    for cell in ({"age": "20"}, {"trait": "education", "trait_value": "school"}, {"citizenship_group": "eu"}):
+        assert figure(stocks, "2020-01-01", **cell)["n"] == 0.25, cell
+    flows = tables["flows"].filter(flow="immigration", period="2019")
+    for cell in ({"age": "19"}, {"trait": "occupation", "trait_value": "pilot"}, {"other_country": "FRA"}):
+        found = figure(flows, "2019", **cell)
+        assert (found["n"], found["standard_error"]) == (0.25, pytest.approx(sqrt(0.25 * 1.25))), cell
+
+
 def test_too_wide_to_publish(engine: Engine) -> None:
     flags = {}
     for people in (1, 40):
