@@ -142,9 +142,10 @@ class Country:
     def _draws(self, engine: Engine, how: dict[str, Any]) -> Draws | None:
         if how.get("draws") is None:
             return None
-        names = ("doubts", "residence_draws", "migration_draws")
-        tables = (name_table(engine, name, getattr(self, name)) for name in names)
-        return Draws(*tables, DrawsSettings(number=how["draws"]))
+        doubts = name_table(engine, "doubts", self.doubts)
+        residence_draws = name_table(engine, "residence_draws", self.residence_draws)
+        migration_draws = name_table(engine, "migration_draws", self.migration_draws)
+        return Draws(doubts, residence_draws, migration_draws, DrawsSettings(number=how["draws"]))
 
 
 def account(tables: Tables, year: str, **cell: str) -> list[int]:

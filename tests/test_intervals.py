@@ -27,7 +27,7 @@ WIDE = STUDENT * sqrt(1.25)
 SHARES = ("share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up")
 
 
-def bounds(found: dict[str, Any]) -> tuple[float, float]:
+def bounds(found: dict[str, Any]) -> tuple[Any, Any]:
     return found["lower"], found["upper"]
 
 
@@ -102,7 +102,7 @@ def test_one_person_or_two(engine: Engine) -> None:
     assert (stock["n"], *bounds(stock)) == (1, 1, 1)
 
 
-def test_what_the_best_linkage_leaves_in_doubt(engine: Engine) -> None:
+def test_what_the_best_linkage_leaves_in_doubt(duckdb_engine: Engine) -> None:
     """A person whose linkage is in doubt and who has just come: the point has the status drawn, not the linkage."""
     country = Country()
     country.add("arrives", (None, ABROAD), (JUNE, UNCLEAR))
@@ -113,16 +113,39 @@ def test_what_the_best_linkage_leaves_in_doubt(engine: Engine) -> None:
         status = RESIDENT if draw == 1 else ABROAD
         country.draw(draw, "arrives", (JUNE, status), was=ABROAD, linkage="best")
         country.draw(draw, "arrives", (None, ABROAD), (JUNE, RESIDENT), linkage="drawn")
-    found = figure(country.estimate(engine, draws=4)["flows"].filter(flow="immigration"), "2019")
+    found = figure(country.estimate(duckdb_engine, draws=4)["flows"].filter(flow="immigration"), "2019")
     # All draws of the linkage say one, so the point, of the best linkage alone, lies outside of the interval.
     assert (found["n"], found["mean"], *bounds(found)) == (0.25, 1, 1, 1)
     assert (found["standard_error"], found["interval_flag"]) == (0, "point_outside")
 
 
-def test_too_wide_to_publish(engine: Engine) -> None:
+def test_draws_are_counted_by_every_dimension(engine: Engine) -> None:
+    """By age, by further columns side by side, and by what flows alone have; a group is that of the year."""
+    country = Country()
+    traits = {"education": [(None, "school")], "occupation": [(None, "nurse"), (JUNE, "pilot")]}
+    facts: dict[str, Any] = {"citizenship": "GBR", "birth_date": date(1999, 7, 1), "traits": traits}
+    country.add("arrives", (None, ABROAD), (JUNE, UNCLEAR), **facts)
+    country.migrate("arrives", JUNE, "immigration", "undetermined")
+    country.doubt("arrives", JUNE, "follow_up")
+    for draw in DRAWS:
+        country.draw(draw, "arrives", (JUNE, RESIDENT if draw == 1 else ABROAD), was=ABROAD)
+    country.migration_draws[0]["other_country"] = "FRA"
+    names = (("age",), ("education",), ("occupation",), ("other_country",), ("citizenship_group", "sex"))
+    how: dict[str, Any] = {"traits": ["education", "occupation"], "breakdowns": names, "country": "FRA"}
+    tables = country.estimate(engine, draws=4, **how)
+    stocks = tables["stocks"].filter(period="2020-01-01")
+    for cell in ({"age": "20"}, {"trait": "education", "trait_value": "school"}, {"citizenship_group": "eu"}):
+        assert figure(stocks, "2020-01-01", **cell)["n"] == 0.25, cell
+    flows = tables["flows"].filter(flow="immigration", period="2019")
+    for cell in ({"age": "19"}, {"trait": "occupation", "trait_value": "pilot"}, {"other_country": "FRA"}):
+        found = figure(flows, "2019", **cell)
+        assert (found["n"], found["standard_error"]) == (0.25, pytest.approx(sqrt(0.25 * 1.25))), cell
+
+
+def test_too_wide_to_publish(duckdb_engine: Engine) -> None:
     flags = {}
     for people in (1, 40):
-        tables = arriving_in(1, 2, people=people).estimate(engine, draws=4)
+        tables = arriving_in(1, 2, people=people).estimate(duckdb_engine, draws=4)
         for flow in ("immigration", "net"):
             flags[people, flow] = figure(tables["flows"].filter(flow=flow), "2019")["interval_flag"]
         flags[people, "stock"] = figure(tables["stocks"], "2020-01-01")["interval_flag"]
@@ -132,23 +155,23 @@ def test_too_wide_to_publish(engine: Engine) -> None:
     assert {flag for key, flag in flags.items() if key not in wide} == {None}
 
 
-def test_causes_share_the_variance(engine: Engine) -> None:
+def test_causes_share_the_variance(duckdb_engine: Engine) -> None:
     country = arriving_in(1, 2)
     country.add("perhaps gone", (None, RESIDENT))
     country.doubt("perhaps gone", JUNE, "missing_crossing")
     for draw in DRAWS:
         country.draw(draw, "perhaps gone", (JUNE, ABROAD if draw == 1 else RESIDENT), was=RESIDENT)
-    stock = figure(country.estimate(engine, draws=4)["stocks"], "2020-01-01")
+    stock = figure(country.estimate(duckdb_engine, draws=4)["stocks"], "2020-01-01")
     # Arrivals are [1, 1, 0, 0], those who stayed [0, 1, 1, 1]: covariances with the sum 1/3 − 1/6 and 1/4 − 1/6.
     assert stock["mean"] == 11.25
     assert stock["share_follow_up"] == pytest.approx((1 / 3 - 1 / 6) / 0.25)
     assert stock["share_missing_crossing"] == pytest.approx((1 / 4 - 1 / 6) / 0.25)
 
 
-def test_what_no_draw_settles_has_no_point(engine: Engine) -> None:
+def test_what_no_draw_settles_has_no_point(duckdb_engine: Engine) -> None:
     country = arriving_in(1)
     country.residence_draws[-1]["status"] = UNCLEAR
-    tables = country.estimate(engine, draws=4)
+    tables = country.estimate(duckdb_engine, draws=4)
     june = figure(tables["flows"].filter(flow="immigration"), "2019-06")
     stock = figure(tables["stocks"], "2020-01-01")
     for found in (june, stock):
@@ -159,37 +182,37 @@ def test_what_no_draw_settles_has_no_point(engine: Engine) -> None:
     country.doubts.clear()
     country.residence_draws.clear()
     country.migration_draws.clear()
-    assert figure(country.estimate(engine, draws=4)["stocks"], "2020-01-01")["n"] is None
+    assert figure(country.estimate(duckdb_engine, draws=4)["stocks"], "2020-01-01")["n"] is None
 
 
-def test_no_draw_speaks_of_a_month_that_was_not_delivered(engine: Engine) -> None:
-    tables = arriving_in(1).estimate(engine, draws=4, empty_months=[date(2019, 2, 1)])
+def test_no_draw_speaks_of_a_month_that_was_not_delivered(duckdb_engine: Engine) -> None:
+    tables = arriving_in(1).estimate(duckdb_engine, draws=4, empty_months=[date(2019, 2, 1)])
     assert tables["flows"].filter(period="2019-02")["n"].is_null().all()
     assert figure(tables["stocks"], "2020-01-01")["upper"] is None
 
 
-def test_one_draw_gives_a_point_alone(engine: Engine) -> None:
-    found = figure(arriving_in(1).estimate(engine, draws=1)["stocks"], "2020-01-01")
+def test_one_draw_gives_a_point_alone(duckdb_engine: Engine) -> None:
+    found = figure(arriving_in(1).estimate(duckdb_engine, draws=1)["stocks"], "2020-01-01")
     assert (found["n"], found["mean"]) == (11, 11)
     assert (*bounds(found), found["standard_error"], found["interval_flag"]) == (None,) * 4
     # And none gives what there was before.
-    assert figure(arriving_in(1).estimate(engine, draws=0)["stocks"], "2020-01-01")["n"] is None
+    assert figure(arriving_in(1).estimate(duckdb_engine, draws=0)["stocks"], "2020-01-01")["n"] is None
 
 
-def test_draws_that_do_not_balance(engine: Engine) -> None:
+def test_draws_that_do_not_balance(duckdb_engine: Engine) -> None:
     country = arriving_in(1, 2)
     del country.migration_draws[1]
     with pytest.raises(
         ResultError, match=r"accounts of the draws .* year 2019, linkage both, cause follow_up"
     ):
-        country.estimate(engine, draws=4)
+        country.estimate(duckdb_engine, draws=4)
 
 
-def test_draws_of_persons_who_are_not_in_doubt(engine: Engine) -> None:
+def test_draws_of_persons_who_are_not_in_doubt(duckdb_engine: Engine) -> None:
     country = arriving_in(1, 2)
     country.draw(1, "resident 0", (JUNE, RESIDENT), was=RESIDENT)
     with pytest.raises(ResultError, match="linkage both: 1 persons; nothing is published"):
-        country.estimate(engine, draws=4)
+        country.estimate(duckdb_engine, draws=4)
 
 
 YEAR_END = date(2019, 12, 31)

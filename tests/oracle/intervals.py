@@ -12,7 +12,7 @@ Row = dict[str, Any]
 CAUSES = ("linkage", "missing_crossing", "first_status", "follow_up")
 
 
-def count_in_draw(country: Any, draw: int, linkage: str, what: str, is_meant: Callable[[Any], bool]) -> float:
+def count_in_draw(country: Any, draw: int, linkage: str, what: str, is_meant: Callable[[Any], bool]) -> int:
     """The residents at the end of a day (what: stock), or the flow of some days, among the persons meant.
 
     is_meant is asked of a pair: the person, and the day of a migration, or the status row of a resident.
@@ -32,10 +32,8 @@ def count_in_draw(country: Any, draw: int, linkage: str, what: str, is_meant: Ca
         drawn = [
             (row, lambda person, day: not is_kept(person, day)) for row in in_draw(country.residence_draws)
         ]
-        return sum(
-            row["status"] == "resident" and is_meant((row["person_id"], row, applies))
-            for row, applies in [*kept, *drawn]
-        )
+        residents = [of for of in [*kept, *drawn] if of[0]["status"] == "resident"]
+        return sum(is_meant((row["person_id"], row, applies)) for row, applies in residents)
     migrations = [
         row
         for row in country.migrations

@@ -117,7 +117,7 @@ def _count_cells(
     to_groups = f"JOIN groups g ON g.year = {year} AND g.citizenship = c.citizenship" if is_grouped else ""
     named = {"groups": engine.frame("estimates_groups", groups)} if is_grouped else {}
     return engine.step(
-        f"estimates_drawn_{'stocks' if is_stock else 'flows'}_{'_'.join(_columns(breakdown, layout))}",
+        f"estimates_drawn_{'stocks' if is_stock else 'flows'}_{layout.breakdowns.index(breakdown)}",
         f"""
         SELECT {keys}, {sums}
         FROM ({select}) AS c
