@@ -92,7 +92,7 @@ def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, as
     grown = engine.step(
         f"{case.name}_grown", "SELECT * FROM whose WHERE mother_draw_key IS NULL", whose=whose
     )
-    first = _follow(engine, case, f"{case.name}_1", grown, described, learnt, asked)
+    first = _follow(engine, case, f"{case.name}_1", (grown, described), learnt, asked)
     children = engine.step(
         f"{case.name}_children",
         """
@@ -107,7 +107,7 @@ def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, as
         whose=whose,
         statuses=first.statuses,
     )
-    second = _follow(engine, case, f"{case.name}_2", children, described, learnt, asked)
+    second = _follow(engine, case, f"{case.name}_2", (children, described), learnt, asked)
     asked_cells = pl.concat([first.asked, second.asked]).group_by(LEVELS).agg(pl.col("n_open").sum())
     return Drawn(
         case,
@@ -129,9 +129,10 @@ class _Followed:
 
 
 def _follow(
-    engine: Engine, case: Case, name: str, whose: Table, described: Table, learnt: Learnt, asked: Asked
+    engine: Engine, case: Case, name: str, given: tuple[Table, Table], learnt: Learnt, asked: Asked
 ) -> _Followed:
-    """Draw the crossings and what becomes of them for some persons whose status before is drawn."""
+    """Draw the crossings and what becomes of them, given some persons whose status before is drawn, and features."""
+    whose, described = given
     number, seed = asked.settings.number, asked.settings.seed
     if case.policy == "unresolved":
         chain = draw_chain(engine, case, whose, learnt.stays, number, seed)

@@ -51,7 +51,27 @@ def describe_crossings(
     )
     seen = engine.collect("SELECT DISTINCT citizenship, year FROM recorded", recorded=recorded)
     groups = group_by_year(seen["citizenship"], seen["year"], country or "")
-    stays = engine.step(
+    return engine.step(
+        f"{name}_described",
+        """
+        SELECT r.person_key, r.position, COALESCE(r.purpose, 'no purpose') AS purpose,
+               CASE WHEN v.n_days IS NULL THEN 'none' WHEN v.n_days < 365 THEN 'short' ELSE 'long' END AS stay,
+               g.citizenship_group AS group_name, CASE WHEN r.is_first THEN 'first' ELSE 'again' END AS turn,
+               CASE WHEN r.age < 18 THEN '0-17' WHEN r.age < 35 THEN '18-34' WHEN r.age < 65 THEN '35-64'
+                    WHEN r.age >= 65 THEN '65+' ELSE 'unknown' END AS age
+        FROM recorded r
+        JOIN groups g ON g.citizenship = r.citizenship AND g.year = r.year
+        LEFT JOIN stays v ON v.person_key = r.person_key AND v.position = r.position
+        """,
+        recorded=recorded,
+        groups=engine.frame(f"{name}_groups", groups.with_columns(pl.col("year").cast(pl.Int32))),
+        stays=_find_validity(engine, name, crossings, people, evidence),
+    )
+
+
+def _find_validity(engine: Engine, name: str, crossings: Table, people: Table, evidence: Evidence) -> Table:
+    """How many days the permits and visas in force on the day of a crossing are still valid, at most."""
+    return engine.step(
         f"{name}_stays",
         f"""
         WITH valid AS (
@@ -70,22 +90,6 @@ def describe_crossings(
         people=people,
         records=evidence.records,
         record_persons=evidence.record_persons,
-    )
-    return engine.step(
-        f"{name}_described",
-        """
-        SELECT r.person_key, r.position, COALESCE(r.purpose, 'no purpose') AS purpose,
-               CASE WHEN v.n_days IS NULL THEN 'none' WHEN v.n_days < 365 THEN 'short' ELSE 'long' END AS stay,
-               g.citizenship_group AS group_name, CASE WHEN r.is_first THEN 'first' ELSE 'again' END AS turn,
-               CASE WHEN r.age < 18 THEN '0-17' WHEN r.age < 35 THEN '18-34' WHEN r.age < 65 THEN '35-64'
-                    WHEN r.age >= 65 THEN '65+' ELSE 'unknown' END AS age
-        FROM recorded r
-        JOIN groups g ON g.citizenship = r.citizenship AND g.year = r.year
-        LEFT JOIN stays v ON v.person_key = r.person_key AND v.position = r.position
-        """,
-        recorded=recorded,
-        groups=engine.frame(f"{name}_groups", groups.with_columns(pl.col("year").cast(pl.Int32))),
-        stays=stays,
     )
 
 

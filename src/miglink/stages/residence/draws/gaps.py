@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from miglink.engine import Engine
+from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.shrinkage import Numbers
 from miglink.stages.residence.initial_status import Evidence
@@ -51,38 +51,7 @@ def find_stays(engine: Engine, case: Case, evidence: Evidence) -> Stays:
     Source: nonparametric imputation from like cases (hot deck; Andridge and Little 2010); the share of stays that have
         ended after so many days by the product-limit estimator (Kaplan and Meier 1958), for some last still.
     """
-    stays = engine.step(
-        f"{case.name}_stays",
-        f"""
-        WITH crossings AS (
-            SELECT person_key, position, day, is_arrival, gap_day, LEAD(day) OVER h AS next_day,
-                   LEAD(gap_day) OVER h AS next_gap_day, LEAD(day, 2) OVER h AS last_day
-            FROM chain WHERE is_crossing AND person_key <= {_MOST_PERSONS}
-            WINDOW h AS (PARTITION BY person_key ORDER BY position)
-        )
-        SELECT CASE WHEN c.is_arrival THEN 'arrival' ELSE 'departure' END AS direction,
-               CASE s.status WHEN 1 THEN 'resident' WHEN 0 THEN 'non_resident' ELSE 'unknown' END AS class,
-               c.day, c.gap_day, c.next_gap_day, c.next_day, c.last_day, LEAST(t.observed_day, t.death_day) AS end_day,
-               l.person_key IS NOT NULL AS is_listed
-        FROM crossings c
-        LEFT JOIN listed l ON l.person_key = c.person_key
-        JOIN travellers t ON t.person_key = c.person_key
-        LEFT JOIN statuses s ON s.person_key = c.person_key AND s.from_day < c.day
-             AND (s.to_day IS NULL OR s.to_day >= c.day)
-        """,
-        chain=case.chain,
-        travellers=case.travellers,
-        statuses=case.statuses,
-        listed=engine.step(
-            f"{case.name}_listed",
-            """SELECT DISTINCT p.person_key FROM records r
-            JOIN record_persons o ON o.source = r.source AND o.record_id = r.record_id
-            JOIN people p ON p.person_id = o.person_id WHERE r.kind IN ('register', 'permits')""",
-            records=evidence.records,
-            record_persons=evidence.record_persons,
-            people=case.people,
-        ),
-    )
+    stays = _list_stays(engine, case, evidence)
     places = engine.collect(
         f"""
         SELECT direction, class, {band_of("last_day - day")} AS band,
@@ -119,6 +88,42 @@ def find_stays(engine: Engine, case: Case, evidence: Evidence) -> Stays:
         ended,
         {direction: missing.get(other[direction], 0) for direction in DIRECTIONS},
         {direction: seen.get(other[direction], 0) for direction in DIRECTIONS},
+    )
+
+
+def _list_stays(engine: Engine, case: Case, evidence: Evidence) -> Table:
+    """The stays of persons, with the two crossings after the one that begins them."""
+    return engine.step(
+        f"{case.name}_stays",
+        f"""
+        WITH crossings AS (
+            SELECT person_key, position, day, is_arrival, gap_day, LEAD(day) OVER h AS next_day,
+                   LEAD(gap_day) OVER h AS next_gap_day, LEAD(day, 2) OVER h AS last_day
+            FROM chain WHERE is_crossing AND person_key <= {_MOST_PERSONS}
+            WINDOW h AS (PARTITION BY person_key ORDER BY position)
+        )
+        SELECT CASE WHEN c.is_arrival THEN 'arrival' ELSE 'departure' END AS direction,
+               CASE s.status WHEN 1 THEN 'resident' WHEN 0 THEN 'non_resident' ELSE 'unknown' END AS class,
+               c.day, c.gap_day, c.next_gap_day, c.next_day, c.last_day, LEAST(t.observed_day, t.death_day) AS end_day,
+               l.person_key IS NOT NULL AS is_listed
+        FROM crossings c
+        LEFT JOIN listed l ON l.person_key = c.person_key
+        JOIN travellers t ON t.person_key = c.person_key
+        LEFT JOIN statuses s ON s.person_key = c.person_key AND s.from_day < c.day
+             AND (s.to_day IS NULL OR s.to_day >= c.day)
+        """,
+        chain=case.chain,
+        travellers=case.travellers,
+        statuses=case.statuses,
+        listed=engine.step(
+            f"{case.name}_listed",
+            """SELECT DISTINCT p.person_key FROM records r
+            JOIN record_persons o ON o.source = r.source AND o.record_id = r.record_id
+            JOIN people p ON p.person_id = o.person_id WHERE r.kind IN ('register', 'permits')""",
+            records=evidence.records,
+            record_persons=evidence.record_persons,
+            people=case.people,
+        ),
     )
 
 

@@ -25,25 +25,7 @@ class Linkages:
 
 def find_drawn_evidence(engine: Engine, evidence: Evidence, linkages: Linkages) -> Evidence:
     """Spells, records and persons of the draws, each person with an id of its own; mothers of theirs are added."""
-    people = engine.step(
-        "residence_linked_people",
-        f"""
-        WITH drawn AS (SELECT DISTINCT draw, person_id, part FROM person_draws),
-        mothers AS (
-            SELECT DISTINCT d.draw, m.person_id
-            FROM drawn d
-            JOIN persons p ON p.person_id = d.person_id
-            JOIN persons m ON m.person_id = p.mother_person_id
-            LEFT JOIN drawn o ON o.draw = d.draw AND o.person_id = m.person_id
-            WHERE o.draw IS NULL
-        )
-        SELECT draw, person_id, part FROM drawn
-        UNION ALL
-        SELECT draw, person_id, CAST({_HELPER} AS INTEGER) FROM mothers
-        """,
-        person_draws=linkages.person_draws,
-        persons=evidence.persons,
-    )
+    people = _find_people(engine, evidence, linkages)
     own = person_of_draw("d.person_id", "d.draw", "d.part")
     persons = engine.step(
         "residence_linked_persons",
@@ -93,3 +75,26 @@ def find_drawn_evidence(engine: Engine, evidence: Evidence, linkages: Linkages) 
         record_persons=evidence.record_persons,
     )
     return Evidence(spells, evidence.records, record_persons, persons)
+
+
+def _find_people(engine: Engine, evidence: Evidence, linkages: Linkages) -> Table:
+    """The persons of each draw (draw, person_id, part), and mothers of theirs who are not in doubt."""
+    return engine.step(
+        "residence_linked_people",
+        f"""
+        WITH drawn AS (SELECT DISTINCT draw, person_id, part FROM person_draws),
+        mothers AS (
+            SELECT DISTINCT d.draw, m.person_id
+            FROM drawn d
+            JOIN persons p ON p.person_id = d.person_id
+            JOIN persons m ON m.person_id = p.mother_person_id
+            LEFT JOIN drawn o ON o.draw = d.draw AND o.person_id = m.person_id
+            WHERE o.draw IS NULL
+        )
+        SELECT draw, person_id, part FROM drawn
+        UNION ALL
+        SELECT draw, person_id, CAST({_HELPER} AS INTEGER) FROM mothers
+        """,
+        person_draws=linkages.person_draws,
+        persons=evidence.persons,
+    )

@@ -39,7 +39,14 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
                kind, band, stay_direction, class, place_of, is_there FROM chances""",
         chances=chances,
     )
-    drawn = engine.step(
+    rates = _draw_rates(stays, number, (seed, number_of(case.name)))
+    drawn = _draw_days(engine, case, lucky, stays, engine.frame(f"{case.name}_rates", rates))
+    return _complete(engine, case, whose, drawn)
+
+
+def _draw_days(engine: Engine, case: Case, lucky: Table, stays: Stays, rates: Table) -> Table:
+    """The days of the missing crossings: person_key, position, drawn_day; no row where none is missing."""
+    return engine.step(
         f"{case.name}_gaps_drawn",
         f"""
         WITH placed AS (
@@ -78,8 +85,12 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
         places=engine.frame(f"{case.name}_places", stays.places),
         ended=engine.frame(f"{case.name}_ended", stays.ended),
         lengths=engine.frame(f"{case.name}_lengths", stays.lengths),
-        rates=engine.frame(f"{case.name}_rates", _draw_rates(stays, number, (seed, number_of(case.name)))),
+        rates=rates,
     )
+
+
+def _complete(engine: Engine, case: Case, whose: Table, drawn: Table) -> Table:
+    """The crossings of persons in draws, with the missing ones on the days drawn."""
     return engine.step(
         f"{case.name}_chain",
         """

@@ -55,34 +55,7 @@ def find_drawn_statuses(engine: Engine, name: str, settled: Table, whose: Table)
         event_day, is_arrival, is_implied). An element without an outcome leaves the status unknown until the next that
         settles it.
     """
-    ends = engine.step(
-        f"{name}_day_ends",
-        f"""
-        WITH followed AS (
-            SELECT s.person_key, s.position, s.place, s.is_arrival, s.is_implied, s.flips, w.initial_status,
-                   GREATEST(s.day, w.start_day + 1) AS event_day,
-                   MAX(CASE WHEN s.flips IS NULL THEN 4 * s.place + 2
-                            WHEN s.flips THEN 4 * s.place + CASE WHEN s.is_arrival THEN 1 ELSE 0 END END)
-                       OVER ({_RUNNING}) AS code
-            FROM settled s JOIN whose w ON w.person_key = s.person_key
-            WHERE GREATEST(s.day, w.start_day + 1) <= COALESCE(w.death_day, GREATEST(s.day, w.start_day + 1))
-        ), stated AS (
-            SELECT *, CASE WHEN MOD(code, 4) = 2 THEN -1 ELSE COALESCE(MOD(code, 4), initial_status, -1) END AS status
-            FROM followed
-        ), days AS (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY person_key, event_day ORDER BY place DESC) AS nth,
-                   MAX(CASE WHEN flips THEN 2 * place + CASE WHEN is_arrival THEN 1 ELSE 0 END END)
-                       OVER (PARTITION BY person_key, event_day) AS decisive_code
-            FROM stated
-        )
-        SELECT person_key, event_day, status, decisive_code,
-               LAG(status, 1, COALESCE(initial_status, -1)) OVER (PARTITION BY person_key ORDER BY event_day)
-                   AS status_before
-        FROM days WHERE nth = 1
-        """,
-        settled=settled,
-        whose=whose,
-    )
+    ends = _find_day_ends(engine, name, settled, whose)
     statuses = engine.step(
         f"{name}_statuses",
         """
@@ -117,3 +90,35 @@ def find_drawn_statuses(engine: Engine, name: str, settled: Table, whose: Table)
         settled=settled,
     )
     return statuses, moves
+
+
+def _find_day_ends(engine: Engine, name: str, settled: Table, whose: Table) -> Table:
+    """The status at the end of each day with an element, that of the day before, and the element that decides."""
+    return engine.step(
+        f"{name}_day_ends",
+        f"""
+        WITH followed AS (
+            SELECT s.person_key, s.position, s.place, s.is_arrival, s.is_implied, s.flips, w.initial_status,
+                   GREATEST(s.day, w.start_day + 1) AS event_day,
+                   MAX(CASE WHEN s.flips IS NULL THEN 4 * s.place + 2
+                            WHEN s.flips THEN 4 * s.place + CASE WHEN s.is_arrival THEN 1 ELSE 0 END END)
+                       OVER ({_RUNNING}) AS code
+            FROM settled s JOIN whose w ON w.person_key = s.person_key
+            WHERE GREATEST(s.day, w.start_day + 1) <= COALESCE(w.death_day, GREATEST(s.day, w.start_day + 1))
+        ), stated AS (
+            SELECT *, CASE WHEN MOD(code, 4) = 2 THEN -1 ELSE COALESCE(MOD(code, 4), initial_status, -1) END AS status
+            FROM followed
+        ), days AS (
+            SELECT *, ROW_NUMBER() OVER (PARTITION BY person_key, event_day ORDER BY place DESC) AS nth,
+                   MAX(CASE WHEN flips THEN 2 * place + CASE WHEN is_arrival THEN 1 ELSE 0 END END)
+                       OVER (PARTITION BY person_key, event_day) AS decisive_code
+            FROM stated
+        )
+        SELECT person_key, event_day, status, decisive_code,
+               LAG(status, 1, COALESCE(initial_status, -1)) OVER (PARTITION BY person_key ORDER BY event_day)
+                   AS status_before
+        FROM days WHERE nth = 1
+        """,
+        settled=settled,
+        whose=whose,
+    )
