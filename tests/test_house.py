@@ -219,7 +219,8 @@ def test_only_the_public_side_of_splink_is_used(path: Path) -> None:
 
 def test_every_library_that_is_imported_is_a_dependency() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    dependencies = [*project["dependencies"], *project["optional-dependencies"]["spark"]]
+    extras = project["optional-dependencies"]
+    dependencies = [*project["dependencies"], *extras["spark"], *extras["sdc"]]
     declared = {re.split(r"[<>=.\[]", dependency)[0].strip() for dependency in dependencies}
     imported = {
         module.split(".")[0]: name_of(path)
