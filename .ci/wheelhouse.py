@@ -44,7 +44,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--platform", choices=SYSTEMS, nargs="+", default=["linux_x86_64", "win_amd64"])
     parser.add_argument("--python", nargs="+", default=["3.11", "3.12", "3.13"])
-    parser.add_argument("--extra", choices=["spark", "sdmx"], default="", help="with what this extra needs")
+    parser.add_argument(
+        "--extra", choices=["spark", "sdmx", "sdc"], default="", help="with what this extra needs"
+    )
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
     own = build_own(asked.folder)

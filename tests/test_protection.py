@@ -13,6 +13,7 @@ from given_published import STRATUM
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
 from miglink.stages.publish.protection.cells import COUNTED, LEFT_OUT
+from miglink.stages.publish.protection.derived import shift_bounds
 from miglink.stages.publish.protection.noise import draw_numbers, round_at_random, round_to_nearest
 from miglink.tables import TABLES
 
@@ -222,3 +223,13 @@ def test_a_run_that_counts_nobody_is_published(duckdb_engine: Engine, tmp_path: 
 def test_settings_that_contradict_one_another_are_refused(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ProtectionSettings.model_validate(settings)
+
+
+def test_bounds_are_there_with_their_point_alone_and_move_as_it_does() -> None:
+    """The point is the headline where there is one, whatever the settled count beside it is."""
+    bounds = {"lower": [5.0, 5.0, 5.0], "upper": [14.0, 14.0, 14.0]}
+    before = pl.DataFrame({"n": [9.0, 10.0, None], "n_settled": [12, 12, 12], **bounds})
+    after = pl.DataFrame({"n": [None, 12.0, None], "n_settled": [12, 12, 15], **bounds})
+    typed = [rows.with_columns(pl.col("n").cast(pl.Float64)) for rows in (after, before)]
+    found = shift_bounds(typed[0], typed[1], 3).select("lower", "upper").rows()
+    assert found == [(None, None), (6.0, 18.0), (6.0, 18.0)]

@@ -23,9 +23,9 @@ from miglink.stages.publish.protection.margins import (
 )
 
 # Larger systems are not tried; of the others the search ends after so many nodes, or refuses after so long.
-_LARGEST, _NODES, _SECONDS = 20_000, 200, 600.0
+_LARGEST, _NODES, _SECONDS = 3000, 100, 600.0
 # How near to the smallest distance is near enough.
-_GAP = 0.01
+_GAP = 0.03
 # What a multiple farther away costs, in bases, beside one that is next to the count; and how much a draw decides.
 _FAR, _DRAWN = 100, 0.01
 
@@ -145,10 +145,12 @@ def _round_system(system: _System, base: int) -> tuple[Numbers, str]:
         is_up = (system.remainder > 0) & (system.cost < 0)
         return base * (system.quotient + is_up).astype(np.float64), "kept"
     if system.quotient.size <= _LARGEST:
-        for how in ("kept", "farther"):
-            found = _solve(system, base, is_relaxed=how == "farther")
+        for is_relaxed in (False, True):
+            found = _solve(system, base, is_relaxed=is_relaxed)
             if found is not None:
-                return base * found.astype(np.float64), how
+                up = found - system.quotient
+                is_beside = (up == 0) | ((up == 1) & (system.remainder > 0))
+                return base * found.astype(np.float64), "kept" if is_beside.all() else "farther"
     return np.full(system.quotient.size, np.nan), "random"
 
 
@@ -182,7 +184,10 @@ def _solve(system: _System, base: int, *, is_relaxed: bool) -> NDArray[np.int64]
     by_row = np.argsort(system.equation[entry], kind="stable")
     starts = np.concatenate([[0], np.bincount(system.equation[entry], minlength=n_equations).cumsum()])
     weights = system.sign[entry] * change[variable]
-    chosen = _minimise(cost, (starts, variable[by_row], weights[by_row]), -held.astype(np.float64))
+    # All as the lower multiple: what the costs are beside, so that a share of the distance is one of the whole.
+    distance = float(system.remainder.sum())
+    rows = (starts, variable[by_row], weights[by_row])
+    chosen = _minimise((cost, distance), rows, -held.astype(np.float64))
     if chosen is None:
         return None
     found = system.quotient + np.bincount(cells, weights=change * chosen, minlength=system.quotient.size)
@@ -192,15 +197,18 @@ def _solve(system: _System, base: int, *, is_relaxed: bool) -> NDArray[np.int64]
 
 
 def _minimise(
-    cost: Numbers, rows: tuple[NDArray[np.int64], NDArray[np.int64], Numbers], right: Numbers
+    costs: tuple[Numbers, float], rows: tuple[NDArray[np.int64], NDArray[np.int64], Numbers], right: Numbers
 ) -> Numbers | None:
     """The values 0 or 1 of least cost under which the rows have their right sides; None where there are none.
+
+    costs: of each variable, and of all that are 0.
 
     The search is the same on every machine: it is ended by a number of nodes. ConfigError where it takes too long.
     """
     import highspy
 
-    model = highspy.HighsLp()
+    cost, model = costs[0], highspy.HighsLp()
+    model.offset_ = costs[1]
     model.num_col_, model.num_row_ = cost.size, right.size
     model.col_cost_, model.col_lower_, model.col_upper_ = cost, np.zeros(cost.size), np.ones(cost.size)
     model.row_lower_ = model.row_upper_ = right
