@@ -309,3 +309,23 @@ def assert_means_add_up(stocks: pl.DataFrame) -> None:
     whole = stocks.filter(**TOTAL).sort("period").join(added.select("period"), on="period", how="semi")
     for name in ("n", "mean"):
         assert added[name].to_list() == pytest.approx(whole[name].to_list())
+
+
+def test_the_phantom_migrant_of_the_docs(duckdb_engine: Engine) -> None:
+    """One person on two passports, three weeks away: in 15 of 50 draws she is an emigrant and an immigrant."""
+    country = Country()
+    country.add("she", (None, RESIDENT))
+    country.doubt("she", None, "linkage", "drawn")
+    left, back = date(2019, 3, 1), date(2019, 3, 22)
+    for number in range(1, 51):
+        if number <= 35:
+            country.draw(number, "she", (None, RESIDENT), linkage="drawn")
+        else:
+            country.draw(number, "she", (None, RESIDENT), (left, ABROAD), linkage="drawn")
+            country.draw(number, "she", (None, ABROAD), (back, RESIDENT), linkage="drawn", part=1)
+    flows = country.estimate(duckdb_engine, draws=50)["flows"]
+    page = (Path(__file__).parents[1] / "docs" / "intervals.md").read_text("utf-8")
+    for flow in ("immigration", "emigration", "net"):
+        found = figure(flows, "2019", flow=flow)
+        cells = [f"{found['n']:.0f}", *(f"{found[name]:.2f}" for name in ("mean", "lower", "upper"))]
+        assert f"| {flow} | {' | '.join(cells)} |" in page

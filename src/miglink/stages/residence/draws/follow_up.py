@@ -24,6 +24,7 @@ _EPOCH = date(1900, 1, 1)
 _MOST_PERSONS = 200_000
 # After so many years what people did counts half.
 _HALF_LIFE = 5.0
+_FRACTIONS = 2.0**20
 _SHIFTED = ("direction", "group_name", "quarter")
 # The levels by which earlier cuts are predicted from each other.
 _TRIED = LEVELS[:3]
@@ -85,7 +86,9 @@ def learn_follow_up(
         labelled=labelled,
     ).sort("cut_day", *_SHIFTED, *LEVELS)
     weight = 0.5 ** ((last - pl.col("cut_day")) / (365.25 * _HALF_LIFE))
-    weighted = counts.with_columns(pl.col("n", "k") * weight, n_cases="n", k_cases="k")
+    # Sums of such fractions are exact, whatever the order of rows.
+    exact = (weight * _FRACTIONS).round() / _FRACTIONS
+    weighted = counts.with_columns(pl.col("n", "k") * exact, n_cases="n", k_cases="k")
     return FollowUp(weighted, _shift_sd(weighted))
 
 
@@ -238,7 +241,8 @@ def _shift_sd(counts: pl.DataFrame) -> float:
     found = pl.concat(residuals)
     excess, variance = (found[name].to_numpy() for name in ("excess", "variance"))
     beyond = float(np.sum(excess**2 - variance)) / max(float(np.sum(variance**2)), 1e-12)
-    return float(np.sqrt(max(beyond, 0.0)))
+    # Sums of probabilities depend on the order of rows in their last digits.
+    return round(float(np.sqrt(max(beyond, 0.0))), 6)
 
 
 def list_cells(model: FollowUp, asked: pl.DataFrame) -> pl.DataFrame:
