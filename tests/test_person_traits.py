@@ -13,9 +13,9 @@ SCHEMA = dict.fromkeys(
 )
 
 
-def traits(engine: Engine, *records: dict[str, Any]) -> list[tuple[Any, ...]]:
+def traits(engine: Engine, *records: dict[str, Any], country: str = "NZL") -> list[tuple[Any, ...]]:
     seen = pl.DataFrame(list(records), schema=SCHEMA | {"record_date": pl.Date})
-    table = collect_traits(engine, {"person_records": engine.frame("seen", seen)}, "NZL", ("education",))
+    table = collect_traits(engine, {"person_records": engine.frame("seen", seen)}, country, ("education",))
     return engine.collect(
         "SELECT person_id, trait, value, valid_from, valid_to, source FROM t", t=table
     ).rows()
@@ -56,3 +56,18 @@ def test_values_of_one_day(engine: Engine) -> None:
         ("a", "education", "university", START, None, "activity"),
         ("b", "education", "school", START, None, "people"),
     ]
+
+
+def test_the_reporting_country_comes_first_then_another_member_of_the_union(engine: Engine) -> None:
+    both = (
+        *(record("a", "register", year, citizenship="BRA") for year in (2015, 2016, 2017)),
+        record("a", "permits", 2018, citizenship="FRA"),
+        *(record("b", "register", year, citizenship="BRA") for year in (2020, 2021, 2022)),
+        record("b", "permits", 2021, citizenship="GBR"),
+        record("c", "permits", 2018, citizenship="FRA", citizenship_2="DEU"),
+    )
+    in_union = {(person, value) for person, _, value, *_ in traits(engine, *both, country="DEU")}
+    # The United Kingdom was no member in 2021.
+    assert in_union == {("a", "FRA"), ("b", "BRA"), ("c", "DEU")}
+    outside = {(person, value) for person, _, value, *_ in traits(engine, *both)}
+    assert outside == {("a", "BRA"), ("b", "BRA"), ("c", "DEU")}

@@ -2,6 +2,9 @@
 
 from datetime import date
 
+import polars as pl
+
+from miglink.codes import citizenship_groups
 from miglink.engine import Engine, Table, identifier, text_literal
 from miglink.stages.persons.deaths import find_deaths
 
@@ -71,9 +74,11 @@ def collect_traits(
 
     Citizenship: a person who holds that of the reporting country counts as national from the first record that says so
     (a single record of a source of crossings alone is not believed); before, and for all others, the most frequent
-    citizenship stands. Region: the register's, from one registration to the next. A further column: what any record
-    states, until another states otherwise; of several on one day the most frequent, ties to the smaller value.
-    Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first).
+    citizenship stands. Where the reporting country has been a member of the EU, that of another member comes before any
+    other that is none; members are those of the day of the record. Region: the register's, from one registration to the
+    next. A further column: what any record states, until another states otherwise; of several on one day the most
+    frequent, ties to the smaller value.
+    Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of another member).
     """
     national = f"'{reporting_country}'"
     return engine.query(
@@ -91,8 +96,11 @@ def collect_traits(
             GROUP BY person_id HAVING count(*) > 1 OR max(CASE WHEN kind = 'crossings' THEN 0 ELSE 1 END) = 1),
         others AS (
             SELECT person_id, citizenship, min(record_date) AS since, min(source) AS source, row_number() OVER (
-                PARTITION BY person_id ORDER BY count(*) DESC, citizenship) AS rank
-            FROM seen WHERE citizenship <> {national} GROUP BY person_id, citizenship),
+                PARTITION BY person_id ORDER BY max(CASE WHEN m.country IS NULL THEN 0 ELSE 1 END) DESC,
+                                                count(*) DESC, citizenship) AS rank
+            FROM seen LEFT JOIN members m ON m.country = seen.citizenship AND m.valid_from <= seen.record_date
+                 AND (m.valid_to IS NULL OR m.valid_to > seen.record_date)
+            WHERE citizenship <> {national} GROUP BY person_id, citizenship),
         first_other AS (SELECT person_id, min(since) AS since FROM others GROUP BY person_id),
         citizenships AS (
             SELECT person_id, citizenship AS value, DATE '0001-01-01' AS valid_from, source FROM others WHERE rank = 1
@@ -112,8 +120,16 @@ def collect_traits(
         SELECT person_id, trait, valid_from, value,
                lead(valid_from) OVER (PARTITION BY person_id, trait ORDER BY valid_from) AS valid_to, source
         FROM traits""",
+        members=_members(reporting_country),
         **inputs,
     )
+
+
+def _members(reporting_country: str) -> pl.DataFrame:
+    """The members of the EU with their days, if the reporting country has been one; else nobody."""
+    members = citizenship_groups().filter(pl.col("group") == "eu").select("country", "valid_from", "valid_to")
+    is_member = reporting_country in members["country"].to_list()
+    return members if is_member else members.clear()
 
 
 def _moves(further_columns: tuple[str, ...]) -> str:
