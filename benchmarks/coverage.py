@@ -207,7 +207,8 @@ def summarise(cells: pl.DataFrame) -> dict[str, Any]:
         "final": pl.col("status") == "final",
         "provisional": pl.col("status") == "provisional",
     }
-    summary: dict[str, Any] = {name: _describe(wide.filter(kind)) for name, kind in kinds.items()}
+    summary: dict[str, Any] = {"seeds": sorted(set(cells["seed"].to_list()))}
+    summary |= {name: _describe(wide.filter(kind)) for name, kind in kinds.items()}
     yearly = wide.filter(kinds["totals"], kinds["years"])
     summary["half-width of yearly totals"] = {
         str(measure): round(float(value), 2)

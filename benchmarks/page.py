@@ -266,6 +266,43 @@ def calibration(results: Path) -> str:
     return grid(("", *headings), rows)
 
 
+def coverage(results: Path) -> str:
+    """How often the intervals hold the true counts, and their scores beside naive ones, by noise and kind of cell."""
+    found = read(results, "coverage")["noise"]
+    kinds = [kind for kind, part in next(iter(found.values())).items() if "coverage" in part]
+    rows = []
+    for kind in kinds:
+        cells = [part[kind] for part in found.values()]
+        rows.append(
+            (
+                f"{kind}: cells; held (standard error by seed), naive",
+                *(
+                    f"{cell['n_cells']:,}; {_number(cell['coverage'])} ({_number(cell['standard_error'])}), "
+                    f"{_number(cell['naive_coverage'])}"
+                    for cell in cells
+                ),
+            )
+        )
+        if any(cell["score"] is not None for cell in cells):
+            rows.append(
+                (
+                    f"{kind}: interval score, naive",
+                    *(f"{_number(cell['score'])}, {_number(cell['naive_score'])}" for cell in cells),
+                )
+            )
+    for measure in next(iter(found.values()))["half-width of yearly totals"]:
+        widths = (part["half-width of yearly totals"].get(measure) for part in found.values())
+        rows.append((f"half-width of yearly totals, median: {measure}", *map(_number, widths)))
+    exact = [part["exact cells"] for part in found.values()]
+    rows.append(("exact cells: right", *(f"{cell['right']} of {cell['n']}" for cell in exact)))
+    headings = (f"{level} noise, {len(part['seeds'])} seeds" for level, part in found.items())
+    return grid(("", *headings), rows)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
+
+
 def pairs(results: Path) -> str:
     """Candidate pairs by rule, those of one person and those by chance."""
     found = read(results, "chance-pairs")
@@ -308,8 +345,8 @@ def plot(found: dict[str, Any], target: Path) -> None:
 PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
     for part in (
-        machine, stages, truth, peers, linkage_scale, classify_scale, growth, febrl, accuracy, calibration, pairs,
-        slowed, sizes,
+        machine, stages, truth, peers, linkage_scale, classify_scale, growth, febrl, accuracy, calibration, coverage,
+        pairs, slowed, sizes,
     )
 }  # fmt: skip
 

@@ -155,8 +155,9 @@ def test_the_published_figures_are_printed(first: Path) -> None:
     flows = table(first, "flows").filter(
         pl.all_horizontal(pl.col(*DIMENSIONS) == "total"), period="2014", flow="immigration"
     )
-    (row,) = [line for line in printed.splitlines() if line.strip().startswith("2014")]
-    assert str(flows["n_settled"].item()) in row.split()
+    settled, estimated = (line for line in printed.splitlines() if line.strip().startswith("2014"))
+    assert str(flows["n_settled"].item()) in settled.split()
+    assert f"{flows['n'].item():.0f}" in estimated.split()
 
 
 def test_the_files_of_the_agencies_are_published_in_every_format(first: Path, tmp_path: Path) -> None:
