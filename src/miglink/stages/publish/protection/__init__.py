@@ -22,7 +22,6 @@ from miglink.stages.publish.protection.derived import (
     derive_headline,
     derive_net,
     derive_shares,
-    leave_out_spread,
     shift_bounds,
 )
 from miglink.stages.publish.protection.noise import add_noise
@@ -255,7 +254,7 @@ def _derive(
     after = derive_headline(after)
     if name == "flows":
         after = derive_net(after)
-    return leave_out_spread(shift_bounds(after, before, settings.rounding_base))
+    return shift_bounds(after, before, settings.rounding_base)
 
 
 def _drop_empty(name: str, rows: pl.DataFrame) -> pl.DataFrame:
