@@ -77,8 +77,8 @@ def drawn_run() -> dict[str, Rows]:
     for name in ("stocks", "flows"):
         for row in run[name]:
             point = row["n"] if row.get("flow") == "net" else row["n"] + 6.37
-            row |= {"n": point, "mean": point + 0.21, "lower": point - 10.53, "upper": point + 10.53}
-            row |= dict.fromkeys(("standard_error", *SHARES), float(SECRETS[58]))
+            row.update({"n": point, "mean": point + 0.21, "lower": point - 10.53, "upper": point + 10.53})
+            row.update(dict.fromkeys(("standard_error", *SHARES), float(SECRETS[58])))
             row["interval_flag"] = "point_outside"
     return run
 

@@ -143,7 +143,7 @@ def protect(
         rows |= filled
         changes |= changed
         contracts["shells"] = _open(TABLES["shells"], tuple(LEFT_OUT["shells"]))
-        counts = ("n_undetermined",)  # what the publisher's columns hold may be null in any case
+        counts = ("n_settled", "n_undetermined")  # what the publisher's columns hold may be null in any case
         contracts |= {
             shell.name: _describe(describe_shell(shell), counts, settings) for shell in asked.shells
         }
