@@ -189,5 +189,5 @@ def little_run() -> dict[str, Rows]:
 def make_whole(engine: Engine, name: str, rows: Rows) -> Table:
     """Make a table whose cells are the total in every dimension that the rows do not name."""
     rest = {c.name: "total" for c in TABLES[name].columns if c.type == "VARCHAR" and not c.nullable}
-    is_of_cells = name in ("stocks", "flows", "accounts", "shell_cells")
+    is_of_cells = name in ("stocks", "flows", "accounts", "shell_cells", "cell_keys")
     return make_table(engine, name, [rest | row for row in rows] if is_of_cells else rows)

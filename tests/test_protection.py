@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from given_protected import KEY, SECRETS, SHARES, SHELL, counted_run, publish_protected
+from given_protected import KEY, SECRETS, SHARES, SHELL, counted_run, drawn_run, publish_protected
 from given_published import STRATUM
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
@@ -88,6 +88,62 @@ def test_no_count_leaves_as_it_was(
     assert ",days_above_limit," not in written
     # Nothing of the run's tables has changed.
     assert str(SECRETS[0]) in pl.read_parquet(tmp_path / "tables" / "stocks.parquet").write_csv()
+
+
+@pytest.mark.parametrize(
+    ("settings", "base"),
+    [
+        (RANDOM, 3),
+        ({"method": "rounding", "base": 5}, 5),
+        ({"method": "controlled_rounding", "base": 5}, 5),
+        ({"method": "cell_key"}, 1),
+        ({"method": "suppression", "minimum_count": 10}, 1),
+    ],
+)
+def test_no_point_leaves_with_its_fraction(
+    duckdb_engine: Engine, tmp_path: Path, settings: dict[str, object], base: int
+) -> None:
+    run_of_draws = drawn_run()
+    outputs = publish_protected(duckdb_engine, tmp_path / "run", settings, run=run_of_draws)
+    rows = [row for name in ("stocks", "flows") for row in run_of_draws[name] if row.get("flow") != "net"]
+    fractions = {row[name] for row in rows for name in ("n", "mean", "lower", "upper", "standard_error")}
+    # What is rounded must not be the whole number before either.
+    secrets = fractions | ({float(round(row["n"])) for row in rows} if base > 1 else set())
+    written = ""
+    for path in outputs.iterdir():
+        frame = pl.read_parquet(path) if path.suffix == ".parquet" else None
+        written += path.read_text("utf-8") if frame is None else frame.write_csv()
+        if path.stem in ("stocks", "flows") and frame is not None:
+            assert frame["n"].null_count() == 0 and (frame["n"] % base == 0).all()
+            for bound in ("lower", "upper"):
+                assert frame[bound].null_count() == 0 and (frame[bound] % base == 0).all()
+            assert frame.select(pl.col(*LEFT_OUT[path.stem]).is_null().all()).row(0) == (True,) * 7
+            away = pl.min_horizontal(pl.col("n") - pl.col("lower"), pl.col("upper") - pl.col("n"))
+            assert (
+                frame.filter(pl.col("flow") != "net" if "flow" in frame else True)
+                .select(away.is_between(10.53, 10.53 + base).all())
+                .item()
+            )
+    numbers = {float(found) for found in re.findall(r"(?<![\w.-])\d+(?:\.\d+)?(?![\w.])", written)}
+    assert len(numbers) > 100 and not secrets & numbers
+    record = json.loads((outputs / "protection.json").read_text("utf-8"))
+    assert record["columns_left_out"]["stocks"] == dict(LEFT_OUT["stocks"])
+    assert {*LEFT_OUT["flows"]} == {"mean", "standard_error", *SHARES, "interval_flag"}
+
+
+def test_a_point_does_not_tell_how_far_it_is_from_the_settled_count(
+    duckdb_engine: Engine, tmp_path: Path
+) -> None:
+    """With the key of the settled persons both would have the same noise, and their difference none."""
+    run_of_draws = drawn_run()
+    run_of_draws["cell_keys"] = [
+        {name: row[name] for name in ("rule", "policy", "period", "citizenship")}
+        | {"measure": "stock", "settled_key": 7 * number, "undetermined_key": 0}
+        for number, row in enumerate(run_of_draws["stocks"])
+    ]
+    outputs = publish_protected(duckdb_engine, tmp_path / "run", {"method": "cell_key"}, run=run_of_draws)
+    stocks = pl.read_parquet(outputs / "stocks.parquet")
+    assert stocks.select((pl.col("n") - pl.col("n_settled")).n_unique()).item() > 3
 
 
 def test_a_cell_is_the_same_in_every_table_policy_and_run(duckdb_engine: Engine, tmp_path: Path) -> None:
@@ -176,11 +232,12 @@ def test_the_record_says_what_was_done_and_tells_no_count(duckdb_engine: Engine,
 
 def test_every_number_of_every_published_table_is_thought_of() -> None:
     """A new column of counts must be named in COUNTED, or be known to be computed of those that are."""
-    interval = {"lower", "upper", "mean", "standard_error", *SHARES}
-    computed = {"flows": interval, "stocks": interval, "accounts": {"discrepancy"}}
+    bounds = {"lower", "upper"}
+    computed = {"flows": bounds, "stocks": bounds, "accounts": {"discrepancy"}}
     for name, counted in COUNTED.items():
         numbers = {column.name for column in TABLES[name].columns if column.type in ("BIGINT", "DOUBLE")}
-        assert numbers == {*counted, *LEFT_OUT.get(name, ())} | computed.get(name, set()), name
+        left_out = {*LEFT_OUT.get(name, ())} - {"interval_flag"}
+        assert numbers == {*counted, *left_out} | computed.get(name, set()), name
 
 
 def test_a_missing_headline_does_not_tell_that_somebody_is_undetermined(

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from given_country import ABROAD, POLICY, RESIDENT, RULE, Country
+from given_country import ABROAD, POLICY, RESIDENT, RULE, UNCLEAR, Country
 from given_protected import KEY
 from given_tables import make_table
 from miglink.config import Shell, read_shell
@@ -53,9 +53,25 @@ def moving_country() -> Country:
     return country
 
 
-def count(engine: Engine) -> dict[str, pl.DataFrame]:
-    return moving_country().estimate(
+def country_in_doubt() -> Country:
+    """The same, and ninety more of whom some draws say that they came, and others that they did not."""
+    country = moving_country()
+    for number in range(300, 390):
+        name, day = f"person {number}", date(2018 + number % 2, 1 + number % 11, 5)
+        facts = {"citizenship": [*CODES][number % 3], "sex": "male" if number % 5 else "female"}
+        country.add(name, (None, ABROAD), (day, UNCLEAR), **facts)
+        country.migrate(name, day, "immigration", "undetermined")
+        country.doubt(name, day, "follow_up")
+        for draw in range(1, 5):
+            is_here = (number + draw * draw) % 3 == 0
+            country.draw(draw, name, (day, RESIDENT if is_here else ABROAD), was=ABROAD)
+    return country
+
+
+def count(engine: Engine, country: Country | None = None) -> dict[str, pl.DataFrame]:
+    return (country or moving_country()).estimate(
         engine,
+        draws=4 if country else None,
         key=KEY,
         window=300,
         asked=wanted(),
@@ -76,11 +92,11 @@ def protected(engine: Engine, counted: dict[str, pl.DataFrame], **settings: Any)
     return protect(engine, tables, Protection(ProtectionSettings(**settings), KEY, "NZL"), told)
 
 
-def by_cell(rows: pl.DataFrame, *names: str) -> dict[tuple[str, ...], int]:
-    """Settled counts of stocks or flows by some dimensions, totals of the others; only what is in the table."""
+def by_cell(rows: pl.DataFrame, *names: str, column: str = "n_settled") -> dict[tuple[str, ...], int]:
+    """Counts of stocks or flows by some dimensions, totals of the others; only what is in the table."""
     others = [name for name in DIMENSIONS if name not in names]
     whole = rows.filter(pl.all_horizontal(pl.col(*others) == "total"))
-    return {tuple(row[:-1]): row[-1] for row in whole.select("period", *names, "n_settled").iter_rows()}
+    return {tuple(row[:-1]): row[-1] for row in whole.select("period", *names, column).iter_rows()}
 
 
 @pytest.mark.parametrize("method", ["random_rounding", "cell_key"])
@@ -135,3 +151,25 @@ def test_net_is_computed_of_protected_flows(duckdb_engine: Engine) -> None:
     net = by_cell(rows["flows"].filter(flow="net"), "sex")
     assert by_sex == net
     assert net != by_cell(counted["flows"].filter(flow="net"), "sex")
+
+
+@pytest.mark.parametrize("method", ["random_rounding", "cell_key"])
+def test_points_have_the_noise_of_those_of_stocks_and_flows(duckdb_engine: Engine, method: str) -> None:
+    counted = count(duckdb_engine, country_in_doubt())
+    rows = protected(duckdb_engine, counted, method=method).rows
+    codes = CODES | {"total": "TOTAL"}
+    flows, exact = (of["flows"].filter(flow="immigration") for of in (rows, counted))
+    table = rows["migr_imm1ctz"].filter(agedef="COMPLET", age="TOTAL")
+    cells = ("TIME_PERIOD", "citizen", "sex", "OBS_VALUE", "n_settled")
+    told = {row[:3]: row[3:] for row in table.select(cells).iter_rows()}
+    points, settled = (by_cell(flows, "citizenship", "sex", column=name) for name in ("n", "n_settled"))
+    before = by_cell(exact, "citizenship", "sex", column="n")
+    for (period, citizenship, sex), value in points.items():
+        both = told.get((period, codes[citizenship], SEXES[sex]), (0, 0))
+        assert both == (value, settled[period, citizenship, sex]), (period, citizenship, sex)
+    assert any(before[cell] % 1 for cell in points) and len(points) == 30
+    assert sum(points[cell] != settled[cell] for cell in points) > 10
+    assert sum(points[cell] != round(before[cell]) for cell in points) > 10
+    # Net migration is the difference of protected points.
+    by_sex = {row[:2]: row[2] for row in rows["net_by_sex"].select("year", "sex", "n").iter_rows()}
+    assert by_sex == by_cell(rows["flows"].filter(flow="net"), "sex", column="n")

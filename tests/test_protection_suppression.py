@@ -14,7 +14,9 @@ from given_protected import SHELL, publish_protected
 from given_published import TOTAL, little_run
 from miglink.config.protection import ProtectionSettings
 from miglink.engine import Engine
+from miglink.stages.publish.protection.cells import list_cells, put_back
 from miglink.stages.publish.protection.equations import list_equations
+from miglink.stages.publish.protection.suppression import suppress_margins
 from miglink.tables.contract import DIMENSIONS
 
 LEAST = 5
@@ -147,3 +149,37 @@ def test_tables_that_add_up_with_others_are_left_out(duckdb_engine: Engine, tmp_
 def test_settings_that_suppression_cannot_keep_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ProtectionSettings.model_validate(settings)
+
+
+def test_points_tell_no_more_than_settled_counts() -> None:
+    """A point that is small where nobody is settled, and one that is few persons away from the settled count."""
+    counts = {
+        ("total", "total"): (60, 73.0), ("male", "total"): (20, 20.0), ("female", "total"): (40, 53.0),
+        ("total", "AUS"): (0, 2.4), ("total", "FJI"): (33, 33.0), ("total", "NOR"): (27, 37.6),
+        ("male", "FJI"): (20, 20.0), ("female", "FJI"): (13, 13.0),
+        ("female", "AUS"): (0, 2.4), ("female", "NOR"): (27, 37.6),
+    }  # fmt: skip
+    of = TOTAL | {"rule": "r", "policy": "p", "period": "2018-01-01", "n_undetermined": 0}
+    rows = pl.DataFrame(
+        of | {"sex": sex, "citizenship": citizenship, "n_settled": settled, "n": n}
+        for (sex, citizenship), (settled, n) in counts.items()
+    )
+    cells = list_cells("stocks", rows)
+    found = put_back(suppress_margins(cells, rows, LEAST, "NZL"), rows)
+    points = {row[:2]: row[2:] for row in found.select("sex", "citizenship", "n_settled", "n").iter_rows()}
+    # Neither the two from the Pacific nor, beside the total, anybody's difference that adds up to theirs.
+    assert points["total", "AUS"] == points["female", "AUS"] == (None, None)
+    assert points["total", "NOR"][1] is None or points["total", "total"][1] is None
+    assert points["male", "FJI"] == (20, 20.0)
+    shown = [(settled, n) for settled, n in points.values() if n is not None]
+    assert shown and all(settled is not None for settled, _ in shown)
+    assert not any(0 < abs(n - settled) < LEAST or 0 < n < LEAST for settled, n in shown)
+
+
+def test_the_few_who_are_in_doubt_are_not_told_by_a_point() -> None:
+    of = TOTAL | {"rule": "r", "policy": "p", "period": "2018-01-01", "n_undetermined": 0}
+    counts = {"total": (60, 62.6), "male": (35, 35.0), "female": (25, 27.6)}
+    rows = pl.DataFrame(of | {"sex": sex, "n_settled": n[0], "n": n[1]} for sex, n in counts.items())
+    found = put_back(suppress_margins(list_cells("stocks", rows), rows, LEAST, "NZL"), rows)
+    assert found["n_settled"].to_list() == [60, 35, 25]
+    assert found["n"].to_list() == [None, 35.0, None]

@@ -189,7 +189,14 @@ def test_every_preset_has_a_structure_that_the_xsd_accepts() -> None:
     assert "Not all of it was read in the primary source" in text
 
 
-OURS = {"rule": "r", "policy": "p", "n_undetermined": 0, "status": "provisional", "data_to_date": END}
+OURS = {
+    "rule": "r",
+    "policy": "p",
+    "n_settled": 3,
+    "n_undetermined": 0,
+    "status": "provisional",
+    "data_to_date": END,
+}
 
 
 def test_a_suppressed_figure_is_empty_and_says_why() -> None:
@@ -258,7 +265,7 @@ def test_a_table_of_the_office_is_a_data_flow_of_ours(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert list(rows[0])[3:] == [
         "C_2ND_JOB", "RULE_", "TIME_PERIOD", "OBS_VALUE", "OBS_STATUS", "CONF_STATUS",
-        "RULE", "POLICY", "N_UNDETERMINED", "DATA_TO_DATE",
+        "RULE", "POLICY", "N_SETTLED", "N_UNDETERMINED", "DATA_TO_DATE",
     ]  # fmt: skip
     lists = {one.name: one.codelist for one in flow.of("dimension")}
     assert lists == {"C_2ND_JOB": None, "RULE_": "CL_MOVES_BY_JOB_RULE_"}

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from given_country import ABROAD, POLICY, RESIDENT, RULE, UNCLEAR, Country, Tables
+from given_country import ABROAD, POLICY, RESIDENT, RULE, UNCLEAR, Country, Tables, figure
 from miglink.codes.lists import code_list, gather_codes, list_facts, list_names, total_code
 from miglink.config import Shell, preset_shells, read_shell
 from miglink.engine import Engine
@@ -80,6 +80,60 @@ def test_immigration_in_the_codes_of_eurostat(engine: Engine) -> None:
     assert flags == {"2019": None, "2020": "p"}
     assert table.select("freq", "unit", "geo").unique().rows() == [("A", "NR", "NZ")]
     assert table.select(describe_shell(wanted.shells[0]).key).is_unique().all()
+
+
+def in_doubt() -> Country:
+    """One who came in 2019, and five of whom nobody knows whether they came: each did in three draws of four."""
+    country = Country()
+    country.add("came", (None, ABROAD), (date(2019, 3, 1), RESIDENT), citizenship="FRA", sex="male")
+    for number, citizenship in enumerate(("FRA", "FRA", "DEU", "AUS", "AUS")):
+        name, day = f"perhaps {number}", date(2019, 6, 1)
+        country.add(name, (None, ABROAD), (day, UNCLEAR), citizenship=citizenship)
+        country.migrate(name, day, "immigration", "undetermined")
+        country.doubt(name, day, "follow_up")
+        for draw in range(1, 5):
+            country.draw(draw, name, (day, ABROAD if draw == 1 else RESIDENT), was=ABROAD)
+    return country
+
+
+def test_the_figure_is_the_headline_in_whole_persons(engine: Engine) -> None:
+    wanted = asked("migr_imm1ctz", "migr_pop1ctz", "oecd_b11")
+    tables = in_doubt().estimate(engine, to=date(2020, 12, 31), window=300, asked=wanted, draws=4)
+    filled = fill(tables, wanted)
+    table = filled["migr_imm1ctz"].filter(agedef="COMPLET", age="TOTAL", sex="T", TIME_PERIOD="2019")
+    told = {
+        row[0]: row[1:] for row in table.select("citizen", "OBS_VALUE", "OBS_FLAG", "n_settled").iter_rows()
+    }
+    # 1 + 5 · 3/4, 1 + 2 · 3/4, 3/4, 2 · 3/4: each is rounded on its own, halves to the even number.
+    assert told["TOTAL"] == (5, "e", 1)
+    assert told["FR"] == (2, "e", 1) and told["DE"] == (1, "e", 0) and told["AU"] == (2, "e", 0)
+    immigrated = tables["flows"].filter(flow="immigration")
+    for code, cell in (("TOTAL", {}), ("FR", {"citizenship": "FRA"}), ("AU", {"citizenship": "AUS"})):
+        assert told[code][0] == round(figure(immigrated, "2019", **cell)["n"]), code
+    men = filled["migr_imm1ctz"].filter(citizen="FR", agedef="COMPLET", age="TOTAL", sex="M")
+    assert men.select("OBS_VALUE", "OBS_FLAG", "n_undetermined").rows() == [(1, None, 0)]
+    # Of stocks too; the second is provisional besides.
+    population = filled["migr_pop1ctz"].filter(citizen="TOTAL", age="TOTAL", sex="T")
+    assert population.select("TIME_PERIOD", "OBS_VALUE", "OBS_FLAG").rows() == [
+        ("2019", 0, None), ("2020", 5, "e"), ("2021", 5, "ep"),
+    ]  # fmt: skip
+    oecd = filled["oecd_b11"].filter(CITIZENSHIP="DEU", SEX="_T")
+    assert dict(oecd.select("TIME_PERIOD", "OBS_STATUS").iter_rows()) == {"2019": "E"}
+
+
+def test_without_a_headline_the_figure_is_the_settled_one(duckdb_engine: Engine) -> None:
+    """Where a draw settles nothing of somebody; and without draws."""
+    wanted, country = asked("migr_imm1ctz"), in_doubt()
+    by_hand = {"TOTAL": (1, None), "FR": (1, None), "AU": (0, None)}
+    open_ones = [row for row in country.residence_draws if row["person_id"] in ("perhaps 0", "perhaps 3")]
+    for row in open_ones[::4]:
+        row["status"] = UNCLEAR
+    for draws, expected in ((4, by_hand | {"DE": (1, "e")}), (0, by_hand | {"DE": (0, None)})):
+        tables = country.estimate(duckdb_engine, to=date(2020, 12, 31), window=300, asked=wanted, draws=draws)
+        table = fill(tables, wanted)["migr_imm1ctz"]
+        table = table.filter(agedef="COMPLET", age="TOTAL", sex="T", TIME_PERIOD="2019")
+        told = {row[0]: row[1:] for row in table.select("citizen", "OBS_VALUE", "OBS_FLAG").iter_rows()}
+        assert {code: told[code] for code in expected} == expected
 
 
 def test_a_state_without_a_code_is_in_groups_and_totals(engine: Engine) -> None:

@@ -30,11 +30,11 @@ VALUES = {
 }
 _TOLD = {
     "frequency": ("year", "quarter", "month"),
-    "flag": ("provisional", "final"),
+    "flag": ("provisional", "final", "estimated", "estimated_provisional"),
     "age_definition": ("completed", "reached"),
 }
 # What miglink adds to the columns of the publisher.
-OWN_COLUMNS = ("rule", "policy", "n_undetermined", "status", "data_to_date")
+OWN_COLUMNS = ("rule", "policy", "n_settled", "n_undetermined", "status", "data_to_date")
 
 
 class ShellRule(Section):
@@ -69,9 +69,11 @@ class ShellColumn(Section):
         ]
         | None
     ) = None
-    """value: the settled figure. period: as in stocks and flows. year: that of the flow, or of the 1 January of the
-    stock. closing_year: of a stock at 1 January, the year that has just ended. frequency, flag (of the status),
-    age_definition, reporting_country: by `codes` or `lists`. empty: nothing that a run could know."""
+    """value: the headline in whole persons, the settled figure where there is none. period: as in stocks and flows.
+    year: that of the flow, or of the 1 January of the stock. closing_year: of a stock at 1 January, the year that has
+    just ended. frequency, flag, age_definition, reporting_country: by `codes` or `lists`. flag: of the status, and
+    whether the figure is estimated, another than the settled one; without a code of its own `estimated` has that of
+    `final`, and `estimated_provisional` that of `provisional`. empty: nothing that a run could know."""
     lists: tuple[str, ...] = ()
     """Code lists (src/miglink/codes/lists) that give the codes of a dimension or of the reporting country."""
     codes: dict[str, str] = {}

@@ -21,14 +21,15 @@ _OTHER = (
     required("other_policy", TEXT, "policy that it is compared with"),
 )
 
+_POINT = Column(
+    "n",
+    NUMBER,
+    "headline estimate: settled, and what is in doubt at its mean over the draws of the best linkage; null where "
+    "anything stays undetermined, or a month lacks its crossings; without draws null unless the figure is final "
+    "and nothing in it is undetermined",
+)
 _HEADLINE = (
-    Column(
-        "n",
-        NUMBER,
-        "headline estimate: settled, and what is in doubt at its mean over the draws of the best linkage; null where "
-        "anything stays undetermined, or a month lacks its crossings; without draws null unless the figure is final "
-        "and nothing in it is undetermined",
-    ),
+    _POINT,
     Column(
         "mean",
         NUMBER,
@@ -153,6 +154,7 @@ STATISTICS_TABLES = (
             ),
             required("n_settled", COUNT, "residents or settled migrations"),
             required("n_undetermined", COUNT, "persons or crossings whose status or outcome is undetermined"),
+            _POINT,
             *VINTAGE,
         ),
         is_aggregate=True,

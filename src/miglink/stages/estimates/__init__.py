@@ -117,7 +117,7 @@ def estimate(
     check_histories(engine, statuses, histories.migrations, histories.persons)
 
     shells = describe_shells(engine, histories.migrations, people, observation, asked)
-    cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
+    cells = count_shell_cells(engine, (joined, in_doubt), layout, observation, asked.only(shells))
     return (
         _write(engine, "stocks", tabulate_stocks(engine, counted)),
         _write(engine, "flows", tabulate_flows(engine, counted, settings)),
@@ -153,7 +153,7 @@ def sum_record_keys(
     counted = count_figures(engine, joined, layout, observation)
     stocks, flows = tabulate_stocks(engine, counted), tabulate_flows(engine, counted, settings)
     shells = describe_shells(engine, histories.migrations, people, observation, asked)
-    cells = count_shell_cells(engine, joined, layout, observation, asked.only(shells))
+    cells = count_shell_cells(engine, (joined, None), layout, observation, asked.only(shells))
     return _write(engine, "cell_keys", list_cell_keys(stocks, flows, cells))
 
 

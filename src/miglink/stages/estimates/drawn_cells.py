@@ -61,8 +61,13 @@ class DrawnCells:
         )
 
 
-def count_drawn_stocks(engine: Engine, drawn: Drawn, layout: Layout, days: pl.DataFrame) -> DrawnCells:
-    """Count drawn statuses by the cells of each breakdown that a stock has; days: year, period, last_date."""
+def count_drawn_stocks(
+    engine: Engine, drawn: Drawn, layout: Layout, days: pl.DataFrame, name: str = "stocks"
+) -> DrawnCells:
+    """Count drawn statuses by the cells of each breakdown that a stock has; days: year, period, last_date.
+
+    name: of what is counted, for its steps.
+    """
     periods = engine.frame("estimates_drawn_days", days.select("year", "period", "last_date"))
     inputs = {"residents": drawn.histories.residents, "days": periods}
     selects = {
@@ -72,13 +77,15 @@ def count_drawn_stocks(engine: Engine, drawn: Drawn, layout: Layout, days: pl.Da
     }
     groups = _name_groups(engine, drawn.histories.residents, days, layout)
     tables = {
-        breakdown: _count_cells(engine, drawn, layout, (breakdown, select), (inputs, groups))
+        breakdown: _count_cells(engine, drawn, layout, (breakdown, select, name), (inputs, groups))
         for breakdown, select in selects.items()
     }
     return DrawnCells(drawn.settings.number, layout, periods, tables, *_STOCK)
 
 
-def count_drawn_flows(engine: Engine, drawn: Drawn, layout: Layout, months: pl.DataFrame) -> DrawnCells:
+def count_drawn_flows(
+    engine: Engine, drawn: Drawn, layout: Layout, months: pl.DataFrame, name: str = "flows"
+) -> DrawnCells:
     """Count drawn migrations by the cells of each breakdown; months: year, month, and each period that has it."""
     periods = engine.frame("estimates_drawn_months", months.select("year", "month", "period"))
     groups = _name_groups(engine, drawn.histories.events, months, layout)
@@ -87,7 +94,7 @@ def count_drawn_flows(engine: Engine, drawn: Drawn, layout: Layout, months: pl.D
             engine,
             drawn,
             layout,
-            (breakdown, select_events(layout.of(breakdown), of_flows=True)),
+            (breakdown, select_events(layout.of(breakdown), of_flows=True), name),
             ({"events": drawn.histories.events}, groups),
         )
         for breakdown in layout.breakdowns
@@ -99,25 +106,27 @@ def _count_cells(
     engine: Engine,
     drawn: Drawn,
     layout: Layout,
-    counted: tuple[Breakdown, str],
+    counted: tuple[Breakdown, str, str],
     inputs: tuple[Mapping[str, Table], pl.DataFrame],
 ) -> Table:
     """The cells of one breakdown, with the policy, linkage, cause and draw that its code stands for."""
-    (breakdown, select), (tables, groups) = counted, inputs
+    (breakdown, select, name), (tables, groups) = counted, inputs
     is_stock = "days" in tables
     measures = _STOCK[0] if is_stock else _FLOW[0]
     time, year = ("c.last_date", "YEAR(c.last_date) + 1") if is_stock else ("c.year, c.month", "c.year")
     columns = [
-        "g.citizenship_group" if name == "citizenship_group" else f"c.{name}"
-        for name in _columns(breakdown, layout)
+        "g.citizenship_group" if column == "citizenship_group" else f"c.{column}"
+        for column in _columns(breakdown, layout)
     ]
     keys = ", ".join(["s.rule", "s.policy", "s.linkage", "s.cause", "s.draw", time, *columns])
-    sums = ", ".join(f"CAST(SUM(c.{name}) AS BIGINT) AS {name}" for pair in measures.items() for name in pair)
+    sums = ", ".join(
+        f"CAST(SUM(c.{count}) AS BIGINT) AS {count}" for pair in measures.items() for count in pair
+    )
     is_grouped = "citizenship_group" in breakdown
     to_groups = f"JOIN groups g ON g.year = {year} AND g.citizenship = c.citizenship" if is_grouped else ""
     named = {"groups": engine.frame("estimates_groups", groups)} if is_grouped else {}
     return engine.step(
-        f"estimates_drawn_{'stocks' if is_stock else 'flows'}_{layout.breakdowns.index(breakdown)}",
+        f"estimates_drawn_{name}_{layout.breakdowns.index(breakdown)}",
         f"""
         SELECT {keys}, {sums}
         FROM ({select}) AS c

@@ -22,7 +22,7 @@ from miglink.stages.estimates.drawn_cells import (
     find_moments,
 )
 from miglink.stages.estimates.draws import Drawn
-from miglink.stages.estimates.intervals import INTERVAL, add_intervals
+from miglink.stages.estimates.intervals import INTERVAL, add_intervals, find_point
 from miglink.stages.estimates.periods import flow_periods, months_of, reference_dates
 from miglink.stages.estimates.vintages import Observation, add_vintages, list_rows
 from miglink.tables.contract import DIMENSIONS
@@ -167,12 +167,8 @@ def _tabulate(
     layout, drawn = counted.layout, counted.drawn
     if drawn is None or cells is None:
         table = margins(settled, layout, grid, _N)
-        # Without draws a figure is known where it is final and nothing in it is undetermined.
-        is_known = (pl.col("status") == "final") & (pl.col("n_undetermined") == 0)
         none = {name: pl.lit(None, pl.String if name == "interval_flag" else pl.Float64) for name in INTERVAL}
-        return table.with_columns(
-            **none | {"n": pl.when(is_known).then(pl.col("n_settled").cast(pl.Float64))}
-        )
+        return table.with_columns(**none | {"n": find_point(None)})
     changes = dict(find_changes(engine, cells))
     both = [(breakdown, _join_changes(rows, changes[breakdown])) for breakdown, rows in settled]
     table = margins(both, layout, grid, (*_N, *CHANGES, "size", "change_size"))

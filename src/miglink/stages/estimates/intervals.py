@@ -22,6 +22,24 @@ _NARROW = 10
 _KEYS = ("rule", "policy", "period", "flow", *DIMENSIONS)
 
 
+def find_point(settings: DrawsSettings | None) -> pl.Expr:
+    """The headline of a figure with its CHANGES, is_complete and status; null where something stays undetermined.
+
+    Nor is there one where a month lacks its crossings. Without draws (None) a figure is known where it is final and
+    nothing in it is undetermined.
+    """
+    settled, undetermined = pl.col("n_settled"), pl.col("n_undetermined")
+    if settings is None:
+        is_final = (pl.col("status") == "final") & (undetermined == 0)
+        return pl.when(is_final).then(settled.cast(pl.Float64))
+    return pl.when(_is_known()).then(settled + pl.col("change_best") / settings.number)
+
+
+def _is_known() -> pl.Expr:
+    is_settled = (pl.col("n_undetermined") + pl.col(f"open_{linkage}") == 0 for linkage in (BEST, DRAWN))
+    return pl.all_horizontal(pl.col("is_complete"), *is_settled)
+
+
 def add_intervals(table: pl.DataFrame, moments: pl.DataFrame, settings: DrawsSettings) -> pl.DataFrame:
     """Add the columns of INTERVAL to figures with their CHANGES.
 
@@ -30,17 +48,14 @@ def add_intervals(table: pl.DataFrame, moments: pl.DataFrame, settings: DrawsSet
     One draw tells nothing of how far others lie from it.
     """
     n_draws = settings.number
-    is_known = pl.col("is_complete")
-    for linkage in (BEST, DRAWN):
-        is_known &= pl.col("n_undetermined") + pl.col(f"open_{linkage}") == 0
-    point = pl.col("n_settled") + pl.col("change_best") / n_draws
+    is_known = _is_known()
     mean = pl.col("n_settled") + pl.col("change_drawn") / n_draws
     has_spread = is_known & pl.lit(n_draws > 1)
     variance = pl.col("variance").fill_null(0) * (1 + 1 / n_draws)
     joined = (
         table.join(_find_spread(moments, n_draws), on=_KEYS, how="left")
         .with_columns(
-            n=pl.when(is_known).then(point),
+            n=find_point(settings),
             mean=pl.when(is_known).then(mean),
             standard_error=pl.when(has_spread).then(variance.sqrt()),
         )

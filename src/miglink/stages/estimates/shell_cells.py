@@ -10,19 +10,30 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 from miglink.codes.lists import gather_codes
+from miglink.config.draws import DrawsSettings
 from miglink.config.shell_needs import Held, covered_days, find_needs
 from miglink.config.shells import AGES, STANDARD, Shell, find_breakdowns
 from miglink.engine import Engine, Table
 from miglink.stages.estimates.cells import cells_of
 from miglink.stages.estimates.counts import FLOWS, Histories, by_period, count_events, count_statuses
 from miglink.stages.estimates.dimensions import TOTAL, UNKNOWN, Breakdown, Layout, find_known
-from miglink.stages.estimates.periods import flow_periods, reference_dates
+from miglink.stages.estimates.drawn_cells import (
+    DrawnCells,
+    count_drawn_flows,
+    count_drawn_stocks,
+    find_changes,
+)
+from miglink.stages.estimates.draws import Drawn
+from miglink.stages.estimates.intervals import find_point
+from miglink.stages.estimates.periods import flow_periods, months_of, reference_dates
 from miglink.stages.estimates.vintages import Observation, add_vintages, list_rows
 from miglink.tables import TABLES
 from miglink.tables.contract import DIMENSIONS
 
 _KEYS = ("rule", "policy", "measure", "period")
 _N = ("n_settled", "n_undetermined")
+# What the draws change of a point, and what they leave open.
+_CHANGES = ("change_best", "open_best", "open_drawn")
 _FREQUENCIES = ("year", "quarter", "month")
 
 
@@ -61,9 +72,18 @@ NOTHING_ASKED = Asked()
 
 
 def count_shell_cells(
-    engine: Engine, histories: Histories, layout: Layout, observation: Observation, asked: Asked
+    engine: Engine,
+    counted_histories: tuple[Histories, Drawn | None],
+    layout: Layout,
+    observation: Observation,
+    asked: Asked,
 ) -> pl.DataFrame:
-    """Count the cells of every breakdown that the tables need, under their rules and the main policy."""
+    """Count the cells of every breakdown that the tables need, under their rules and the main policy.
+
+    Points are those of stocks and flows: counted of the same drawn histories, where there are any.
+    """
+    histories, drawn = counted_histories
+    settings = drawn.settings if drawn is not None else None
     used = pl.col("rule").is_in(sorted(asked.used_rules)) & (pl.col("policy") == asked.policy)
     strata = histories.strata.filter(used)
     counted = []
@@ -72,7 +92,12 @@ def count_shell_cells(
         dates = reference_dates(observation.period)
         grid = list_rows(strata, dates, observation)
         cells = [_stock_cells(engine, histories, layout, names, dates) for names in stock]
-        counted.append(_with_whole(cells, add_vintages(grid, observation), ("stock",)))
+        if drawn is not None:
+            days = grid.select("year", "period", "last_date").unique()
+            of_stocks = replace(layout, breakdowns=tuple(stock))
+            changes = count_drawn_stocks(engine, drawn, of_stocks, days, "shell_stocks")
+            cells = _add_changes(engine, cells, changes)
+        counted.append(_with_whole(cells, add_vintages(grid, observation), ("stock",), settings))
     for frequency in _FREQUENCIES:
         flow = find_breakdowns(asked.shells, frequency, is_stock=False)
         if flow:
@@ -80,7 +105,12 @@ def count_shell_cells(
             if frequency != "year":
                 grid = grid.filter(~pl.col("rule").is_in(list(observation.flows_by_year_only)))
             cells = [_flow_cells(engine, histories, layout, names, frequency) for names in flow]
-            counted.append(_with_whole(cells, add_vintages(grid, observation), ("immigration", "emigration")))
+            if drawn is not None:
+                months = months_of(flow_periods(observation.period, (frequency,)))
+                of_flows = replace(layout, breakdowns=tuple(flow))
+                changes = count_drawn_flows(engine, drawn, of_flows, months, f"shell_flows_{frequency}")
+                cells = _add_changes(engine, cells, changes)
+            counted.append(_with_whole(cells, add_vintages(grid, observation), FLOWS[:2], settings))
     columns = [column.name for column in TABLES["shell_cells"].columns]
     if not counted:
         return pl.DataFrame(schema=_schema())
@@ -204,30 +234,54 @@ def _flow_cells(
     )
 
 
-def _with_whole(cells: Sequence[pl.DataFrame], grid: pl.DataFrame, measures: Sequence[str]) -> pl.DataFrame:
+def _add_changes(
+    engine: Engine, cells: Sequence[pl.DataFrame], drawn_cells: DrawnCells
+) -> list[pl.DataFrame]:
+    """The cells of each breakdown and, as further rows, what the draws change in them."""
+    changes = dict(find_changes(engine, drawn_cells))
+    columns = ("rule", "policy", "measure", "period", *DIMENSIONS)
+    return [
+        pl.concat(
+            [
+                settled.select(*columns, *_N),
+                changes[breakdown].rename({"flow": "measure"}).select(*columns, *_CHANGES),
+            ],
+            how="diagonal",
+        )
+        for breakdown, settled in zip(drawn_cells.layout.breakdowns, cells, strict=True)
+    ]
+
+
+def _with_whole(
+    cells: Sequence[pl.DataFrame],
+    grid: pl.DataFrame,
+    measures: Sequence[str],
+    settings: DrawsSettings | None,
+) -> pl.DataFrame:
     """The cells of the periods in the grid that hold anybody, and the total of each period, be it zero."""
+    added = _N if settings is None else (*_N, *_CHANGES)
     measured = grid.join(pl.DataFrame({"measure": measures}), how="cross")
     keys = measured.select(_KEYS)
     summed = [
         frame.group_by(*_KEYS, *DIMENSIONS)
-        .agg(pl.col(*_N).sum())
+        .agg(pl.col(*added).sum())
         .join(keys, on=_KEYS, how="semi")
-        .filter(pl.any_horizontal(pl.col(*_N) != 0))
+        .filter(pl.any_horizontal(pl.col(*added) != 0))
         for frame in cells
     ]
     # Every breakdown adds up to the same.
-    totals = summed[0].group_by(_KEYS).agg(pl.col(*_N).sum())
+    totals = summed[0].group_by(_KEYS).agg(pl.col(*added).sum())
     whole = keys.join(totals, on=_KEYS, how="left").with_columns(
-        pl.col(*_N).fill_null(0), *(pl.lit(TOTAL).alias(name) for name in DIMENSIONS)
+        pl.col(*added).fill_null(0), *(pl.lit(TOTAL).alias(name) for name in DIMENSIONS)
     )
     is_part = pl.any_horizontal(pl.col(*DIMENSIONS) != TOTAL)
-    columns = (*_KEYS, *DIMENSIONS, *_N)
+    columns = (*_KEYS, *DIMENSIONS, *added)
     rows = pl.concat([whole.select(columns), *(frame.filter(is_part).select(columns) for frame in summed)])
     days = "first_date" if "first_date" in grid.columns else "last_date"
-    facts = measured.select(*_KEYS, pl.col(days).alias("first_date"), "data_to_date", "status")
-    return rows.join(facts, on=_KEYS)
+    facts = measured.select(*_KEYS, pl.col(days).alias("first_date"), "data_to_date", "status", "is_complete")
+    return rows.join(facts, on=_KEYS).with_columns(n=find_point(settings))
 
 
 def _schema() -> dict[str, pl.DataType]:
-    types = {"DATE": pl.Date(), "BIGINT": pl.Int64()}
+    types = {"DATE": pl.Date(), "BIGINT": pl.Int64(), "DOUBLE": pl.Float64()}
     return {column.name: types.get(column.type, pl.String()) for column in TABLES["shell_cells"].columns}

@@ -18,6 +18,7 @@ from miglink.config.shells import (
     find_breakdowns,
     find_counted,
 )
+from miglink.stages.publish.points import whole
 from miglink.tables import Column, Contract
 from miglink.tables.contract import DIMENSIONS, POLICY, RULE, VINTAGE, required
 
@@ -69,21 +70,24 @@ def describe_shell(shell: Shell) -> Contract:
         Column(name, "BIGINT" if name in value else "VARCHAR", column.meaning)
         for name, column in shell.columns.items()
     ]
+    settled = required("n_settled", "BIGINT", "settled persons or migrations; an estimated figure is another")
     undetermined = required(
         "n_undetermined",
         "BIGINT",
-        "persons or crossings that are undetermined, which the figure does not hold",
+        "persons or crossings that are undetermined; an estimated figure counts them at their mean over the draws, any "
+        "other does not hold them",
     )
     data_to_date, status = VINTAGE
     sentence = f"{shell.title} ({shell.publisher}; {shell.reference})."
-    columns = (*theirs, RULE, POLICY, undetermined, status, data_to_date)
+    columns = (*theirs, RULE, POLICY, settled, undetermined, status, data_to_date)
     return Contract(shell.name, "publish", f"{sentence} {shell.note or ''}".strip(), key, columns)
 
 
 def fill_shell(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.DataFrame:
     """The rows of a table: every code for which somebody is counted, and the total of every period.
 
-    Reads: shell_cells. Counts are added up by code, so that a group or total holds what its members do.
+    Reads: shell_cells. Counts are added up by code, so that a group or total holds what its members do. The figure is
+    the headline, as in stocks and flows but in whole persons, and the settled count where there is none.
     """
     if shell.name not in asked.produced:
         return order_rows(pl.DataFrame(), shell)
@@ -92,7 +96,7 @@ def fill_shell(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.Data
         _count(of_rules, shell, definition, asked).with_columns(pl.lit(definition).alias(DEFINITION))
         for definition in shell.age_definitions
     )
-    return tell_rows(counted, of_rules, shell, asked)
+    return tell_rows(counted.with_columns(has_point=pl.col("n").is_not_null()), of_rules, shell, asked)
 
 
 def choose_rules(cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.DataFrame:
@@ -134,19 +138,19 @@ def select_cells(
 def tell_rows(counted: pl.DataFrame, cells: pl.DataFrame, shell: Shell, asked: ShellsAsked) -> pl.DataFrame:
     """The rows of a table in its columns, from its counts by code and measure; a count may be null, and its net then.
 
-    cells: those that the table is of, for the periods in which nobody is counted.
+    counted: n_settled, n_undetermined, n and has_point, whether there was a headline before any protection; where there
+    was none the figure is n_settled. cells: those that the table is of, for the periods in which nobody is counted.
     """
     shown = shown_columns(shell)
     keys = [*(name for name in ROW if name != "measure"), DEFINITION, *map(shown_as, shown)]
     # Emigrations count against a net; what is undetermined adds up.
     is_less = (pl.col("measure") == "emigration") & pl.lit(shell.measure == "net")
     signed = counted.with_columns(
-        n_settled=pl.when(is_less).then(-pl.col("n_settled")).otherwise("n_settled")
+        pl.when(is_less).then(-pl.col(name)).otherwise(name).alias(name) for name in ("n_settled", "n")
     )
-    added = signed.group_by(keys).agg(
-        pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sum()) for name in _N
-    )
-    somebody = added.filter(pl.any_horizontal(pl.col(*_N).ne_missing(0)))
+    added = signed.group_by(keys).agg(*map(sum_known, (*_N, "n")), pl.col("has_point").all())
+    valued = added.with_columns(value=pl.when("has_point").then(whole("n")).otherwise("n_settled"))
+    somebody = valued.filter(pl.any_horizontal(pl.col(*_N, "value").ne_missing(0)))
     filled = _with_totals(somebody, cells, shell)
     told = [
         (pl.col(shown_as(name)) if column.dimension else _tell(column, shell, asked)).alias(name)
@@ -162,7 +166,7 @@ def _count(cells: pl.DataFrame, shell: Shell, definition: AgeDefinition, asked: 
     selected = select_cells(cells, shell, definition, asked)
     summed = selected.group_by(
         *ROW, *(pl.col(value).alias(shown_as(name)) for name, value in held.items())
-    ).agg(pl.col(*_N).sum())
+    ).agg(pl.col(*_N).sum(), sum_known("n"))
     return reduce(lambda frame, name: _encode(frame, name, shown, asked.reporting_country), shown, summed)
 
 
@@ -174,7 +178,11 @@ def _encode(
     key = shown_as(name)
     mapped = map_values(frame[key].to_list(), codes, reporting_country).rename({"value": key})
     others = [column for column in (*ROW, *map(shown_as, shown)) if column != key]
-    return frame.join(mapped, on=key).group_by(*others, pl.col("code").alias(key)).agg(pl.col(*_N).sum())
+    return (
+        frame.join(mapped, on=key)
+        .group_by(*others, pl.col("code").alias(key))
+        .agg(pl.col(*_N).sum(), sum_known("n"))
+    )
 
 
 def _with_totals(counted: pl.DataFrame, cells: pl.DataFrame, shell: Shell) -> pl.DataFrame:
@@ -189,10 +197,11 @@ def _with_totals(counted: pl.DataFrame, cells: pl.DataFrame, shell: Shell) -> pl
     definitions = pl.DataFrame({DEFINITION: shell.age_definitions})
     rows = whole.select(*(name for name in ROW if name != "measure")).unique().join(definitions, how="cross")
     keys = [*rows.columns, *totals]
+    counted = counted.select(*keys, *_N, "value")
     lacking = (
         rows.with_columns(pl.lit(code).alias(name) for name, code in totals.items())
         .join(counted, on=keys, how="anti")
-        .with_columns(pl.lit(0, pl.Int64).alias(name) for name in _N)
+        .with_columns(pl.lit(0, pl.Int64).alias(name) for name in (*_N, "value"))
     )
     return pl.concat([counted, lacking.select(counted.columns)])
 
@@ -203,7 +212,7 @@ def _tell(column: ShellColumn, shell: Shell, asked: ShellsAsked) -> pl.Expr:
     if column.constant is not None:
         return pl.lit(column.constant)
     if column.gives == "value":
-        return pl.col("n_settled")
+        return pl.col("value")
     if column.gives == "period":
         return pl.col("period")
     if column.gives == "year":
@@ -214,12 +223,32 @@ def _tell(column: ShellColumn, shell: Shell, asked: ShellsAsked) -> pl.Expr:
     if column.gives == "frequency":
         return pl.lit(column.codes.get(shell.frequency, shell.frequency))
     if column.gives == "flag":
-        return pl.col("status").replace_strict(column.codes, default=None, return_dtype=pl.String)
+        return _tell_flag(column)
     if column.gives == DEFINITION:
         return pl.col(DEFINITION).replace(column.codes)
     if column.gives == "reporting_country":
         return pl.lit(country_code(gather_codes(column.lists, column.codes), asked.reporting_country))
     return pl.lit(None, pl.String)
+
+
+def _tell_flag(column: ShellColumn) -> pl.Expr:
+    """The publisher's code for what is estimated, another figure than the settled one, and for what is provisional."""
+    codes = {name: code for name, code in column.codes.items() if not name.startswith("estimated")}
+    estimated = {
+        status: column.codes.get(name, codes.get(status))
+        for status, name in (("final", "estimated"), ("provisional", "estimated_provisional"))
+    }
+    is_estimated = pl.col("value").ne(pl.col("n_settled")).fill_null(False)
+    told, of_estimated = (
+        pl.col("status").replace_strict(by_status, default=None, return_dtype=pl.String)
+        for by_status in (codes, estimated)
+    )
+    return pl.when(is_estimated).then(of_estimated).otherwise(told)
+
+
+def sum_known(name: str) -> pl.Expr:
+    """The sum of a column; null where anything in it is null."""
+    return pl.when(pl.col(name).is_not_null().all()).then(pl.col(name).sum()).alias(name)
 
 
 def order_rows(frame: pl.DataFrame, shell: Shell) -> pl.DataFrame:

@@ -22,7 +22,6 @@ from miglink.stages.publish.protection.derived import (
     derive_headline,
     derive_net,
     derive_shares,
-    leave_out_spread,
     shift_bounds,
 )
 from miglink.stages.publish.protection.noise import add_noise
@@ -144,7 +143,7 @@ def protect(
         rows |= filled
         changes |= changed
         contracts["shells"] = _open(TABLES["shells"], tuple(LEFT_OUT["shells"]))
-        counts = ("n_undetermined",)  # what the publisher's columns hold may be null in any case
+        counts = ("n_settled", "n_undetermined")  # what the publisher's columns hold may be null in any case
         contracts |= {
             shell.name: _describe(describe_shell(shell), counts, settings) for shell in asked.shells
         }
@@ -255,7 +254,7 @@ def _derive(
     after = derive_headline(after)
     if name == "flows":
         after = derive_net(after)
-    return leave_out_spread(shift_bounds(after, before, settings.rounding_base))
+    return shift_bounds(after, before, settings.rounding_base)
 
 
 def _drop_empty(name: str, rows: pl.DataFrame) -> pl.DataFrame:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from miglink.stages.publish.points import whole
 from miglink.tables.contract import DIMENSIONS
 
 _SEPARATOR = "\x1f"
@@ -83,9 +84,21 @@ COUNTED: Mapping[str, Mapping[str, pl.Expr]] = {
     "quality": {"value": _what("quality", *_columns("stage", "measure", "item"))},
 }
 
+# What is known of the draws beside the point and its bounds.
+_OF_DRAWS = {
+    "mean": "it has no noise, and lies beside the point, of which it would tell the count",
+    "standard_error": "it is that of persons in doubt, and of few of them tells how many they are",
+    **{
+        f"share_{cause}": "shares of the variance of few persons tell how many are in doubt, and why"
+        for cause in ("linkage", "missing_crossing", "first_status", "follow_up")
+    },
+    "interval_flag": "it compares bounds without noise with a point without noise",
+}
 # Columns of published tables that are empty in a protected run, each with the reason: what noise on the counts beside
 # them would not hide. A new number (a mean, a standard error) that is no count, nor computed of such, goes here.
 LEFT_OUT: Mapping[str, Mapping[str, str]] = {
+    "stocks": _OF_DRAWS,
+    "flows": _OF_DRAWS,
     "list_status": {"weight": "noise on a number of records does not hide what they weigh"},
     "shells": {"values_without_code": "it names values that somebody has, be it a single person"},
 }
@@ -99,7 +112,10 @@ def leave_out(name: str, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def list_cells(name: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """The counts of a table one below the other: row, column, count, cell; and rule and policy where it has them."""
+    """The counts of a table one below the other: row, column, count, cell; and rule and policy where it has them.
+
+    A headline is protected as a whole number: its fraction would tell it, and how many draws count somebody.
+    """
     strata = [column for column in ("rule", "policy") if column in rows.columns]
     numbered = rows.with_row_index("row")
     return pl.concat(
@@ -107,7 +123,7 @@ def list_cells(name: str, rows: pl.DataFrame) -> pl.DataFrame:
             "row",
             *strata,
             column=pl.lit(column),
-            count=pl.col(column).round().cast(pl.Int64),
+            count=whole(column),
             cell=what,
         )
         for column, what in COUNTED[name].items()
@@ -117,7 +133,8 @@ def list_cells(name: str, rows: pl.DataFrame) -> pl.DataFrame:
 def join_cell_keys(cells: pl.DataFrame, cell_keys: pl.DataFrame) -> pl.DataFrame:
     """Add `persons_key` to cells: the cell key of the persons counted; null where nobody added up their keys.
 
-    Cells of stocks and flows have the key of their persons, also where accounts publish them.
+    Cells of stocks and flows have the key of their persons, also where accounts publish them. A headline that is
+    another number than the settled one has none: with the same noise they would tell what lies between them.
     """
     keys = pl.concat(
         cell_keys.select(
@@ -127,7 +144,14 @@ def join_cell_keys(cells: pl.DataFrame, cell_keys: pl.DataFrame) -> pl.DataFrame
     )
     if "rule" not in cells.columns:
         return cells.with_columns(persons_key=pl.lit(None, pl.Int64))
-    return cells.join(keys, on=("rule", "policy", "cell"), how="left", maintain_order="left")
+    keyed = cells.join(keys, on=("rule", "policy", "cell"), how="left", maintain_order="left")
+    settled = cells.filter(column="n_settled").select("row", settled="count")
+    is_another = (pl.col("column") == "n") & pl.col("count").ne_missing(pl.col("settled"))
+    return (
+        keyed.join(settled, on="row", how="left", maintain_order="left")
+        .with_columns(persons_key=pl.when(~is_another).then("persons_key"))
+        .drop("settled")
+    )
 
 
 def put_back(cells: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:

@@ -12,12 +12,8 @@ _SHARES = {
     "doubtful_share": ("doubtful_persons", "persons"),
     "rejected_share": ("rows_rejected", "rows_read"),
 }
-_SPREAD = (
-    "mean",
-    "standard_error",
-    *(f"share_{cause}" for cause in ("linkage", "missing_crossing", "first_status", "follow_up")),
-    "interval_flag",
-)
+# Decimal places beyond which sums of fractions are not known.
+_PLACES = 6
 
 
 def shift_bounds(protected: pl.DataFrame, before: pl.DataFrame, base: int) -> pl.DataFrame:
@@ -29,18 +25,13 @@ def shift_bounds(protected: pl.DataFrame, before: pl.DataFrame, base: int) -> pl
     point = pl.when(before["n"].is_not_null()).then("n").otherwise(pl.col("n_settled").cast(pl.Float64))
     after, exact = (rows.select(point.alias("point"))["point"] for rows in (protected, before))
     noise = after - exact
-    lower, upper = ((before[name] + noise) / base for name in ("lower", "upper"))
+    lower, upper = ((before[name] + noise).round(_PLACES) / base for name in ("lower", "upper"))
     return protected.with_columns(
         lower=(lower.floor() * base).cast(pl.Float64), upper=(upper.ceil() * base).cast(pl.Float64)
     ).with_columns(
         # Nobody can be fewer than nobody, but net migration can be negative.
         lower=pl.when(_is_net(protected)).then("lower").otherwise(pl.col("lower").clip(0.0, math.inf))
     )
-
-
-def leave_out_spread(protected: pl.DataFrame) -> pl.DataFrame:
-    """Leave out what else is known of the draws: numbers without noise, from which the count could be told."""
-    return protected.with_columns(pl.lit(None, protected.schema[name]).alias(name) for name in _SPREAD)
 
 
 def derive_headline(protected: pl.DataFrame) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from miglink.stages.publish.protection.equations import list_equations
 from miglink.tables.contract import DIMENSIONS
 
 Numbers = NDArray[np.float64]
-# The columns whose counts add up; `n` is n_settled where it is there.
+# The columns whose counts add up; so does `n`, but for its rounding to whole persons.
 MARGINAL = ("n_settled", "n_undetermined")
 _CELL = ("measure", "period", *DIMENSIONS)
 
@@ -28,17 +28,18 @@ class Margins:
     is_whole: NDArray[np.bool_]
 
 
-def number_cells(cells: pl.DataFrame, rows: pl.DataFrame, column: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The cells of stocks or flows, each with a number, and the counts of a column, with cell and stratum.
+def number_cells(cells: pl.DataFrame, rows: pl.DataFrame, *columns: str) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The cells of stocks or flows, each with a number, and the counts of some columns, with cell and stratum.
 
-    cells: row, column, count …; rows: the table. A cell has a count in each stratum, which is a rule and policy.
+    cells: row, column, count …; rows: the table. A cell has a count in each stratum: a column, rule and policy.
     """
     measure = pl.col("flow") if "flow" in rows.columns else pl.lit("stock")
     placed = rows.with_row_index("row").select("row", *DIMENSIONS, "period", measure=measure)
-    counted = cells.filter(pl.col("column") == column).join(placed, on="row")
+    counted = cells.filter(pl.col("column").is_in(columns)).join(placed, on="row")
     numbered = counted.select(_CELL).unique().sort(_CELL).with_row_index("number")
-    strata = counted.select("rule", "policy").unique().sort("rule", "policy").with_row_index("stratum")
-    return numbered, counted.join(numbered, on=_CELL).join(strata, on=["rule", "policy"])
+    of = ["column", "rule", "policy"]
+    strata = counted.select(of).unique().sort(of).with_row_index("stratum")
+    return numbered, counted.join(numbered, on=_CELL).join(strata, on=of)
 
 
 def place(numbered: pl.DataFrame, table: pl.DataFrame, name: str) -> Numbers:

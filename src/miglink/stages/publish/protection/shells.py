@@ -7,6 +7,7 @@ import polars as pl
 
 from miglink.codes.lists import gather_codes, map_values, total_code
 from miglink.config.shells import AgeDefinition, Shell
+from miglink.stages.publish.points import whole
 from miglink.stages.publish.protection.cells import RANGE, name_cell, put_back
 from miglink.stages.publish.shells import (
     DEFINITION,
@@ -16,12 +17,15 @@ from miglink.stages.publish.shells import (
     select_cells,
     shown_as,
     shown_columns,
+    sum_known,
     tell_rows,
     where_held,
 )
 from miglink.tables.contract import DIMENSIONS
 
 _COUNTS = ("settled", "undetermined")
+# The columns of what is counted; a point has the noise of the settled count where it is the same number.
+_COLUMNS = {"settled": "n_settled", "undetermined": "n_undetermined", "point": "n"}
 _TOTAL = "total"
 _SEPARATOR = "\x1e"
 
@@ -51,13 +55,13 @@ def list_shell_cells(
         rows.with_row_index("row").select(
             "row",
             table=pl.lit(name),
-            column=pl.lit(f"n_{count}"),
-            count=f"n_{count}",
+            column=pl.lit(column),
+            count=pl.col(column).cast(pl.Int64),
             cell=f"cell_{count}",
             persons_key=f"key_{count}",
         )
         for name, rows in counted.items()
-        for count in _COUNTS
+        for count, column in _COLUMNS.items()
     ]
     return counted, pl.concat(cells) if cells else pl.DataFrame()
 
@@ -95,21 +99,34 @@ def _count(cells: pl.DataFrame, shell: Shell, definition: AgeDefinition, asked: 
     coded = _with_codes(select_cells(cells, shell, definition, asked), shell, definition, asked)
     rows = coded.group_by(keys).agg(
         pl.col("n_settled", "n_undetermined").sum(),
+        sum_known("n"),
         *((pl.col(f"{count}_key").sum() % RANGE).alias(f"key_{count}") for count in _COUNTS),
     )
-    for count in _COUNTS:
-        counted = coded.filter(pl.col(f"n_{count}") != 0).group_by(keys)
+    rows = rows.with_columns(whole("n"))
+    for count, column in _COLUMNS.items():
+        counted = coded.filter(pl.col(column) != 0).group_by(keys)
         rows = rows.join(counted.agg(_values(name, count) for name in held.values()), on=keys, how="left")
     for name in (name for name in held if name in shell.where or name in shell.where_not):
         lifted = _with_codes(select_cells(cells, shell, definition, asked, name), shell, definition, asked)
-        sums = (pl.col(f"n_{count}").sum().alias(f"{name} all {count}") for count in _COUNTS)
+        sums = (
+            whole(pl.col(column).sum()).alias(f"{name} all {count}") for count, column in _COLUMNS.items()
+        )
         rows = rows.join(lifted.group_by(keys).agg(sums), on=keys, how="left")
     rows = rows.join(facts, on="fact")
     named = rows.with_columns(
-        _name_cells(rows, shell, held, count).alias(f"cell_{count}") for count in _COUNTS
+        _name_cells(rows, shell, held, count).alias(f"cell_{count}") for count in _COLUMNS
     )
-    kept = [*ROW, *keys[1:], *(f"{what}_{count}" for count in _COUNTS for what in ("n", "cell", "key"))]
-    return named.select(*kept, pl.lit(definition).alias(DEFINITION)).sort(kept[: len(ROW) + len(keys) - 1])
+    is_same = pl.col("n").eq_missing(pl.col("n_settled"))
+    pointed = named.with_columns(
+        has_point=pl.col("n").is_not_null(),
+        cell_point=pl.when(is_same).then("cell_settled").otherwise("cell_point"),
+        key_point=pl.when(is_same).then("key_settled"),
+    )
+    counts = (
+        name for count, column in _COLUMNS.items() for name in (column, f"cell_{count}", f"key_{count}")
+    )
+    order = [*ROW, *keys[1:]]
+    return pointed.select(*order, *counts, "has_point", pl.lit(definition).alias(DEFINITION)).sort(order)
 
 
 def _with_codes(
@@ -117,7 +134,7 @@ def _with_codes(
 ) -> pl.DataFrame:
     """Every cell once for each combination of codes that count it."""
     needed = {where_held(name, definition) for name in shell.dimensions}
-    counts = (name for count in _COUNTS for name in (f"n_{count}", f"{count}_key"))
+    counts = (*_COLUMNS.values(), *(f"{count}_key" for count in _COUNTS))
 
     def encode(frame: pl.DataFrame, name: str) -> pl.DataFrame:
         column = shown_columns(shell)[name]
@@ -150,10 +167,12 @@ def _name_cells(rows: pl.DataFrame, shell: Shell, held: Mapping[str, str], count
             shown, code = total[name]
             conditions.append(pl.col(shown) == code if code is not None else pl.lit(False))
         if f"{name} all {count}" in rows.columns:
-            conditions.append(pl.col(f"{name} all {count}") == pl.col(f"n_{count}"))
+            conditions.append(pl.col(f"{name} all {count}") == pl.col(_COLUMNS[count]))
         is_total = pl.all_horizontal(conditions)
         values[column] = pl.when(is_total).then(pl.lit(_TOTAL)).otherwise(f"{column} of {count}")
         if column == "trait_value":
             values["trait"] = pl.when(is_total).then(pl.lit(_TOTAL)).otherwise(pl.lit(name))
     placed = rows.select("measure", "period", **values)
-    return placed.select(name_cell(pl.col("measure"), pl.col("period"), count)).to_series()
+    # In stocks and flows a point is the cell of what it is the headline of.
+    what = "settled" if count == "point" else count
+    return placed.select(name_cell(pl.col("measure"), pl.col("period"), what)).to_series()

@@ -9,7 +9,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from miglink.stages.publish.protection.margins import (
-    MARGINAL,
     Margins,
     Numbers,
     find_margins,
@@ -24,8 +23,11 @@ _NOTHING, _DRIFT = 1e-9, 1e-6
 
 
 def suppress_few(cells: pl.DataFrame, minimum_count: int) -> pl.DataFrame:
-    """Add `protected` to cells: null where the count is small, and not 0, under any rule and policy."""
-    is_few = pl.col("count").is_between(1, minimum_count - 1).any().over("cell", "column")
+    """Add `protected` to cells: null where the count is small, and not 0, under any rule and policy.
+
+    So is a headline where the settled count is, and the other way round: they are counts of one cell.
+    """
+    is_few = pl.col("count").is_between(1, minimum_count - 1).any().over("cell")
     return cells.with_columns(protected=pl.when(~is_few).then("count"))
 
 
@@ -35,20 +37,37 @@ def suppress_margins(
     """Add `protected` to cells of stocks or flows: null where small, or where a small one could be found from it.
 
     Every small count could be any of at least `minimum_count` values, for all that can be computed from what is left.
-    `n` has the pattern of n_settled.
+    n_settled and `n` have one pattern, for one tells nearly what the other is. Where they differ by few, `n` is null
+    too: beside n_settled it would tell of the few who are in doubt.
     """
+    counts = _add_differences(cells)
     found = []
-    for column in MARGINAL:
-        numbered, table = number_cells(cells, rows, column)
+    for columns in (("n_settled", "n"), ("n_undetermined",), ("difference",)):
+        numbered, table = number_cells(counts, rows, *columns)
         margins = find_margins(numbered, table, reporting_country)
         suppressed = numbered.filter(pl.Series(find_pattern(margins, minimum_count)))
-        found.append(table.join(suppressed, on="number", how="semi").select("row", column=pl.lit(column)))
-    settled = found[0].with_columns(column=pl.lit("n"))
-    hidden = pl.concat([*found, settled]).with_columns(is_hidden=True)
+        found.append(table.join(suppressed, on="number", how="semi").select("row", "column"))
+    hidden = pl.concat(found).with_columns(pl.col("column").replace("difference", "n"), is_hidden=True)
+    hidden = hidden.unique(["row", "column"])
     joined = cells.join(hidden, on=["row", "column"], how="left", maintain_order="left")
     return joined.with_columns(protected=pl.when(pl.col("is_hidden").is_null()).then("count")).drop(
         "is_hidden"
     )
+
+
+def _add_differences(cells: pl.DataFrame) -> pl.DataFrame:
+    """The cells with how far `n` is from n_settled as cells of a column `difference`; without a point that is 0."""
+    columns = ("row", "column", "rule", "policy", "count")
+    settled = cells.filter(column="n_settled").select("row", settled="count")
+    joined = cells.select(columns).join(settled, on="row", how="left", maintain_order="left")
+    is_point = pl.col("column") == "n"
+    filled = joined.with_columns(
+        count=pl.when(is_point).then(pl.coalesce("count", "settled")).otherwise("count")
+    )
+    differences = filled.filter(is_point).with_columns(
+        column=pl.lit("difference"), count=(pl.col("count") - pl.col("settled")).abs()
+    )
+    return pl.concat([filled, differences]).select(columns)
 
 
 def find_pattern(margins: Margins, minimum_count: int) -> NDArray[np.bool_]:

@@ -14,6 +14,7 @@ import polars as pl
 from miglink.codes import country_names
 from miglink.codes.lists import EVERY, TOTAL, country_code, gather_codes
 from miglink.config.shells import VALUES, SdmxFlow, Shell, ShellColumn
+from miglink.stages.publish.points import whole
 from miglink.tables import Column, Contract
 
 AGENCY, VERSION = "MIGLINK", "1.0"
@@ -22,15 +23,21 @@ TIME, FIGURE, STATUS, CONFIDENTIALITY = "TIME_PERIOD", "OBS_VALUE", "OBS_STATUS"
 CODE = r"^[A-Za-z0-9_$][A-Za-z0-9_@$-]*$"
 # The codes of SDMX for what we say of a figure.
 _STATUSES = {"final": "A", "provisional": "P"}
-_SUPPRESSED = "Q"
+_ESTIMATED, _SUPPRESSED = "E", "Q"
 _LABELS = {
-    STATUS: {"A": "Normal", "P": "Provisional", _SUPPRESSED: "Missing value, suppressed"},
+    STATUS: {
+        "A": "Normal",
+        _ESTIMATED: "Estimated value",
+        "P": "Provisional",
+        _SUPPRESSED: "Missing value, suppressed",
+    },
     CONFIDENTIALITY: {"C": "Confidential"},
     "FREQ": {"A": "Annual", "Q": "Quarterly", "M": "Monthly"},
 }
 _FREQUENCIES = {4: "A", 7: "M", 10: "A"}
 _COUNTRIES = ("citizenship", "birth_country", "other_country", "REF_AREA")
 _NAMES = {"standard_error": "STD_ERROR"}
+_HEADLINE = "headline estimate in whole persons or migrations; the settled figure where there is none"
 _TIMES = ("period", "year", "closing_year")
 
 Role = Literal["dimension", "time", "measure", "attribute"]
@@ -75,7 +82,10 @@ class Flow:
 
 
 def describe_table_flow(contract: Contract, reporting_country: str) -> Flow:
-    """The data flow of `stocks` or `flows`: figures are the settled ones, and every further column an attribute."""
+    """The data flow of `stocks` or `flows`, and every further column an attribute.
+
+    Figures are the headlines in whole persons, as in every published table, and the settled ones where there are none.
+    """
     period = pl.col("period")
     length = period.str.len_chars()
     frequency = (
@@ -85,15 +95,15 @@ def describe_table_flow(contract: Contract, reporting_country: str) -> Flow:
     )
     keys = [column for column in contract.columns if column.name in contract.key and column.name != "period"]
     rest = [column for column in contract.columns if column.name not in contract.key]
-    figure = next(column for column in rest if column.name == "n_settled")
+    figure = pl.coalesce(whole("n"), "n_settled")
     components = (
         _own("FREQ", "dimension", "frequency; a reference date is annual", frequency, _LABELS["FREQ"]),
         _own("REF_AREA", "dimension", "reporting country", pl.lit(reporting_country), country_names()),
         *(_dimension(column) for column in keys),
         Component(TIME, "time", "period, or reference date", period),
-        Component(FIGURE, "measure", figure.meaning, pl.col(figure.name), figure.type),
-        *_qualities(pl.col(figure.name)),
-        *(_attribute(column) for column in rest if column.name not in ("n_settled", "status")),
+        Component(FIGURE, "measure", _HEADLINE, figure, "BIGINT"),
+        *_qualities(figure),
+        *(_attribute(column) for column in rest if column.name != "status"),
     )
     identity = SdmxFlow(agency=AGENCY, dataflow=contract.name.upper(), version=VERSION)
     title = contract.sentence.partition(".")[0]
@@ -257,14 +267,19 @@ def _find_names(shell: Shell, ours: Sequence[Column]) -> dict[str, str]:
 
 
 def _qualities(figure: pl.Expr) -> tuple[Component, Component]:
-    """What SDMX says of a figure: its status, and whether it is confidential."""
+    """What SDMX says of a figure: its status, and whether it is confidential.
+
+    One status alone: a provisional figure says so, whether it is estimated or not.
+    """
     is_suppressed = figure.is_null()
-    status = pl.col("status").replace_strict(_STATUSES, default=None, return_dtype=pl.String)
+    is_estimated = (pl.col("status") == "final") & figure.ne_missing(pl.col("n_settled"))
+    told = pl.col("status").replace_strict(_STATUSES, default=None, return_dtype=pl.String)
+    status = pl.when(is_estimated).then(pl.lit(_ESTIMATED)).otherwise(told)
     return (
         _own(
             STATUS,
             "attribute",
-            "A: final; P: provisional; Q: suppressed",
+            "A: final; E: final, and another than the settled figure; P: provisional; Q: suppressed",
             pl.when(is_suppressed).then(pl.lit(_SUPPRESSED)).otherwise(status),
             _LABELS[STATUS],
         ),
