@@ -29,7 +29,6 @@ from miglink.stages.residence.draws.follow_up import (
     FollowUp,
     draw_chances,
     learn_follow_up,
-    list_cells,
     spread_expectations,
 )
 from miglink.stages.residence.draws.gaps import Stays, find_stays
@@ -104,13 +103,14 @@ def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, as
         statuses=first[0],
     )
     second = find_drawn_statuses(engine, f"{case.name}_2", settled, children)
-    return Drawn(case, doubts, whose, (first[0], second[0]), (first[1], second[1]), cells)
+    statuses, moves = zip(first, second, strict=True)
+    return Drawn(case, doubts, whose, statuses, moves, learnt.follow_up, cells)
 
 
 def _settle(
     engine: Engine, case: Case, people: tuple[Table, Table], evidence: Evidence, learnt: Learnt, asked: Asked
 ) -> tuple[Table, pl.DataFrame]:
-    """Draw the crossings, and which of them become a migration for whom they fit; the model of follow-up as it is written.
+    """Draw the crossings, and which of them become a migration for whom they fit; the cells that the model was asked of.
 
     people: the persons in doubt, and the same in draws. What is sure of their crossings is decided once for all draws.
     """
@@ -153,8 +153,7 @@ def _settle(
     )
     drawn = {"chances": engine.frame(f"{case.name}_chances", chances)}
     settled = settle_draws(engine, case.name, decided, numbered, whose, drawn)
-    # As linked otherwise the model is asked of the same cells again: it is written once.
-    return settled, list_cells(learnt.follow_up, cells.clear() if asked.is_of_draw else cells)
+    return settled, cells.select(*LEVELS, "n_open")
 
 
 def _count_open(engine: Engine, named: Table, chains: Table) -> pl.DataFrame:

@@ -10,6 +10,7 @@ from miglink.stages.residence.classification import status_word
 from miglink.stages.residence.days import as_date
 from miglink.stages.residence.draws.doubts import drawn_number
 from miglink.stages.residence.draws.drawn import Drawn
+from miglink.stages.residence.draws.follow_up import list_cells
 from miglink.stages.residence.histories import Decided
 from miglink.stages.residence.initial_status import Evidence
 from miglink.tables import TABLES
@@ -237,7 +238,7 @@ def find_shares(engine: Engine, made: Sequence[Drawn], number: int) -> Table:
             JOIN whose_{n} w ON w.owner_key = c.person_key
             LEFT JOIN (SELECT * FROM moves_{n}_0 UNION ALL SELECT * FROM moves_{n}_1) AS m
                  ON m.person_key = w.person_key AND m.position = c.position AND m.is_implied = c.is_implied
-            WHERE c.outcome = 'undetermined' AND {str(not one.cells.is_empty()).upper()}
+            WHERE c.outcome = 'undetermined' AND {str(not one.follow_up.counts.is_empty()).upper()}
             GROUP BY p.person_id, c.position, c.is_implied
             """
         )
@@ -251,7 +252,7 @@ def find_shares(engine: Engine, made: Sequence[Drawn], number: int) -> Table:
 def write_follow_up(engine: Engine, made: Sequence[Drawn]) -> Table:
     """The table follow_up."""
     labelled = [
-        one.cells.select(
+        list_cells(one.follow_up, one.asked).select(
             pl.lit(one.case.rule.name).alias("rule"), pl.lit(one.case.policy).alias("policy"), pl.all()
         )
         for one in made
