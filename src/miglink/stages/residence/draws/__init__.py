@@ -110,7 +110,7 @@ def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, as
 def _settle(
     engine: Engine, case: Case, people: tuple[Table, Table], evidence: Evidence, learnt: Learnt, asked: Asked
 ) -> tuple[Table, pl.DataFrame]:
-    """Draw the crossings, and which of them become a migration for whom they fit; the cells that the model was asked of.
+    """Draw the crossings, and which become a migration for whom they fit; the cells that the model was asked of.
 
     people: the persons in doubt, and the same in draws. What is sure of their crossings is decided once for all draws.
     """
@@ -157,7 +157,7 @@ def _settle(
 
 
 def _count_open(engine: Engine, named: Table, chains: Table) -> pl.DataFrame:
-    """The cells of open crossings, numbered (cell), and how many crossings of different persons are in each (n_open)."""
+    """The cells of open crossings, numbered (cell), and how many crossings are in each (n_open), draws aside."""
     keys = ", ".join(["w.has_mother", *(f"n.{name}" for name in (*SHIFTED, *LEVELS))])
     return (
         engine.collect(

@@ -107,7 +107,7 @@ def find_doubts(engine: Engine, case: Case) -> Table:
 def spread_over_draws(engine: Engine, case: Case, doubts: Table, draws: Table, *, is_of_draw: bool) -> Table:
     """Each person in doubt in each draw: person_key is the number of the person in the draw, owner_key the person's.
 
-    chain_key: that of the chain of crossings; of whom no crossing is drawn it is the same in all draws, and decided once.
+    chain_key: the number of the chain of crossings. Of whom no crossing is drawn, all draws have the same.
     is_of_draw: the persons are those of a draw each, which their ids name (`person_of_draw`).
     """
     own = f"n.draw = {drawn_number('d.person_id')}" if is_of_draw else "TRUE"
@@ -116,7 +116,8 @@ def spread_over_draws(engine: Engine, case: Case, doubts: Table, draws: Table, *
         f"""
         SELECT {draw_key("d.person_key", "n.draw")} AS person_key, d.person_key AS owner_key,
                {draw_key("d.person_key", "CASE WHEN d.has_gap THEN n.draw ELSE 0 END")} AS chain_key,
-               n.draw, n.key_1, n.key_2, d.luck, d.from_day, d.start_day, d.status_before, d.observed_day, d.death_day, d.is_window_cut, d.cause,
+               n.draw, n.key_1, n.key_2, d.luck, d.from_day, d.start_day, d.status_before, d.observed_day, d.death_day,
+               d.is_window_cut, d.cause,
                CASE WHEN m.person_key IS NOT NULL THEN {draw_key("d.mother_key", "n.draw")} END AS mother_draw_key
         FROM doubts d JOIN draws n ON {own} LEFT JOIN doubts m ON m.person_key = d.mother_key
         """,
