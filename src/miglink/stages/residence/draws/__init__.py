@@ -29,6 +29,7 @@ from miglink.stages.residence.draws.follow_up import (
     FollowUp,
     draw_chances,
     learn_follow_up,
+    open_at_cuts,
     spread_expectations,
 )
 from miglink.stages.residence.draws.gaps import Stays, find_stays
@@ -37,7 +38,7 @@ from miglink.stages.residence.draws.outcomes import find_drawn_statuses, settle_
 from miglink.stages.residence.elements import Placement
 from miglink.stages.residence.initial_status import Evidence
 
-__all__ = ["Asked", "Case", "Drawn", "Learnt", "draw_case", "learn"]
+__all__ = ["Asked", "Case", "Drawn", "Learnt", "draw_case", "learn", "open_at_cuts"]
 
 
 @dataclass(frozen=True)
@@ -63,12 +64,12 @@ class Learnt:
     follow_up: FollowUp
 
 
-def learn(engine: Engine, case: Case, evidence: Evidence, asked: Asked) -> Learnt:
-    """Learn what the draws rest on from the persons as linked best."""
+def learn(engine: Engine, case: Case, evidence: Evidence, opened: Table, asked: Asked) -> Learnt:
+    """Learn what the draws rest on from the persons as linked best; opened: as `open_at_cuts` gives it."""
     return Learnt(
         count_first_statuses(engine, case),
         find_stays(engine, case, evidence),
-        learn_follow_up(engine, case, evidence, asked.days, asked.country),
+        learn_follow_up(engine, case, opened, asked.days[1]),
     )
 
 
@@ -85,11 +86,11 @@ def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, as
     spread = spread_over_draws(engine, case, doubts, draws, is_of_draw=asked.is_of_draw)
     whose = draw_first_statuses(engine, case, spread, learnt.first_statuses, number, seed)
     settled, cells = _settle(engine, case, (doubts, whose), evidence, learnt, asked)
-    grown = engine.step(
+    grown = engine.view(
         f"{case.name}_grown", "SELECT * FROM whose WHERE mother_draw_key IS NULL", whose=whose
     )
     first = find_drawn_statuses(engine, f"{case.name}_1", settled, grown)
-    children = engine.step(
+    children = engine.view(
         f"{case.name}_children",
         """
         SELECT w.person_key, w.from_day, w.start_day, w.status_before, w.death_day,
@@ -142,17 +143,18 @@ def _settle(
         draw_chances(learnt.follow_up, cells.filter(has_mother=has_mother), number, seeds)
         for has_mother in (False, True)
     )
-    numbered = engine.view(
-        f"{case.name}_numbered",
-        """SELECT n.person_key, n.place, k.cell FROM named n JOIN chains w ON w.person_key = n.person_key
+    opened = engine.view(
+        f"{case.name}_opened",
+        """SELECT n.person_key, n.position, n.place, n.direction = 'arrival' AS is_arrival, n.is_implied, n.day, k.cell
+        FROM named n JOIN chains w ON w.person_key = n.person_key
         JOIN cells k ON k.has_mother = w.has_mother AND k.direction = n.direction AND k.group_name = n.group_name
              AND k.quarter = n.quarter AND k.cell_5 = n.cell_5""",
         named=named,
         chains=chains,
         cells=engine.frame(f"{case.name}_asked", cells),
     )
-    drawn = {"chances": engine.frame(f"{case.name}_chances", chances)}
-    settled = settle_draws(engine, case.name, decided, numbered, whose, drawn)
+    drawn = engine.frame(f"{case.name}_chances", chances)
+    settled = settle_draws(engine, case.name, decided, opened, whose, drawn)
     return settled, cells.select(*LEVELS, "n_open")
 
 

@@ -111,7 +111,7 @@ def spread_over_draws(engine: Engine, case: Case, doubts: Table, draws: Table, *
     is_of_draw: the persons are those of a draw each, which their ids name (`person_of_draw`).
     """
     own = f"n.draw = {drawn_number('d.person_id')}" if is_of_draw else "TRUE"
-    return engine.step(
+    return engine.view(
         f"{case.name}_whose",
         f"""
         SELECT {draw_key("d.person_key", "n.draw")} AS person_key, d.person_key AS owner_key,

@@ -62,20 +62,15 @@ def find_cuts(first: date, last: date, follow_up_days: int) -> list[date]:
     return cuts
 
 
-def learn_follow_up(
-    engine: Engine, case: Case, evidence: Evidence, days: tuple[date, date], country: str | None
-) -> FollowUp:
+def learn_follow_up(engine: Engine, case: Case, opened: Table, last_date: date) -> FollowUp:
     """Count how many of the crossings that were open on earlier days became a migration, cell by cell.
 
-    Reads: the case (its chain, statuses, changes), evidence (records of crossings, visas, permits); the first and last
-        day observed. country: the reporting country, whose citizens are nationals.
+    Reads: the case (its statuses, changes), opened (`open_at_cuts`); the last day observed.
     Gives: the counts by cell and cut, by weight: recent years count more (half after five years).
     Source: methods of miglink, section 5 (cut the data at an earlier date, estimate, compare with what became final).
     """
-    cuts = find_cuts(*days, case.rule.follow_up_days)
-    opened = _cut(engine, case, evidence, cuts, country)
     labelled = _label(engine, case, opened)
-    last = (days[1] - _EPOCH).days
+    last = (last_date - _EPOCH).days
     counts = engine.collect(
         f"""
         SELECT cut_day, {", ".join(SHIFTED)}, {", ".join(LEVELS)}, CAST(COUNT(*) AS DOUBLE) AS n,
@@ -122,9 +117,16 @@ def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[
     )
 
 
-def _cut(engine: Engine, case: Case, evidence: Evidence, cuts: list[date], country: str | None) -> Table:
-    """The crossings that were open at each cut, with their cells as of that day."""
+def open_at_cuts(
+    engine: Engine, case: Case, evidence: Evidence, days: tuple[date, date], country: str | None
+) -> Table:
+    """The crossings that were open at each cut, with their cells as of that day: the same under every policy.
+
+    Reads: the case (its chain), evidence (records of crossings, visas, permits); the first and last day observed.
+        country: the reporting country, whose citizens are nationals.
+    """
     name = f"{case.name}_cut"
+    cuts = find_cuts(*days, case.rule.follow_up_days)
     numbered = engine.frame(
         f"{name}_days",
         pl.DataFrame(

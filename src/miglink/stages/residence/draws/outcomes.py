@@ -5,43 +5,40 @@ from miglink.stages.residence.draws.chances import with_chances
 
 
 def settle_draws(
-    engine: Engine, name: str, decided: Table, named: Table, whose: Table, chances: dict[str, Table]
+    engine: Engine, name: str, decided: Table, opened: Table, whose: Table, chances: Table
 ) -> Table:
     """The elements of each draw that may change a status.
 
-    Reads: decided (elements of the chains), named (the open ones with cell, a number), whose; chances (cell, draw, p).
+    Reads: decided (elements of the chains), opened (the open ones with cell, a number), whose; chances (cell, draw, p).
     Gives: person_key, position, place, is_arrival, is_implied, day, flips: that who fits it migrates; null where
         nothing is known from which to draw it. Elements that change nothing are left out.
     """
     asked = engine.view(
         f"{name}_asked",
-        """SELECT w.person_key, n.place, n.cell, w.draw, w.luck, w.key_1, w.key_2
-        FROM named n JOIN whose w ON w.chain_key = n.person_key""",
-        named=named,
+        """SELECT w.person_key, n.position, n.place, n.is_arrival, n.is_implied, n.day, n.cell,
+               w.draw, w.luck, w.key_1, w.key_2
+        FROM opened n JOIN whose w ON w.chain_key = n.person_key""",
+        opened=opened,
         whose=whose,
     )
     # Two crossings of a day are two questions; the place tells them apart.
     lucky = with_chances(engine, f"{name}_lucky", asked, "place", "becomes")
-    outcomes = engine.step(
-        f"{name}_outcomes",
-        """SELECT l.person_key, l.place, l.becomes < c.p AS is_migration
-        FROM lucky l JOIN chances c ON c.cell = l.cell AND c.draw = l.draw""",
-        lucky=lucky,
-        **chances,
-    )
     return engine.step(
         f"{name}_settled",
         """
-        SELECT w.person_key, d.position, d.place, d.is_arrival, d.is_implied, d.day,
-               CASE WHEN d.is_reset THEN TRUE ELSE o.is_migration END AS flips
-        FROM decided d
-        JOIN whose w ON w.chain_key = d.person_key
-        LEFT JOIN outcomes o ON o.person_key = w.person_key AND o.place = d.place
-        WHERE d.is_reset OR (d.is_open AND COALESCE(o.is_migration, TRUE))
+        SELECT w.person_key, d.position, d.place, d.is_arrival, d.is_implied, d.day, TRUE AS flips
+        FROM decided d JOIN whose w ON w.chain_key = d.person_key
+        WHERE d.is_reset
+        UNION ALL
+        SELECT l.person_key, l.position, l.place, l.is_arrival, l.is_implied, l.day,
+               CASE WHEN c.p IS NOT NULL THEN TRUE END AS flips
+        FROM lucky l LEFT JOIN chances c ON c.cell = l.cell AND c.draw = l.draw
+        WHERE c.p IS NULL OR l.becomes < c.p
         """,
         decided=decided,
         whose=whose,
-        outcomes=outcomes,
+        lucky=lucky,
+        chances=chances,
     )
 
 
