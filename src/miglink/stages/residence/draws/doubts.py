@@ -117,7 +117,7 @@ def spread_over_draws(engine: Engine, case: Case, doubts: Table, draws: Table, *
         SELECT {draw_key("d.person_key", "n.draw")} AS person_key, d.person_key AS owner_key,
                {draw_key("d.person_key", "CASE WHEN d.has_gap THEN n.draw ELSE 0 END")} AS chain_key,
                n.draw, n.key_1, n.key_2, d.luck, d.from_day, d.start_day, d.status_before, d.observed_day, d.death_day,
-               d.is_window_cut, d.cause,
+               d.is_window_cut,
                CASE WHEN m.person_key IS NOT NULL THEN {draw_key("d.mother_key", "n.draw")} END AS mother_draw_key
         FROM doubts d JOIN draws n ON {own} LEFT JOIN doubts m ON m.person_key = d.mother_key
         """,

@@ -136,7 +136,7 @@ def _find_gaps(engine: Engine, case: Case, whose: Table) -> Table:
     opposite = "CASE WHEN c.is_arrival THEN 'departure' ELSE 'arrival' END"
     own = "CASE WHEN c.is_arrival THEN 'arrival' ELSE 'departure' END"
     middle = "c.day + CAST(FLOOR((c.gap_day - c.day) / 2.0) AS BIGINT)"
-    return engine.step(
+    return engine.view(
         f"{case.name}_gaps",
         f"""
         WITH kinds AS (
