@@ -66,6 +66,7 @@ bench-all: $(STAMP) ## every number of benchmarks/README.md anew, many hours; BE
 	$(BIN)/python -m benchmarks.accuracy small --json $(RESULTS)/accuracy.json
 	$(BIN)/python -m benchmarks.calibration small --json $(RESULTS)/calibration.json
 	$(BIN)/python -m benchmarks.coverage small --json $(RESULTS)/coverage.json
+	$(BIN)/python -m benchmarks.draws small --json $(RESULTS)/draws.json
 	$(BIN)/python -m pytest benchmarks/hot.py
 	$(BIN)/python -m benchmarks.page
 

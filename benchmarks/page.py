@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import classify_scale as scale
+from benchmarks import draws as of_draws
 from benchmarks.compare import as_markdown, compare
 from benchmarks.linkage_figures import measurements, sayings, tables
 from benchmarks.sizing import sizes
@@ -303,6 +304,17 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.1f}"
 
 
+def draws(results: Path) -> str:
+    """What draws add to a run, stage by stage."""
+    if not (results / "draws.json").exists():
+        return "Not measured yet."
+    found = read(results, "draws")
+    said = (
+        f"The {found['size']} country, {found['draws']} draws, least of {found['repeat']} runs of each.\n\n"
+    )
+    return said + grid(of_draws.HEADINGS, of_draws.rows(found))
+
+
 def pairs(results: Path) -> str:
     """Candidate pairs by rule, those of one person and those by chance."""
     found = read(results, "chance-pairs")
@@ -346,6 +358,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
     for part in (
         machine, stages, truth, peers, linkage_scale, classify_scale, growth, febrl, accuracy, calibration, coverage,
+        draws,
         pairs, slowed, sizes,
     )
 }  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from benchmarks import calibration, compare, febrl, growth, linkage_draws, measured, page, slowed
+from benchmarks import calibration, compare, draws, febrl, growth, linkage_draws, measured, page, slowed
 from miglink import pipeline
 from miglink.engine import Engine
 
@@ -195,3 +195,20 @@ def test_limits_are_counted_by_measure_and_kind() -> None:
     assert set(found["limits"]) == {"false_link_rate, all", "missed_link_rate, by sources"}
     by_sources = found["limits"]["missed_link_rate, by sources"]
     assert (by_sources["n"], by_sources["within"], by_sources["mean_true"]) == (2, 1, 0.3)
+
+
+def test_what_draws_add_is_the_least_of_each_stage_against_the_least(tmp_path: Path) -> None:
+    def taken(cpu: float, memory: float) -> dict[str, dict[str, float]]:
+        whole = {"cpu_seconds": cpu, "seconds": 2 * cpu, "peak_memory_bytes": memory}
+        return {"residence": {**whole, "cpu_seconds": cpu - 1}, draws.WHOLE: whole}
+
+    found = draws.compare([taken(5, 100), taken(4, 120)], [taken(6, 300), taken(9, 150)])
+    assert found[draws.WHOLE]["ratio"] == {"cpu_seconds": 1.5, "seconds": 1.5, "peak_memory_bytes": 1.5}
+    assert found["residence"]["with"]["cpu_seconds"] == 5
+    # A stage that took no time has no ratio.
+    assert "cpu_seconds" not in draws.compare([taken(1, 1)], [taken(2, 1)])["residence"]["ratio"]
+
+    assert page.draws(tmp_path) == "Not measured yet."
+    result = {"size": "small", "draws": 50, "repeat": 2, "stages": found}
+    (tmp_path / "draws.json").write_text(json.dumps(result), encoding="utf-8")
+    assert "| residence | 3.0 | 5.0 | 1.67 | 1.50 | 1.50 |" in page.draws(tmp_path)

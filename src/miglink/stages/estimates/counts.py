@@ -236,8 +236,10 @@ def select_events(columns: Mapping[str, str], *, of_flows: bool, is_keyed: bool 
     change = "change * record_key" if is_keyed else "change"
     terms = ", ".join(
         f"CAST(SUM(CASE WHEN term = '{term}' THEN {change} ELSE 0 END) AS BIGINT) AS {term}"
-        for term in (*FLOWS, *CHANGES)
+        for term in (FLOWS if of_flows else (*FLOWS, *CHANGES))
     )
+    if of_flows:
+        terms += f", {_none_of(CHANGES)}"
     is_flow = f"term IN ({', '.join(repr(term) for term in FLOWS)})" if of_flows else "TRUE"
     return f"""
         SELECT rule, policy, CAST(YEAR(event_date) AS INTEGER) AS year, CAST(MONTH(event_date) AS INTEGER) AS month

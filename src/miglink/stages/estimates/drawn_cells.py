@@ -40,12 +40,14 @@ _FLOW = (
 class DrawnCells:
     """The cells of each breakdown, draw by draw; of draw 0 what is replaced.
 
+    strata: stratum, a number, with the rule and policy that it stands for; a cause is the number of one of CAUSES.
     periods: the days, or the months, of each period. counts: the columns of counts, each with that of what is
     undetermined. figures: what is made of them.
     """
 
     n_draws: int
     layout: Layout
+    strata: pl.DataFrame
     periods: Table
     tables: Mapping[Breakdown, Table]
     counts: Mapping[str, str]
@@ -76,11 +78,12 @@ def count_drawn_stocks(
         if not OF_FLOWS & {*breakdown}
     }
     groups = _name_groups(engine, drawn.histories.residents, days, layout)
+    strata, series = _number_series(drawn)
     tables = {
-        breakdown: _count_cells(engine, drawn, layout, (breakdown, select, name), (inputs, groups))
+        breakdown: _count_cells(engine, series, layout, (breakdown, select, name), (inputs, groups))
         for breakdown, select in selects.items()
     }
-    return DrawnCells(drawn.settings.number, layout, periods, tables, *_STOCK)
+    return DrawnCells(drawn.settings.number, layout, strata, periods, tables, *_STOCK)
 
 
 def count_drawn_flows(
@@ -89,54 +92,77 @@ def count_drawn_flows(
     """Count drawn migrations by the cells of each breakdown; months: year, month, and each period that has it."""
     periods = engine.frame("estimates_drawn_months", months.select("year", "month", "period"))
     groups = _name_groups(engine, drawn.histories.events, months, layout)
+    strata, series = _number_series(drawn)
     tables = {
         breakdown: _count_cells(
             engine,
-            drawn,
+            series,
             layout,
             (breakdown, select_events(layout.of(breakdown), of_flows=True), name),
             ({"events": drawn.histories.events}, groups),
         )
         for breakdown in layout.breakdowns
     }
-    return DrawnCells(drawn.settings.number, layout, periods, tables, *_FLOW)
+    return DrawnCells(drawn.settings.number, layout, strata, periods, tables, *_FLOW)
+
+
+def _number_series(drawn: Drawn) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The strata with their numbers, and what each code stands for in numbers: words take longer to compare."""
+    strata = (
+        drawn.series.select("rule", "policy")
+        .unique()
+        .sort("rule", "policy")
+        .with_row_index("stratum")
+        .with_columns(pl.col("stratum").cast(pl.Int32))
+    )
+    linkage = pl.col("linkage")
+    series = drawn.series.join(strata, on=["rule", "policy"]).select(
+        "code",
+        "stratum",
+        "draw",
+        cause=pl.col("cause").replace_strict(CAUSES, range(len(CAUSES)), return_dtype=pl.Int32),
+        in_best=linkage.is_in([BEST, BOTH]),
+        in_drawn=linkage.is_in([DRAWN, BOTH]),
+    )
+    return strata, series
 
 
 def _count_cells(
     engine: Engine,
-    drawn: Drawn,
+    series: pl.DataFrame,
     layout: Layout,
     counted: tuple[Breakdown, str, str],
     inputs: tuple[Mapping[str, Table], pl.DataFrame],
 ) -> Table:
-    """The cells of one breakdown, with the policy, linkage, cause and draw that its code stands for."""
+    """The cells of one breakdown, with the stratum, cause and draw that its code stands for."""
     (breakdown, select, name), (tables, groups) = counted, inputs
     is_stock = "days" in tables
-    measures = _STOCK[0] if is_stock else _FLOW[0]
+    measures = [name for pair in (_STOCK if is_stock else _FLOW)[0].items() for name in pair]
     time, year = ("c.last_date", "YEAR(c.last_date) + 1") if is_stock else ("c.year, c.month", "c.year")
+    is_grouped = "citizenship_group" in breakdown
     columns = [
         "g.citizenship_group" if column == "citizenship_group" else f"c.{column}"
         for column in _columns(breakdown, layout)
     ]
-    keys = ", ".join(["s.rule", "s.policy", "s.linkage", "s.cause", "s.draw", time, *columns])
-    sums = ", ".join(
-        f"CAST(SUM(c.{count}) AS BIGINT) AS {count}" for pair in measures.items() for count in pair
+    keys = ", ".join(["s.stratum", "s.in_best", "s.in_drawn", "s.cause", "s.draw", time, *columns])
+    # Without groups of citizenship the rows are as they were counted.
+    sums = (
+        f"CAST(SUM(c.{count}) AS BIGINT) AS {count}" if is_grouped else f"c.{count}" for count in measures
     )
-    is_grouped = "citizenship_group" in breakdown
     to_groups = f"JOIN groups g ON g.year = {year} AND g.citizenship = c.citizenship" if is_grouped else ""
     named = {"groups": engine.frame("estimates_groups", groups)} if is_grouped else {}
     return engine.step(
         f"estimates_drawn_{name}_{layout.breakdowns.index(breakdown)}",
         f"""
-        SELECT {keys}, {sums}
+        SELECT {keys}, {", ".join(sums)}
         FROM ({select}) AS c
         JOIN series s ON s.code = c.policy
         {to_groups}
-        GROUP BY {keys}
+        {f"GROUP BY {keys}" if is_grouped else ""}
         """,
         **tables,
         **named,
-        series=engine.frame("estimates_series", drawn.series),
+        series=engine.frame("estimates_series", series),
     )
 
 
@@ -161,27 +187,32 @@ def find_changes(engine: Engine, cells: DrawnCells) -> list[tuple[Breakdown, pl.
     sums = []
     for count, undetermined in cells.counts.items():
         for linkage in (BEST, DRAWN):
-            of_series = f"c.linkage IN ('{linkage}', '{BOTH}')"
+            of_series = f"c.in_{linkage}"
             for name, column, weight in (("change", count, n), ("open", undetermined, 1)):
                 gained = (
                     f"CASE WHEN {of_series} THEN CASE WHEN c.draw > 0 THEN 1 ELSE -{weight} END ELSE 0 END"
                 )
                 sums.append(f"CAST(SUM({gained} * c.{column}) AS BIGINT) AS {count}_{name}_{linkage}")
-        is_replaced = f"c.draw = 0 AND c.linkage IN ('{DRAWN}', '{BOTH}')"
+        is_replaced = "c.draw = 0 AND c.in_drawn"
         sums.append(
             f"CAST(SUM(CASE WHEN {is_replaced} THEN c.{count} ELSE 0 END) AS BIGINT) AS {count}_replaced"
         )
     found = []
     for breakdown, table in cells.tables.items():
         columns = _columns(breakdown, cells.layout)
-        keys = ", ".join(["c.rule", "c.policy", "p.period", *(f"c.{name}" for name in columns)])
+        keys = ", ".join(["c.stratum", "p.period", *(f"c.{name}" for name in columns)])
         rows = engine.collect(
             f"SELECT {keys}, {', '.join(sums)} FROM cells c JOIN periods p ON {cells.time} GROUP BY {keys}",
             cells=table,
             periods=cells.periods,
         )
-        found.append((breakdown, _by_figure(label(rows, breakdown, cells.layout.traits), cells)))
+        found.append((breakdown, _by_figure(_label(rows, breakdown, cells), cells)))
     return found
+
+
+def _label(rows: pl.DataFrame, kept: Breakdown, cells: DrawnCells) -> pl.DataFrame:
+    """The rows with their rule and policy, and all dimension columns."""
+    return label(rows.join(cells.strata, on="stratum").drop("stratum"), kept, cells.layout.traits)
 
 
 def _by_figure(rows: pl.DataFrame, cells: DrawnCells) -> pl.DataFrame:
@@ -213,7 +244,7 @@ def find_moments(engine: Engine, cells: DrawnCells) -> pl.DataFrame:
             cells=cells.tables[breakdowns[index]],
             periods=cells.periods,
         )
-        labelled = label(found, kept, cells.layout.traits)
+        labelled = _label(found, kept, cells)
         rows += [
             labelled.select(
                 *("rule", "policy", "period", *DIMENSIONS),
@@ -227,12 +258,12 @@ def find_moments(engine: Engine, cells: DrawnCells) -> pl.DataFrame:
 
 def _select_moments(cells: DrawnCells, columns: Iterable[str]) -> str:
     """SQL: sums by draw and cause, and over them the moments of each figure."""
-    keys = ", ".join(["rule", "policy", "period", *columns])
-    held = ", ".join(["c.rule", "c.policy", "p.period", *(f"c.{name}" for name in columns)])
+    keys = ", ".join(["stratum", "period", *columns])
+    held = ", ".join(["c.stratum", "p.period", *(f"c.{name}" for name in columns)])
     by_cause = ", ".join(
-        f"CAST(SUM(CASE WHEN c.cause = '{cause}' THEN c.{count} ELSE 0 END) AS BIGINT) AS {count}_{cause}"
+        f"CAST(SUM(CASE WHEN c.cause = {number} THEN c.{count} ELSE 0 END) AS BIGINT) AS {count}_{cause}"
         for count in cells.counts
-        for cause in CAUSES
+        for number, cause in enumerate(CAUSES)
     )
     of_figures, moments = [], []
     for figure, signs in cells.figures.items():
@@ -256,7 +287,7 @@ def _select_moments(cells: DrawnCells, columns: Iterable[str]) -> str:
         WITH by_draw AS (
             SELECT {held}, c.draw, {by_cause}
             FROM cells c JOIN periods p ON {cells.time}
-            WHERE c.draw > 0 AND c.linkage IN ('{DRAWN}', '{BOTH}')
+            WHERE c.draw > 0 AND c.in_drawn
             GROUP BY {held}, c.draw
         ), of_figures AS (SELECT {keys}, {", ".join(of_figures)} FROM by_draw)
         SELECT {keys}, {", ".join(moments)} FROM of_figures GROUP BY {keys}

@@ -28,8 +28,8 @@ class Draws:
 class Drawn:
     """Drawn histories, joined with traits, and the settled ones that they replace.
 
-    histories: what is counted; in place of its policy each row has a code of policy, linkage, cause and draw (`3:17`).
-    Draw 0 are the rows of draw 0 that are replaced. series: what the codes stand for.
+    histories: what is counted; in place of its policy each row has a number, the code of policy, linkage, cause and
+    draw. Draw 0 are the rows of draw 0 that are replaced. series: what the codes stand for.
     """
 
     histories: Histories
@@ -65,7 +65,8 @@ def join_draws(
         engine.collect("SELECT DISTINCT rule, policy, linkage, cause FROM doubts", doubts=draws.doubts)
         .sort("rule", "policy", "linkage", "cause")
         .with_row_index("code")
-        .with_columns(pl.col("code").cast(pl.Int32))
+        # Of draw 0: the other draws follow.
+        .with_columns(pl.col("code").cast(pl.Int32) * (draws.settings.number + 1))
     )
     coded = engine.step(
         "estimates_doubts",
@@ -80,7 +81,7 @@ def join_draws(
     drawn = _draw_statuses(engine, draws, coded, statuses, persons)
     joined = join_histories(engine, drawn, traits, _draw_migrations(engine, draws, coded, migrations), layout)
     numbers = pl.DataFrame({"draw": range(draws.settings.number + 1)}, schema={"draw": pl.Int32})
-    series = codes.join(numbers, how="cross").with_columns(code=pl.format("{}:{}", "code", "draw"))
+    series = codes.join(numbers, how="cross").with_columns(code=pl.col("code") + pl.col("draw"))
     return Drawn(joined, series, draws.settings)
 
 
@@ -90,7 +91,7 @@ def _draw_statuses(engine: Engine, draws: Draws, coded: Table, statuses: Table, 
     return engine.step(
         "estimates_drawn_statuses",
         f"""
-        SELECT r.person_id, r.rule, CONCAT(CAST(c.code AS VARCHAR), ':', CAST(r.draw AS VARCHAR)) AS policy,
+        SELECT r.person_id, r.rule, c.code + r.draw AS policy,
                r.status, r.end_reason, r.from_date, COALESCE(r.to_date, DATE '9999-12-31') AS to_date,
                r.status_before,
                COALESCE(p.is_born_here AND p.birth_date = r.from_date AND r.status_before IS NULL, FALSE)
@@ -100,7 +101,7 @@ def _draw_statuses(engine: Engine, draws: Draws, coded: Table, statuses: Table, 
         JOIN persons p ON p.person_id = r.person_id
         WHERE r.draw BETWEEN 1 AND {draws.settings.number}
         UNION ALL
-        SELECT s.person_id, s.rule, CONCAT(CAST(c.code AS VARCHAR), ':0') AS policy,
+        SELECT s.person_id, s.rule, c.code AS policy,
                s.status, s.end_reason, GREATEST(s.from_date, c.from_date) AS from_date, s.to_date,
                CASE WHEN s.from_date >= c.from_date THEN s.status_before ELSE s.status END AS status_before,
                s.begins_at_birth AND s.from_date >= c.from_date AS begins_at_birth
@@ -122,7 +123,7 @@ def _draw_migrations(engine: Engine, draws: Draws, coded: Table, migrations: Tab
     """
     same = "c.person_id = m.person_id AND c.rule = m.rule AND c.policy = m.policy"
     columns = "m.counted_date, m.direction, {outcome} AS outcome, m.other_country, m.purpose"
-    drawn = "CONCAT(CAST(c.code AS VARCHAR), ':', CAST({}.draw AS VARCHAR)) AS policy"
+    drawn = "c.code + {}.draw AS policy"
     within = f"BETWEEN 1 AND {draws.settings.number}"
     return engine.step(
         "estimates_drawn_migrations",
@@ -132,7 +133,7 @@ def _draw_migrations(engine: Engine, draws: Draws, coded: Table, migrations: Tab
         JOIN coded c ON {same} AND c.linkage = m.linkage
         WHERE m.draw {within}
         UNION ALL
-        SELECT 0 AS draw, m.person_id, m.rule, CONCAT(CAST(c.code AS VARCHAR), ':0') AS policy,
+        SELECT 0 AS draw, m.person_id, m.rule, c.code AS policy,
                {columns.format(outcome="m.outcome")}
         FROM migrations m
         JOIN coded c ON {same}

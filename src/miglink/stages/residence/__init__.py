@@ -19,7 +19,7 @@ from miglink.config.windows import Windows
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
 from miglink.stages.residence.days import FOREVER, day_number
-from miglink.stages.residence.draws import Asked, Case, Drawn, Learnt, draw_case, learn
+from miglink.stages.residence.draws import Asked, Case, Drawn, Learnt, draw_case, learn, open_at_cuts
 from miglink.stages.residence.draws.linked import Linkages, find_drawn_evidence
 from miglink.stages.residence.draws.tables import (
     find_best_rows,
@@ -73,12 +73,13 @@ class Drawing:
 
 @dataclass
 class _Draws:
-    """The draws made so far, and what they have learnt by rule and policy."""
+    """The draws made so far, what they have learnt by rule and policy, and by rule the crossings open at cuts."""
 
     drawing: Drawing
     is_of_draw: bool = False
     made: list[Drawn] = field(default_factory=list)
     learnt: dict[tuple[str, str], Learnt] = field(default_factory=dict)
+    opened: dict[str, Table] = field(default_factory=dict)
 
 
 def draw_residence(
@@ -250,14 +251,16 @@ def _draw(
     days = (known.period.from_date, known.period.to_date)
     asked = Asked(draws.drawing.settings, days, draws.drawing.country, draws.is_of_draw)
     if (rule.name, policy) not in draws.learnt:
-        draws.learnt[rule.name, policy] = learn(engine, case, evidence, asked)
+        if rule.name not in draws.opened:
+            draws.opened[rule.name] = open_at_cuts(engine, case, evidence, days, draws.drawing.country)
+        draws.learnt[rule.name, policy] = learn(engine, case, evidence, draws.opened[rule.name], asked)
     draws.made.append(draw_case(engine, case, evidence, draws.learnt[rule.name, policy], asked))
 
 
 def _stack(engine: Engine, name: str, tables: Sequence[Table], columns: str) -> Table:
     """The rows of several tables."""
     numbered = {f"part_{number}": table for number, table in enumerate(tables)}
-    return engine.step(
+    return engine.view(
         name, " UNION ALL ".join(f"SELECT {columns} FROM {one}" for one in numbered), **numbered
     )
 

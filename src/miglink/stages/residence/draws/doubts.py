@@ -62,7 +62,8 @@ def find_doubts(engine: Engine, case: Case) -> Table:
     """The persons of whom some status is undetermined, from the first such day on: what was before is sure.
 
     Gives: person_key, from_day, status_before (null where the first status itself is in doubt), cause, luck, mother_key
-        (of a child whose first status is the mother's), and the traveller's own columns.
+        (of a child whose first status is the mother's), has_gap (a missing crossing is drawn), and the traveller's own
+        columns.
     """
     is_silent = "c.is_silent" if case.policy == "unresolved" else "FALSE"
     is_drawn = "TRUE" if case.policy == "unresolved" else "FALSE"
@@ -91,7 +92,7 @@ def find_doubts(engine: Engine, case: Case) -> Table:
         SELECT f.*, p.person_id, p.start, {luck_of("p.person_id")} AS luck,
                CASE WHEN f.from_day = f.start_day AND p.start = 'birth_here' THEN p.mother_key END AS mother_key,
                CASE WHEN f.from_day = f.start_day THEN 'first_status' WHEN g.person_key IS NOT NULL
-                    THEN 'missing_crossing' ELSE 'follow_up' END AS cause
+                    THEN 'missing_crossing' ELSE 'follow_up' END AS cause, g.person_key IS NOT NULL AS has_gap
         FROM found f
         JOIN people p ON p.person_key = f.person_key
         LEFT JOIN gaps g ON g.person_key = f.person_key
@@ -106,17 +107,36 @@ def find_doubts(engine: Engine, case: Case) -> Table:
 def spread_over_draws(engine: Engine, case: Case, doubts: Table, draws: Table, *, is_of_draw: bool) -> Table:
     """Each person in doubt in each draw: person_key is the number of the person in the draw, owner_key the person's.
 
+    chain_key: the number of the chain of crossings. Of whom no crossing is drawn, all draws have the same.
     is_of_draw: the persons are those of a draw each, which their ids name (`person_of_draw`).
     """
     own = f"n.draw = {drawn_number('d.person_id')}" if is_of_draw else "TRUE"
-    return engine.step(
+    return engine.view(
         f"{case.name}_whose",
         f"""
-        SELECT {draw_key("d.person_key", "n.draw")} AS person_key, d.person_key AS owner_key, n.draw, n.key_1, n.key_2,
-               d.luck, d.from_day, d.start_day, d.status_before, d.observed_day, d.death_day, d.is_window_cut, d.cause,
+        SELECT {draw_key("d.person_key", "n.draw")} AS person_key, d.person_key AS owner_key,
+               {draw_key("d.person_key", "CASE WHEN d.has_gap THEN n.draw ELSE 0 END")} AS chain_key,
+               n.draw, n.key_1, n.key_2, d.luck, d.from_day, d.start_day, d.status_before, d.observed_day, d.death_day,
+               d.is_window_cut,
                CASE WHEN m.person_key IS NOT NULL THEN {draw_key("d.mother_key", "n.draw")} END AS mother_draw_key
         FROM doubts d JOIN draws n ON {own} LEFT JOIN doubts m ON m.person_key = d.mother_key
         """,
         doubts=doubts,
         draws=draws,
+    )
+
+
+def find_chains(engine: Engine, case: Case, whose: Table) -> Table:
+    """The persons in draws whose chains of crossings differ, as travellers: person_key is the number of the chain.
+
+    What becomes of an element for whom it fits does not rest on the first status: there is none.
+    """
+    return engine.step(
+        f"{case.name}_chains",
+        """
+        SELECT DISTINCT chain_key AS person_key, owner_key, from_day, start_day, observed_day, death_day, is_window_cut,
+               -1 AS initial_status, mother_draw_key IS NOT NULL AS has_mother
+        FROM whose
+        """,
+        whose=whose,
     )

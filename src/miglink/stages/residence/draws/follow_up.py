@@ -25,7 +25,7 @@ _MOST_PERSONS = 200_000
 # After so many years what people did counts half.
 _HALF_LIFE = 5.0
 _FRACTIONS = 2.0**20
-_SHIFTED = ("direction", "group_name", "quarter")
+SHIFTED = ("direction", "group_name", "quarter")
 # The levels by which earlier cuts are predicted from each other.
 _TRIED = LEVELS[:3]
 # The shift's standard deviation where the data reach back over one cut alone: assumed.
@@ -63,28 +63,23 @@ def find_cuts(first: date, last: date, follow_up_days: int) -> list[date]:
     return cuts
 
 
-def learn_follow_up(
-    engine: Engine, case: Case, evidence: Evidence, days: tuple[date, date], country: str | None
-) -> FollowUp:
+def learn_follow_up(engine: Engine, case: Case, opened: Table, last_date: date) -> FollowUp:
     """Count how many of the crossings that were open on earlier days became a migration, cell by cell.
 
-    Reads: the case (its chain, statuses, changes), evidence (records of crossings, visas, permits); the first and last
-        day observed. country: the reporting country, whose citizens are nationals.
+    Reads: the case (its statuses, changes), opened (`open_at_cuts`); the last day observed.
     Gives: the counts by cell and cut, by weight: recent years count more (half after five years).
     Source: methods of miglink, section 5 (cut the data at an earlier date, estimate, compare with what became final).
     """
-    cuts = find_cuts(*days, case.rule.follow_up_days)
-    opened = _cut(engine, case, evidence, cuts, country)
     labelled = _label(engine, case, opened)
-    last = (days[1] - _EPOCH).days
+    last = (last_date - _EPOCH).days
     counts = engine.collect(
         f"""
-        SELECT cut_day, {", ".join(_SHIFTED)}, {", ".join(LEVELS)}, CAST(COUNT(*) AS DOUBLE) AS n,
+        SELECT cut_day, {", ".join(SHIFTED)}, {", ".join(LEVELS)}, CAST(COUNT(*) AS DOUBLE) AS n,
                CAST(SUM(CASE WHEN is_migration THEN 1 ELSE 0 END) AS DOUBLE) AS k
-        FROM labelled GROUP BY cut_day, {", ".join(_SHIFTED)}, {", ".join(LEVELS)}
+        FROM labelled GROUP BY cut_day, {", ".join(SHIFTED)}, {", ".join(LEVELS)}
         """,
         labelled=labelled,
-    ).sort("cut_day", *_SHIFTED, *LEVELS)
+    ).sort("cut_day", *SHIFTED, *LEVELS)
     weight = 0.5 ** ((last - pl.col("cut_day")) / (365.25 * _HALF_LIFE))
     # Sums of such fractions are exact, whatever the order of rows.
     exact = (weight * _FRACTIONS).round() / _FRACTIONS
@@ -93,12 +88,13 @@ def learn_follow_up(
 
 
 def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[int, ...]) -> pl.DataFrame:
-    """The chance of each of the finest cells asked of, in each draw: cell_5, draw, p; none without anything to learn.
+    """The chance of each cell asked of, in each draw: cell, draw, p; none without anything to learn.
 
-    asked: the cells of every level, one row for each of the finest.
+    asked: cell (a number), the names of every level, direction, group_name, quarter. The chance of the finest level,
+        shifted by what crossings of one direction, group and quarter share in the draw.
     """
-    if model.counts.is_empty():
-        return pl.DataFrame(schema={"cell_5": pl.String, "draw": pl.Int32, "p": pl.Float64})
+    if model.counts.is_empty() or asked.is_empty():
+        return pl.DataFrame(schema={"cell": pl.Int64, "draw": pl.Int32, "p": pl.Float64})
     together = pl.concat(
         [
             model.counts.select(*LEVELS, "n", "k"),
@@ -106,33 +102,34 @@ def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[
         ]
     )
     shares = shrink(together, LEVELS, number, seed)
-    is_last = (shares.cells["level"] == len(LEVELS)).to_numpy()
-    finest = shares.cells.filter(pl.col("level") == len(LEVELS))["cell"]
-    drawn = pl.DataFrame(shares.drawn[is_last], schema=[str(draw) for draw in range(1, number + 1)])
-    return (
-        drawn.with_columns(cell_5=finest)
-        .join(asked.select("cell_5").unique(), on="cell_5", how="semi")
-        .unpivot(index="cell_5", variable_name="draw", value_name="p")
-        .with_columns(pl.col("draw").cast(pl.Int32), pl.col("p").clip(1e-9, 1 - 1e-9))
-    )
-
-
-def draw_shifts(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[int, ...]) -> pl.DataFrame:
-    """What crossings of one direction, group and quarter share: direction, group_name, quarter, draw, shift."""
-    shared = asked.select(*_SHIFTED).unique().sort(*_SHIFTED)
+    finest = shares.cells.with_row_index("row").filter(pl.col("level") == len(LEVELS))
+    shared = asked.select(*SHIFTED).unique().sort(*SHIFTED)
     rng = np.random.default_rng([*seed, number_of("shift")])
     shifts = rng.normal(0.0, model.shift_sd, (shared.height, number))
-    frame = pl.DataFrame(shifts, schema=[str(draw) for draw in range(1, number + 1)])
-    return (
-        pl.concat([shared, frame], how="horizontal")
-        .unpivot(index=list(_SHIFTED), variable_name="draw", value_name="shift")
-        .with_columns(pl.col("draw").cast(pl.Int32))
+    rows = asked.join(
+        finest.select("row", cell_5="cell"), on="cell_5", how="left", maintain_order="left"
+    ).join(shared.with_row_index("shift"), on=SHIFTED, how="left", maintain_order="left")
+    p = shares.drawn[rows["row"].to_numpy()].clip(1e-9, 1 - 1e-9)
+    shifted = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + shifts[rows["shift"].to_numpy()])))
+    return pl.DataFrame(
+        {
+            "cell": np.repeat(rows["cell"].to_numpy(), number),
+            "draw": np.tile(np.arange(1, number + 1, dtype=np.int32), rows.height),
+            "p": shifted.ravel(),
+        }
     )
 
 
-def _cut(engine: Engine, case: Case, evidence: Evidence, cuts: list[date], country: str | None) -> Table:
-    """The crossings that were open at each cut, with their cells as of that day."""
+def open_at_cuts(
+    engine: Engine, case: Case, evidence: Evidence, days: tuple[date, date], country: str | None
+) -> Table:
+    """The crossings that were open at each cut, with their cells as of that day: the same under every policy.
+
+    Reads: the case (its chain), evidence (records of crossings, visas, permits); the first and last day observed.
+        country: the reporting country, whose citizens are nationals.
+    """
     name = f"{case.name}_cut"
+    cuts = find_cuts(*days, case.rule.follow_up_days)
     numbered = engine.frame(
         f"{name}_days",
         pl.DataFrame(
@@ -218,7 +215,7 @@ def _shift_sd(counts: pl.DataFrame) -> float:
     The mean square of the residuals of each cut, predicted from the others, beyond what chance alone gives. Predicted
     without the narrowest cells, which say little of a whole group.
     """
-    columns = ["cut_day", *_SHIFTED, *_TRIED]
+    columns = ["cut_day", *SHIFTED, *_TRIED]
     counts = counts.group_by(columns).agg(pl.col("n", "k", "n_cases", "k_cases").sum()).sort(columns)
     cuts = counts["cut_day"].unique().sort()
     if cuts.len() < 2:
@@ -233,7 +230,7 @@ def _shift_sd(counts: pl.DataFrame) -> float:
         finest = shares.filter(pl.col("level") == len(_TRIED)).select("p", cell="cell")
         own = counts.filter(pl.col("cut_day") == cut).join(finest, left_on=_TRIED[-1], right_on="cell")
         residuals.append(
-            own.group_by("cut_day", *_SHIFTED).agg(
+            own.group_by("cut_day", *SHIFTED).agg(
                 excess=(pl.col("k_cases") - pl.col("n_cases") * pl.col("p")).sum(),
                 variance=(pl.col("n_cases") * pl.col("p") * (1 - pl.col("p"))).sum(),
             )

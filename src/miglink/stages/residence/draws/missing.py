@@ -16,10 +16,13 @@ _SEEN_DAYS = 183
 _SHARED = 0.5
 
 
-def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: int, seed: int) -> Table:
+def draw_chain(
+    engine: Engine, case: Case, people: tuple[Table, Table], stays: Stays, number: int, seed: int
+) -> Table:
     """The crossings of persons in draws from the first day in doubt on, each missing one on a day of its own.
 
-    Gives: the chain of each draw: likely_day is the day of the missing crossing, gap_day null where none is missing.
+    people: persons in draws, and those of them whose chains differ (`find_chains`).
+    Gives: the chains: likely_day is the day of the missing crossing, gap_day null where none is missing.
 
     between: two crossings of one direction, so that one is missing for sure. What evidence says of where the person
         lives tells whether the stay was like those of residents; so do lengths between two crossings.
@@ -31,6 +34,7 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
     seen: somebody who arrived last and of whom something tells that he lived here, until some time ago. Which share
         left nothing tells: it is drawn from 0 to 1, one for all. The day lies within half a year of that time.
     """
+    whose, chains = people
     gaps = _find_gaps(engine, case, whose)
     chances = with_chances(engine, f"{case.name}_gap_chances", gaps, "position", "place_of", "is_there")
     lucky = engine.step(
@@ -41,7 +45,7 @@ def draw_chain(engine: Engine, case: Case, whose: Table, stays: Stays, number: i
     )
     rates = _draw_rates(stays, number, (seed, number_of(case.name)))
     drawn = _draw_days(engine, case, lucky, stays, engine.frame(f"{case.name}_rates", rates))
-    return _complete(engine, case, whose, drawn)
+    return _complete(engine, case, chains, drawn)
 
 
 def _draw_days(engine: Engine, case: Case, lucky: Table, stays: Stays, rates: Table) -> Table:
@@ -89,26 +93,26 @@ def _draw_days(engine: Engine, case: Case, lucky: Table, stays: Stays, rates: Ta
     )
 
 
-def _complete(engine: Engine, case: Case, whose: Table, drawn: Table) -> Table:
-    """The crossings of persons in draws, with the missing ones on the days drawn."""
+def _complete(engine: Engine, case: Case, chains: Table, drawn: Table) -> Table:
+    """The crossings of the chains, with the missing ones on the days drawn."""
     return engine.step(
         f"{case.name}_chain",
         """
         SELECT w.person_key, c.position, c.day, c.is_arrival, c.is_crossing,
                CASE WHEN g.drawn_day IS NOT NULL THEN c.gap_day END AS gap_day, g.drawn_day AS likely_day,
                c.is_by_evidence
-        FROM whose w
+        FROM chains w
         JOIN chain c ON c.person_key = w.owner_key AND GREATEST(c.day, w.start_day + 1) >= w.from_day
         LEFT JOIN drawn g ON g.person_key = w.person_key AND g.position = c.position
         WHERE c.is_crossing OR g.drawn_day IS NOT NULL
         """,
-        whose=whose,
+        chains=chains,
         chain=case.chain,
         drawn=drawn,
     )
 
 
-def keep_chain(engine: Engine, case: Case, whose: Table) -> Table:
+def keep_chain(engine: Engine, case: Case, chains: Table) -> Table:
     """The same where a policy says on which day a missing crossing lies."""
     visas = ", c.visa_end_day" if case.policy == "visa_end" else ""
     return engine.step(
@@ -116,10 +120,10 @@ def keep_chain(engine: Engine, case: Case, whose: Table) -> Table:
         f"""
         SELECT w.person_key, c.position, c.day, c.is_arrival, c.is_crossing, c.gap_day, c.likely_day,
                c.is_by_evidence{visas}
-        FROM whose w
+        FROM chains w
         JOIN chain c ON c.person_key = w.owner_key AND GREATEST(c.day, w.start_day + 1) >= w.from_day
         """,
-        whose=whose,
+        chains=chains,
         chain=case.chain,
     )
 
@@ -132,7 +136,7 @@ def _find_gaps(engine: Engine, case: Case, whose: Table) -> Table:
     opposite = "CASE WHEN c.is_arrival THEN 'departure' ELSE 'arrival' END"
     own = "CASE WHEN c.is_arrival THEN 'arrival' ELSE 'departure' END"
     middle = "c.day + CAST(FLOOR((c.gap_day - c.day) / 2.0) AS BIGINT)"
-    return engine.step(
+    return engine.view(
         f"{case.name}_gaps",
         f"""
         WITH kinds AS (

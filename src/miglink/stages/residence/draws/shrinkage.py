@@ -74,6 +74,8 @@ def _draw(
 
 def _likeliest_strength(n: Numbers, k: Numbers, p: Numbers) -> float:
     """How strongly the cells of a level hold to the cells above: the likeliest of some strengths."""
+    # Cells without a case are as likely under any.
+    n, k, p = (values[n > 0] for values in (n, k, p))
     alpha, beta = _STRENGTHS[:, None] * p, _STRENGTHS[:, None] * (1 - p)
     total = _STRENGTHS[:, None]
     likelihood = (
@@ -90,9 +92,11 @@ def _likeliest_strength(n: Numbers, k: Numbers, p: Numbers) -> float:
 def _log_gamma(x: Any) -> Any:
     """The logarithm of the gamma function of positive numbers, by Stirling's series from 8 on."""
     x = np.maximum(x, 1e-9)
-    shifted = np.zeros_like(x)
-    for step in range(8):
-        shifted = shifted + np.log(x + step)
+    shifted = x.copy()
+    for step in range(1, 8):
+        shifted *= x + step
     y = x + 8
-    series = 1 / (12 * y) - 1 / (360 * y**3) + 1 / (1260 * y**5)
-    return (y - 0.5) * np.log(y) - y + 0.5 * np.log(2 * np.pi) + series - shifted
+    inverse = 1 / y
+    square = inverse * inverse
+    series = inverse * (1 / 12 - square * (1 / 360 - square / 1260))
+    return (y - 0.5) * np.log(y) - y + 0.5 * np.log(2 * np.pi) + series - np.log(shifted)

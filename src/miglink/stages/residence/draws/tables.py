@@ -10,6 +10,7 @@ from miglink.stages.residence.classification import status_word
 from miglink.stages.residence.days import as_date
 from miglink.stages.residence.draws.doubts import drawn_number
 from miglink.stages.residence.draws.drawn import Drawn
+from miglink.stages.residence.draws.follow_up import list_cells
 from miglink.stages.residence.histories import Decided
 from miglink.stages.residence.initial_status import Evidence
 from miglink.tables import TABLES
@@ -33,36 +34,46 @@ def find_best_rows(engine: Engine, evidence: Evidence, made: Sequence[Drawn], *,
     has_linkages: persons of doubtful components are drawn as linked otherwise too; as linked best they are `best`.
     """
     series = _SERIES.format(str(has_linkages).upper())
+    # Joined first: the rows of all draws then need no text to find their person.
+    names = {
+        f"names_{n}": engine.step(
+            f"{one.case.name}_names",
+            f"""
+            SELECT d.person_key, p.person_id, {series} AS linkage, d.from_day, d.cause
+            FROM doubts d JOIN people p ON p.person_key = d.person_key JOIN persons q ON q.person_id = p.person_id
+            """,
+            doubts=one.doubts,
+            people=one.case.people,
+            persons=evidence.persons,
+        )
+        for n, one in enumerate(made)
+    }
     doubts = f"""
-        SELECT {{labels}}, p.person_id, {series} AS linkage, {as_date("d.from_day")} AS from_date, d.cause
-        FROM doubts_{{n}} d JOIN people_{{n}} p ON p.person_key = d.person_key
-        JOIN persons q ON q.person_id = p.person_id"""
+        SELECT {{labels}}, d.person_id, d.linkage, {as_date("d.from_day")} AS from_date, d.cause FROM names_{{n}} d"""
     residence = f"""
-        SELECT w.draw, p.person_id, CAST(0 AS INTEGER) AS part, {{labels}}, {series} AS linkage,
+        SELECT w.draw, p.person_id, CAST(0 AS INTEGER) AS part, {{labels}}, p.linkage,
                {as_date("s.from_day")} AS from_date, {as_date("s.to_day")} AS to_date,
                {status_word("s.status")} AS status,
                CASE WHEN s.status_before IS NOT NULL THEN {status_word("s.status_before")} END AS status_before,
                s.end_reason
         FROM (SELECT * FROM statuses_{{n}}_0 UNION ALL SELECT * FROM statuses_{{n}}_1) AS s
         JOIN whose_{{n}} w ON w.person_key = s.person_key
-        JOIN people_{{n}} p ON p.person_key = w.owner_key
-        JOIN persons q ON q.person_id = p.person_id"""
+        JOIN names_{{n}} p ON p.person_key = w.owner_key"""
     moves = f"""
-        SELECT w.draw, p.person_id, CAST(0 AS INTEGER) AS part, {{labels}}, {series} AS linkage,
+        SELECT w.draw, p.person_id, CAST(0 AS INTEGER) AS part, {{labels}}, p.linkage,
                {as_date("m.event_day")} AS counted_date, {_nth("m")} AS sequence,
                CASE WHEN m.is_arrival THEN 'immigration' ELSE 'emigration' END AS direction, m.is_implied,
                r.country_from_to AS other_country, r.purpose
         FROM (SELECT * FROM moves_{{n}}_0 UNION ALL SELECT * FROM moves_{{n}}_1) AS m
         JOIN whose_{{n}} w ON w.person_key = m.person_key
-        JOIN people_{{n}} p ON p.person_key = w.owner_key
-        JOIN persons q ON q.person_id = p.person_id
+        JOIN names_{{n}} p ON p.person_key = w.owner_key
         LEFT JOIN spells s ON s.draw = 0 AND s.person_id = p.person_id AND s.sequence = m.position
         LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id AND NOT m.is_implied"""
     of_records = {"spells": evidence.spells, "records": evidence.records}
     return Rows(
-        _stack(engine, "doubts", "best", made, doubts, persons=evidence.persons),
-        _stack(engine, "residence_draws", "best", made, residence, persons=evidence.persons),
-        _stack(engine, "migration_draws", "best", made, moves, persons=evidence.persons, **of_records),
+        _stack(engine, "doubts", "best", made, doubts, **names),
+        _stack(engine, "residence_draws", "best", made, residence, **names),
+        _stack(engine, "migration_draws", "best", made, moves, **names, **of_records),
     )
 
 
@@ -237,7 +248,7 @@ def find_shares(engine: Engine, made: Sequence[Drawn], number: int) -> Table:
             JOIN whose_{n} w ON w.owner_key = c.person_key
             LEFT JOIN (SELECT * FROM moves_{n}_0 UNION ALL SELECT * FROM moves_{n}_1) AS m
                  ON m.person_key = w.person_key AND m.position = c.position AND m.is_implied = c.is_implied
-            WHERE c.outcome = 'undetermined' AND {str(not one.cells.is_empty()).upper()}
+            WHERE c.outcome = 'undetermined' AND {str(not one.follow_up.counts.is_empty()).upper()}
             GROUP BY p.person_id, c.position, c.is_implied
             """
         )
@@ -251,7 +262,7 @@ def find_shares(engine: Engine, made: Sequence[Drawn], number: int) -> Table:
 def write_follow_up(engine: Engine, made: Sequence[Drawn]) -> Table:
     """The table follow_up."""
     labelled = [
-        one.cells.select(
+        list_cells(one.follow_up, one.asked).select(
             pl.lit(one.case.rule.name).alias("rule"), pl.lit(one.case.policy).alias("policy"), pl.all()
         )
         for one in made

@@ -63,6 +63,7 @@ def _work_through(engine: Engine, name: str, inputs: tuple[Table, Table], body: 
     )
     least, most = (int(key or 0) for key in keys.row(0))
     edges = np.linspace(least, most, 2 + engine.count(inputs[0]) // _AT_ONCE).astype(np.int64).tolist()
+    has_parts = len(edges) > 2
     tables = {}
     for number, (first, end) in enumerate(pairwise(edges)):
         is_own = f"person_key >= {first} AND person_key < {end}"
@@ -77,7 +78,10 @@ def _work_through(engine: Engine, name: str, inputs: tuple[Table, Table], body: 
             ORDER BY person_key, position""",
             **given,
         )
-        tables[f"part_{number}"] = engine.frame(f"{name}_{number}", _in_parts(rows, people, body))
+        part = engine.frame(f"{name}_{number}" if has_parts else name, _in_parts(rows, people, body))
+        tables[f"part_{number}"] = part
+    if not has_parts:
+        return part
     return engine.step(name, " UNION ALL ".join(f"SELECT * FROM {table}" for table in tables), **tables)
 
 
