@@ -270,10 +270,12 @@ def calibration(results: Path) -> str:
 def coverage(results: Path) -> str:
     """How often the intervals hold the true counts, and their scores beside naive ones, by noise and kind of cell."""
     found = read(results, "coverage")["noise"]
-    kinds = [kind for kind, part in next(iter(found.values())).items() if "coverage" in part]
+    first = next(iter(found.values()))
+    kinds = [kind for kind, part in first.items() if isinstance(part, dict) and "coverage" in part]
+    cuts = {("all data" if cut == "whole" else f"data to {cut}"): cut for cut in first["by cut"]}
     rows = []
-    for kind in kinds:
-        cells = [part[kind] for part in found.values()]
+    for kind in [*kinds, *cuts]:
+        cells = [part[kind] if kind in part else part["by cut"][cuts[kind]] for part in found.values()]
         rows.append(
             (
                 f"{kind}: cells; held (standard error by seed), naive",
@@ -291,7 +293,7 @@ def coverage(results: Path) -> str:
                     *(f"{_number(cell['score'])}, {_number(cell['naive_score'])}" for cell in cells),
                 )
             )
-    for measure in next(iter(found.values()))["half-width of yearly totals"]:
+    for measure in first["half-width of yearly totals"]:
         widths = (part["half-width of yearly totals"].get(measure) for part in found.values())
         rows.append((f"half-width of yearly totals, median: {measure}", *map(_number, widths)))
     exact = [part["exact cells"] for part in found.values()]
