@@ -62,7 +62,7 @@ def headline(published: Published) -> Section:
         f"{first[1]} for missing crossings. Settled is what no doubt about a status touches; undetermined "
         "figures stand beside the settled ones and are never part of them. An estimate counts what is in doubt at its "
         "mean over the draws; its interval should hold the true figure. Provisional figures can change "
-        "with later data, final ones cannot.",
+        "with later data, final ones only where something in them is undetermined.",
         _tiles(published, first),
         _years(published, first),
     ]
