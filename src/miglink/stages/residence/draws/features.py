@@ -7,15 +7,9 @@ from miglink.engine import Engine, Table
 from miglink.stages.residence.days import FOREVER, as_date, day_number
 from miglink.stages.residence.initial_status import Evidence
 
+# Of cells: direction, in the state it leads to now or not, months observed; days spent in the other state since;
+# purpose, permit or visa; group of citizenship, first crossing on record or not; age.
 LEVELS = ("cell_1", "cell_2", "cell_3", "cell_4", "cell_5")
-# What each level tells apart beside those before it.
-MEANINGS = (
-    "direction, in the state it leads to now or not, months observed",
-    "days spent in the other state since",
-    "stated purpose, permit or visa (none, under a year more, a year or more)",
-    "group of citizenship, first crossing on record or not",
-    "age",
-)
 
 
 def describe_crossings(

@@ -39,7 +39,6 @@ def shrink(counts: pl.DataFrame, levels: Sequence[str], n_draws: int, seed: Sequ
     above = pl.DataFrame({"cell": [""], "row": [0]}, schema={"cell": pl.String, "row": pl.Int64})
     p, drawn = np.array([0.5]), np.full((1, n_draws), 0.5)
     all_drawn = []
-    n_before = 0
     for level, column in enumerate(("", *levels)):
         name = pl.col(column) if column else pl.lit("")
         holder = pl.col(levels[level - 2]) if level > 1 else pl.lit("")
@@ -57,7 +56,6 @@ def shrink(counts: pl.DataFrame, levels: Sequence[str], n_draws: int, seed: Sequ
         above = cells.select("cell").with_row_index("row").select("cell", pl.col("row").cast(pl.Int64))
         tables.append(cells.select("cell", level=pl.lit(level), n=n, k=k, p=p))
         all_drawn.append(drawn)
-        n_before += cells.height
     return Shares(pl.concat(tables), np.concatenate(all_drawn))
 
 
