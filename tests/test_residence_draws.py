@@ -271,3 +271,24 @@ def test_shares_of_stays_grow_with_the_days(duckdb_engine: Engine) -> None:
     visits = stays.ended.filter((pl.col("direction") == "arrival") & (pl.col("class") == "unlisted"))
     assert 0.3 < visits.filter(pl.col("day") == 30)["share"].item() < 0.7
     assert stays.n_missing == {"arrival": 0, "departure": 1}
+
+
+def test_who_left_many_years_ago_did_not_surely_come_back(duckdb_engine: Engine) -> None:
+    """Observed for longer than stays are counted in days: whoever is away still is not taken to have returned."""
+    period = PERIOD.model_copy(update={"from_date": date(2004, 1, 1)})
+    country, left = Country(), date(2006, 3, 1)
+    assert (period.to_date - left).days > LONGEST
+    for number in range(30):
+        trips = [date(year, 3, 1) + DAY * number for year in range(2006, 2020)]
+        crossings = [one for trip in trips for one in ((trip, OUT), (trip + 10 * DAY, IN))]
+        # Of some one return is missing, so that others may be too.
+        country.add(
+            pseudonym(f"resident {number}"), *(crossings[:9] + crossings[10:] if number < 5 else crossings)
+        )
+    country.add(pseudonym("leaver"), (left, OUT))
+    found = country.draw(duckdb_engine, [NZ], period=period)
+    own = pl.col("person_id") == pseudonym("leaver")
+    if found["doubts"].filter(own).is_empty():
+        assert found["migrations"].filter(own)["outcome"].to_list() == ["migration"]
+    else:
+        assert found["migration_draws"].filter(own).height > 10

@@ -41,7 +41,7 @@ def open_ends(engine: Engine, case: Case, stays: Stays) -> Case:
             JOIN statuses s ON s.person_key = o.person_key AND s.from_day < o.day
                  AND (s.to_day IS NULL OR s.to_day >= o.day) AND s.status = 1
             JOIN ended e ON e.direction = 'departure' AND e.class = 'resident'
-                 AND e.day = LEAST(t.observed_day - o.day, {LONGEST})
+                 AND e.day = LEAST(t.observed_day - o.day, {LONGEST - 1})
             WHERE o.nth = 1 AND o.is_crossing AND NOT o.is_arrival AND o.gap_day IS NULL
               AND {rate} * e.hidden > {_SMALL_ODDS} * (1 - e.share)
         )

@@ -15,7 +15,8 @@ from miglink.stages.residence.initial_status import Evidence
 _MOST_PERSONS = 200_000
 # Parts of the time between two crossings.
 N_PARTS = 64
-# A stay that lasts longer is one of so many days.
+# A stay that lasts longer is one of so many days: by then all have ended. Of one that may be going on still, the share
+# of the day before is asked.
 LONGEST = 4_000
 # Steps of a share of stays.
 N_STEPS = 1_000

@@ -64,7 +64,7 @@ def _draw_days(engine: Engine, case: Case, lucky: Table, stays: Stays, rates: Ta
                    CASE WHEN l.kind = 'silent' THEN r.silent_odds ELSE r.unlisted_odds END AS odds
             FROM lucky l
             JOIN ended e ON e.direction = l.stay_direction AND e.class = l.class
-                 AND e.day = LEAST(l.n_days, {LONGEST})
+                 AND e.day = LEAST(l.n_days, {LONGEST - 1})
             JOIN rates r ON r.draw = l.draw AND r.direction = l.missing_direction
             WHERE l.kind <> 'between'
         ), missed AS (
