@@ -19,7 +19,8 @@ from miglink.config.windows import Windows
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
 from miglink.stages.residence.days import FOREVER, day_number
-from miglink.stages.residence.draws import Asked, Case, Drawn, Learnt, draw_case, learn, open_at_cuts
+from miglink.stages.residence.draws import Asked, Case, Drawn, Learnt, Seen, draw_case, learn, open_at_cuts, see
+from miglink.stages.residence.draws.patterns import Patterns
 from miglink.stages.residence.draws.linked import Linkages, find_drawn_evidence
 from miglink.stages.residence.draws.tables import (
     find_best_rows,
@@ -73,13 +74,18 @@ class Drawing:
 
 @dataclass
 class _Draws:
-    """The draws made so far, what they have learnt by rule and policy, and by rule the crossings open at cuts."""
+    """The draws made so far, what they have learnt by rule and policy, and by rule the crossings open at cuts.
+
+    seen: what is on record, by the first and last day of the window; patterns: what was learnt of hidden crossings there.
+    """
 
     drawing: Drawing
     is_of_draw: bool = False
     made: list[Drawn] = field(default_factory=list)
     learnt: dict[tuple[str, str], Learnt] = field(default_factory=dict)
     opened: dict[str, Table] = field(default_factory=dict)
+    seen: dict[tuple[date, date], Seen] = field(default_factory=dict)
+    patterns: dict[tuple[date, date], Patterns] = field(default_factory=dict)
 
 
 def draw_residence(
@@ -107,7 +113,8 @@ def draw_residence(
     if drawing.linkages is not None and has_linkages:
         # What was decided of the persons as linked best is written by now: scratch tables are used again.
         linked = find_drawn_evidence(engine, evidence, drawing.linkages)
-        again = _Draws(drawing, is_of_draw=True, learnt=draws.learnt)
+        patterns = {days: seen.patterns for days, seen in draws.seen.items()}
+        again = _Draws(drawing, is_of_draw=True, learnt=draws.learnt, patterns=patterns)
         others = _decide_all(engine, linked, windows, settings, again)
         rows.append(find_linked_rows(engine, linked, others, again.made, residence))
     return residence, migrations, *write_draws(engine, rows), follow_up
@@ -237,6 +244,13 @@ def _draw(
     assert draws is not None  # the caller asks
     rule, policy, expectations, travellers, found = decided
     columns = "person_key, from_day, death_day, start, observed_day, is_window_cut, initial_status"
+    days = (known.period.from_date, known.period.to_date)
+    if days not in draws.seen:
+        name = f"residence_seen_{len(draws.seen)}"
+        tables, chosen = (known.people, known.chain, evidence), (known.period, known.settings)
+        seed = draws.drawing.settings.seed
+        draws.seen[days] = see(engine, name, tables, chosen, seed, draws.patterns.get(days))
+    seen = draws.seen[days]
     name = f"residence_all_{rule.name}_{policy}"
     case = Case(
         rule,
@@ -247,14 +261,15 @@ def _draw(
         _stack(engine, f"{name}_travellers", travellers, columns),
         _stack(engine, f"{name}_statuses", [statuses for statuses, _ in found], "*"),
         _stack(engine, f"{name}_changes", [changes for _, changes in found], "*"),
+        seen.crossings,
+        seen.missed if policy == "unresolved" else None,
     )
-    days = (known.period.from_date, known.period.to_date)
     asked = Asked(draws.drawing.settings, days, draws.drawing.country, draws.is_of_draw)
     if (rule.name, policy) not in draws.learnt:
         if rule.name not in draws.opened:
             draws.opened[rule.name] = open_at_cuts(engine, case, evidence, days, draws.drawing.country)
-        draws.learnt[rule.name, policy] = learn(engine, case, evidence, draws.opened[rule.name], asked)
-    draws.made.append(draw_case(engine, case, evidence, draws.learnt[rule.name, policy], asked))
+        draws.learnt[rule.name, policy] = learn(engine, case, seen, draws.opened[rule.name], asked)
+    draws.made.append(draw_case(engine, case, evidence, seen, draws.learnt[rule.name, policy], asked))
 
 
 def _stack(engine: Engine, name: str, tables: Sequence[Table], columns: str) -> Table:

@@ -1,29 +1,34 @@
 """Draws of stage residence: other histories that persons in doubt may have had, under one rule and policy.
 
-What is drawn, in this order: the first status where nothing tells it; the days of missing crossings; and of crossings
-whose window is not over whether they become a migration. What is common to many persons is drawn first: the shares that
-the chances rest on, the rates of missing crossings, and a shift of follow-up by direction, group and quarter.
+What is drawn, in this order: hidden crossings, and the first status where it is in doubt; and of crossings whose window
+is not over whether they become a migration. What is common to many persons is drawn first: the shares that the chances
+rest on, what hidden crossings have in common, and a shift of follow-up by direction, group and quarter.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
 
 from miglink.config.draws import DrawsSettings
+from miglink.config.stages import Period, ResidenceSettings
 from miglink.engine import Engine, Table
 from miglink.stages.residence.classification import decide_chain
+from miglink.stages.residence.days import day_number
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import list_draws, number_of
-from miglink.stages.residence.draws.doubts import (
-    find_chains,
-    find_doubts,
-    open_ends,
-    spread_over_draws,
-)
+from miglink.stages.residence.draws.doubts import find_chains, find_doubts, spread_over_draws
 from miglink.stages.residence.draws.drawn import Drawn
 from miglink.stages.residence.draws.features import LEVELS, describe_crossings, name_cells
-from miglink.stages.residence.draws.first_statuses import count_first_statuses, draw_first_statuses
+from miglink.stages.residence.draws.first_statuses import (
+    Restart,
+    count_first_statuses,
+    describe_starters,
+    draw_first_statuses,
+    find_first_statuses,
+    find_restarts,
+)
 from miglink.stages.residence.draws.follow_up import (
     SHIFTED,
     FollowUp,
@@ -32,13 +37,15 @@ from miglink.stages.residence.draws.follow_up import (
     open_at_cuts,
     spread_expectations,
 )
-from miglink.stages.residence.draws.gaps import Stays, find_stays
-from miglink.stages.residence.draws.missing import draw_chain, keep_chain
+from miglink.stages.residence.draws.intervals import find_crossings, find_listings
+from miglink.stages.residence.draws.missed import Missed, find_missed
+from miglink.stages.residence.draws.missing import draw_chain, draw_hidden, keep_chain, own_position
 from miglink.stages.residence.draws.outcomes import find_drawn_statuses, settle_draws
+from miglink.stages.residence.draws.patterns import Patterns, find_patterns
 from miglink.stages.residence.elements import Placement
 from miglink.stages.residence.initial_status import Evidence
 
-__all__ = ["Asked", "Case", "Drawn", "Learnt", "draw_case", "learn", "open_at_cuts"]
+__all__ = ["Asked", "Case", "Drawn", "Learnt", "Seen", "draw_case", "learn", "open_at_cuts", "see"]
 
 
 @dataclass(frozen=True)
@@ -56,36 +63,84 @@ class Asked:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What is on record of the persons observed over one window, whatever the rule.
+
+    starters: how they appear on the first day; restarts: on later ones (of persons as linked best alone). missed: where
+    crossings may be hidden; patterns: what that was learnt from.
+    """
+
+    crossings: Table
+    starters: Table
+    restarts: Sequence[Restart]
+    missed: Missed
+    patterns: Patterns
+
+
+@dataclass(frozen=True)
 class Learnt:
-    """What the persons as linked best teach: of first statuses, of stays, and of follow-up."""
+    """What the persons as linked best teach: of first statuses, and of follow-up."""
 
     first_statuses: pl.DataFrame
-    stays: Stays
     follow_up: FollowUp
 
 
-def learn(engine: Engine, case: Case, evidence: Evidence, opened: Table, asked: Asked) -> Learnt:
+def see(
+    engine: Engine,
+    name: str,
+    tables: tuple[Table, Table, Evidence],
+    chosen: tuple[Period, ResidenceSettings],
+    seed: int,
+    patterns: Patterns | None,
+) -> Seen:
+    """Look at the crossings of all persons over one window, and where others may be hidden.
+
+    Reads: tables: people, chain, and the evidence. patterns: as learnt of the persons as linked best, when these are
+        linked otherwise.
+    """
+    (people, chain, evidence), (period, settings) = tables, chosen
+    listings = find_listings(engine, name, people, evidence, settings.resident_permits)
+    crossings = find_crossings(engine, name, chain, people, evidence, listings.listed)
+    days = _number_days(engine, period)
+    learnt = patterns or find_patterns(engine, name, crossings, listings, people, days)
+    return Seen(
+        crossings,
+        describe_starters(engine, name, people, crossings),
+        find_restarts(engine, name, evidence, (people, crossings), chosen) if patterns is None else (),
+        find_missed(engine, name, (chain, crossings, people), listings, learnt, (seed, days[1])),
+        learnt,
+    )
+
+
+def _number_days(engine: Engine, period: Period) -> tuple[int, int]:
+    """The numbers of the first day of a period, and of the one after its last."""
+    days = (day_number(f"DATE '{day}'") for day in (period.from_date, period.data_to_date))
+    first, end = engine.collect(f"SELECT {', '.join(f'{day} AS day_{n}' for n, day in enumerate(days))}").row(0)
+    return int(first), int(end)
+
+
+def learn(engine: Engine, case: Case, seen: Seen, opened: Table, asked: Asked) -> Learnt:
     """Learn what the draws rest on from the persons as linked best; opened: as `open_at_cuts` gives it."""
     return Learnt(
-        count_first_statuses(engine, case),
-        find_stays(engine, case, evidence),
+        count_first_statuses(engine, case, seen.restarts, seen.starters),
         learn_follow_up(engine, case, opened, asked.days[1]),
     )
 
 
-def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, asked: Asked) -> Drawn:
+def draw_case(engine: Engine, case: Case, evidence: Evidence, seen: Seen, learnt: Learnt, asked: Asked) -> Drawn:
     """Draw the histories of the persons in doubt under one rule and policy.
 
-    Reads: the case; evidence (records of crossings, visas, permits, spells); what was learnt.
+    Reads: the case; evidence (records of crossings, visas, permits, spells); what is on record, and what was learnt.
     Source: multiple imputation (Rubin 1987): each draw completes what is not known, and the rule is applied to it.
     """
     number, seed = asked.settings.number, asked.settings.seed
-    case = open_ends(engine, case, learnt.stays)
-    doubts = find_doubts(engine, case)
+    first_statuses = find_first_statuses(engine, case, seen.starters, learnt.first_statuses, number, seed)
+    doubts = find_doubts(engine, case, first_statuses.doubtful)
     draws = engine.frame("residence_draws", list_draws(number, seed))
     spread = spread_over_draws(engine, case, doubts, draws, is_of_draw=asked.is_of_draw)
-    whose = draw_first_statuses(engine, case, spread, learnt.first_statuses, number, seed)
-    settled, cells = _settle(engine, case, (doubts, whose), evidence, learnt, asked)
+    hidden = draw_hidden(engine, case, spread, case.missed, number, seed) if case.missed else None
+    whose = draw_first_statuses(engine, case, spread, first_statuses, hidden)
+    settled, cells = _settle(engine, case, (doubts, whose, hidden), evidence, learnt, asked)
     grown = engine.view(
         f"{case.name}_grown", "SELECT * FROM whose WHERE mother_draw_key IS NULL", whose=whose
     )
@@ -109,22 +164,25 @@ def draw_case(engine: Engine, case: Case, evidence: Evidence, learnt: Learnt, as
 
 
 def _settle(
-    engine: Engine, case: Case, people: tuple[Table, Table], evidence: Evidence, learnt: Learnt, asked: Asked
+    engine: Engine,
+    case: Case,
+    people: tuple[Table, Table, Table | None],
+    evidence: Evidence,
+    learnt: Learnt,
+    asked: Asked,
 ) -> tuple[Table, pl.DataFrame]:
     """Draw the crossings, and which become a migration for whom they fit; the cells that the model was asked of.
 
-    people: the persons in doubt, and the same in draws. What is sure of their crossings is decided once for all draws.
+    people: the persons in doubt, the same in draws, and the crossings hidden there. What is sure of their crossings is decided once for all draws.
     """
     number, seed = asked.settings.number, asked.settings.seed
-    doubts, whose = people
+    doubts, whose, hidden = people
     chains = find_chains(engine, case, whose)
-    if case.policy == "unresolved":
-        chain = draw_chain(engine, case, (whose, chains), learnt.stays, number, seed)
-    else:
-        chain = keep_chain(engine, case, chains)
-    placement: Placement = "drawn" if case.policy == "unresolved" else case.policy
+    chain = keep_chain(engine, case, chains) if hidden is None else draw_chain(engine, case, chains, hidden)
+    placement: Placement = case.policy if hidden is None else "drawn"
     expectations = spread_expectations(engine, case, chains)
-    decided = decide_chain(engine, chain, chains, case.rule, placement, expectations)
+    alone = decide_chain(engine, chain, chains, case.rule, placement, expectations)
+    decided = own_position(engine, f"{case.name}_decided", alone)
     crossings = engine.step(
         f"{case.name}_crossings",
         """SELECT c.person_key, c.position, c.day FROM doubts d JOIN chain c ON c.person_key = d.person_key

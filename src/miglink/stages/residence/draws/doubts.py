@@ -1,14 +1,8 @@
 """Who is in doubt under a rule and policy, from when on, and why."""
 
-from dataclasses import replace
-
 from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import draw_key, luck_of
-from miglink.stages.residence.draws.gaps import LONGEST, Stays
-
-# Odds of a missing return that are not worth drawing.
-_SMALL_ODDS = 0.01
 
 
 def person_of_draw(person_id: str, draw: str, part: str) -> str:
@@ -21,62 +15,42 @@ def drawn_number(person_id: str, nth: int = 2) -> str:
     return f"CAST(split_part({person_id}, ' ', {nth}) AS INTEGER)"
 
 
-def open_ends(engine: Engine, case: Case, stays: Stays) -> Case:
-    """The case, with a return that may be missing after the last departure of residents, where the odds are not small.
+def find_doubts(engine: Engine, case: Case, doubtful: Table) -> Table:
+    """The persons of whom something is in doubt, from the first such day on: what was before is sure.
 
-    Only where missing crossings are drawn: other policies say that there is none.
-    """
-    if case.policy != "unresolved":
-        return case
-    rate = stays.n_missing["arrival"] / max(stays.n_missing["arrival"] + stays.n_seen["arrival"], 1)
-    chain = engine.step(
-        f"{case.name}_open_chain",
-        f"""
-        WITH ordered AS (
-            SELECT *, ROW_NUMBER() OVER (PARTITION BY person_key ORDER BY position DESC) AS nth FROM chain
-        ), silent AS (
-            SELECT o.person_key, o.position, t.observed_day
-            FROM ordered o
-            JOIN travellers t ON t.person_key = o.person_key AND t.death_day IS NULL
-            JOIN statuses s ON s.person_key = o.person_key AND s.from_day < o.day
-                 AND (s.to_day IS NULL OR s.to_day >= o.day) AND s.status = 1
-            JOIN ended e ON e.direction = 'departure' AND e.class = 'resident'
-                 AND e.day = LEAST(t.observed_day - o.day, {LONGEST - 1})
-            WHERE o.nth = 1 AND o.is_crossing AND NOT o.is_arrival AND o.gap_day IS NULL
-              AND {rate} * e.hidden > {_SMALL_ODDS} * (1 - e.share)
-        )
-        SELECT c.person_key, c.position, c.day, c.is_arrival, c.is_crossing,
-               COALESCE(c.gap_day, s.observed_day) AS gap_day, c.likely_day,
-               c.is_by_evidence OR s.person_key IS NOT NULL AS is_by_evidence, s.person_key IS NOT NULL AS is_silent
-        FROM chain c LEFT JOIN silent s ON s.person_key = c.person_key AND s.position = c.position
-        """,
-        chain=case.chain,
-        travellers=case.travellers,
-        statuses=case.statuses,
-        ended=engine.frame(f"{case.name}_ends", stays.ended),
-    )
-    return replace(case, chain=chain)
-
-
-def find_doubts(engine: Engine, case: Case) -> Table:
-    """The persons of whom some status is undetermined, from the first such day on: what was before is sure.
-
+    Reads: the case; doubtful (person_key: of whom the first status is drawn).
     Gives: person_key, from_day, status_before (null where the first status itself is in doubt), cause, luck, mother_key
-        (of a child whose first status is the mother's), has_gap (a missing crossing is drawn), and the traveller's own
-        columns.
+        (of a child whose first status is the mother's), has_gap (a hidden crossing is drawn), and the traveller's own
+        columns. In doubt are statuses that are undetermined, those from a crossing on after which one may be hidden,
+        and those of children born here to a mother whose status on that day is in doubt.
     """
-    is_silent = "c.is_silent" if case.policy == "unresolved" else "FALSE"
-    is_drawn = "TRUE" if case.policy == "unresolved" else "FALSE"
+    missed = case.missed
+    gaps = "SELECT person_key, from_day, kind, is_doubt FROM missed"
+    if missed is None:
+        gaps = "SELECT person_key, from_day, start AS kind, FALSE AS is_doubt FROM travellers WHERE FALSE"
     return engine.step(
         f"{case.name}_doubts",
         f"""
-        WITH days AS (
+        WITH gaps AS ({gaps}), days AS (
             SELECT person_key, from_day FROM statuses WHERE status = -1
             UNION ALL
-            SELECT c.person_key, GREATEST(c.day, t.from_day + 1) FROM chain c
-            JOIN travellers t ON t.person_key = c.person_key WHERE {is_silent}
-        ), firsts AS (
+            SELECT g.person_key, CASE g.kind WHEN 'start' THEN t.from_day ELSE GREATEST(g.from_day, t.from_day + 1) END
+            FROM gaps g JOIN travellers t ON t.person_key = g.person_key WHERE g.is_doubt
+            UNION ALL
+            SELECT d.person_key, t.from_day
+            FROM doubtful d JOIN travellers t ON t.person_key = d.person_key
+        ), own AS (
             SELECT person_key, MIN(from_day) AS from_day FROM days GROUP BY person_key
+        ), firsts AS (
+            SELECT person_key, MIN(from_day) AS from_day
+            FROM (SELECT person_key, from_day FROM own
+                  UNION ALL
+                  SELECT p.person_key, t.from_day
+                  FROM people p
+                  JOIN travellers t ON t.person_key = p.person_key
+                  JOIN own m ON m.person_key = p.mother_key AND m.from_day <= t.from_day
+                  WHERE p.start = 'birth_here') AS both_of
+            GROUP BY person_key
         ), found AS (
             SELECT f.person_key, f.from_day, b.status AS status_before, t.from_day AS start_day, t.observed_day,
                    t.death_day, t.is_window_cut
@@ -84,10 +58,10 @@ def find_doubts(engine: Engine, case: Case) -> Table:
             JOIN travellers t ON t.person_key = f.person_key
             LEFT JOIN statuses b ON b.person_key = f.person_key AND b.from_day < f.from_day
                  AND (b.to_day IS NULL OR b.to_day >= f.from_day)
-        ), gaps AS (
+        ), with_gaps AS (
             SELECT DISTINCT f.person_key
-            FROM found f JOIN chain c ON c.person_key = f.person_key AND c.gap_day IS NOT NULL
-            WHERE {is_drawn} AND GREATEST(c.day, f.start_day + 1) >= f.from_day
+            FROM found f JOIN gaps g ON g.person_key = f.person_key
+            WHERE GREATEST(g.from_day, f.start_day + 1) >= f.from_day
         )
         SELECT f.*, p.person_id, p.start, {luck_of("p.person_id")} AS luck,
                CASE WHEN f.from_day = f.start_day AND p.start = 'birth_here' THEN p.mother_key END AS mother_key,
@@ -95,12 +69,13 @@ def find_doubts(engine: Engine, case: Case) -> Table:
                     THEN 'missing_crossing' ELSE 'follow_up' END AS cause, g.person_key IS NOT NULL AS has_gap
         FROM found f
         JOIN people p ON p.person_key = f.person_key
-        LEFT JOIN gaps g ON g.person_key = f.person_key
+        LEFT JOIN with_gaps g ON g.person_key = f.person_key
         """,
         statuses=case.statuses,
         travellers=case.travellers,
-        chain=case.chain,
         people=case.people,
+        doubtful=doubtful,
+        **({} if missed is None else {"missed": missed.intervals}),
     )
 
 

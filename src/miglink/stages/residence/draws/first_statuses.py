@@ -1,102 +1,257 @@
-"""The first status of persons of whom neither evidence nor the first crossing tells it."""
+"""The first status of each person, by how those appeared later who were then residents, or were not.
+
+Where observation begins, a register, a permit or the first crossing tells who lived here, and tells it wrongly at times:
+registers keep who has left, and not everybody is in them. On the same day of later years the status is known from the
+crossings before it. So each of these days is looked at as if observation began there.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 
+from miglink.config.stages import Period, ResidenceSettings
 from miglink.engine import Engine, Table
+from miglink.stages.residence.days import day_number
 from miglink.stages.residence.draws.case import Case
-from miglink.stages.residence.draws.chances import number_of, with_chances
+from miglink.stages.residence.draws.chances import luck_of, number_of, with_chances
+from miglink.stages.residence.draws.missed import LEAST_LIKELY
 from miglink.stages.residence.draws.shrinkage import shrink
+from miglink.stages.residence.initial_status import Evidence, find_people
 
 _LEVELS = ("cell_1", "cell_2", "cell_3")
-# Standard deviation, in log odds, of what those whose first status is not known have in common beside how they appear:
-# assumed.
+# Standard deviation, in log odds, of what all first statuses may have in common beside how the persons appear: assumed.
 _SHARED = 0.5
+# Later days that are looked at, at most: nearer ones are more like the first.
+_MOST_RESTARTS = 4
+# What the first days after the first crossing were spent on tells residents from visitors.
+_STAY_DAYS = 365
 
 
-def count_first_statuses(engine: Engine, case: Case) -> pl.DataFrame:
-    """How many of those whose first status is known were resident, by how they appear: cell_1 to cell_3, n, k.
+@dataclass(frozen=True)
+class Restart:
+    """A day as if observation began there: the persons as they appear from it on, by their numbers."""
 
-    By being born here or not, by register, permit and signs of life, then by what the first crossing suggests and how
-    long after the beginning of observation it lies. Cells of nobody who is known are there too, with n 0.
+    day: int
+    starters: Table
+
+
+def find_restarts(
+    engine: Engine, name: str, evidence: Evidence, tables: tuple[Table, Table], chosen: tuple[Period, ResidenceSettings]
+) -> list[Restart]:
+    """Describe the persons as if observation began on the same day of later years, up to its middle.
+
+    Reads: evidence (spells, records, persons); tables: people and crossings (`find_crossings`) of the whole time.
     """
-    return engine.collect(
-        """
-        SELECT cell_1, cell_2, cell_3, CAST(COUNT(CASE WHEN initial_status >= 0 THEN 1 END) AS DOUBLE) AS n,
-               CAST(COUNT(CASE WHEN initial_status = 1 THEN 1 END) AS DOUBLE) AS k
-        FROM starters GROUP BY cell_1, cell_2, cell_3
+    (people, crossings), (period, settings) = tables, chosen
+    middle = period.from_date + (period.to_date - period.from_date) / 2
+    days = [period.from_date + timedelta(days=round(365.25 * years)) for years in range(1, _MOST_RESTARTS + 1)]
+    restarts = []
+    for number, day in enumerate(day for day in days if day <= middle):
+        begun = period.model_copy(update={"from_date": day})
+        spells = engine.view(
+            f"{name}_spells_{number}",
+            f"SELECT * FROM spells WHERE start_date >= DATE '{day}' AND start_basis = 'crossing'",
+            spells=evidence.spells,
+        )
+        seen = Evidence(spells, evidence.records, evidence.record_persons, evidence.persons)
+        found = find_people(engine, seen, begun, settings, f"{name}_people_{number}")
+        own = engine.view(
+            f"{name}_restarted_{number}",
+            "SELECT q.person_key AS own_key, p.* FROM found p JOIN people q ON q.person_id = p.person_id",
+            found=found,
+            people=people,
+        )
+        starters = describe_starters(engine, f"{name}_{number}", own, crossings, "own_key")
+        restarts.append(Restart(_number_day(engine, day), starters))
+    return restarts
+
+
+def _number_day(engine: Engine, day: date) -> int:
+    """The number of a day."""
+    return int(engine.collect(f"SELECT {day_number(f'DATE {chr(39)}{day}{chr(39)}')} AS day").item())
+
+
+def describe_starters(
+    engine: Engine, name: str, people: Table, crossings: Table, key: str = "person_key"
+) -> Table:
+    """Persons of whom something is on record, with the cells by which their first status is told.
+
+    Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it), cell_1 to
+        cell_3: by register, permit and signs of life, and what the first crossing suggests; how long after the first
+        day it lies; how much of the year after it was spent here.
+    """
+    return engine.step(
+        f"{name}_starters",
+        f"""
+        WITH stays AS (
+            SELECT p.{key} AS person_key,
+                   SUM(LEAST(COALESCE(c.day_1, p.first_day + {_STAY_DAYS}), p.first_day + {_STAY_DAYS}) - c.day) AS n_days
+            FROM people p
+            JOIN crossings c ON c.person_key = p.{key} AND c.is_arrival
+                 AND c.day >= p.first_day AND c.day < p.first_day + {_STAY_DAYS}
+            GROUP BY p.{key}
+        ), described AS (
+            SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
+                   p.first_day - p.from_day AS since_days,
+                   CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
+                          CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_active THEN 'a' ELSE '-' END, ' ',
+                          COALESCE(CAST(p.status_before_first AS VARCHAR), 'none')) AS cell_1,
+                   CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
+                        WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
+                        ELSE 'later' END AS since,
+                   CASE WHEN COALESCE(s.n_days, 0) < 92 THEN 'visits' WHEN s.n_days < 274 THEN 'part' ELSE 'lives' END
+                       AS stay
+            FROM people p
+            LEFT JOIN stays s ON s.person_key = p.{key}
+            WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active
+        ), second AS (SELECT *, CONCAT(cell_1, ' ', since) AS cell_2 FROM described)
+        SELECT person_key, start, since_days, suggested, cell_1, cell_2, CONCAT(cell_2, ' ', stay) AS cell_3 FROM second
         """,
-        starters=_describe_starters(engine, case),
+        people=people,
+        crossings=crossings,
     )
 
 
-def draw_first_statuses(
-    engine: Engine, case: Case, whose: Table, counts: pl.DataFrame, number: int, seed: int
-) -> Table:
-    """Add initial_status, the status before what is drawn: as found, or drawn where it is the first and not known.
+def count_first_statuses(engine: Engine, case: Case, restarts: Sequence[Restart], starters: Table) -> pl.DataFrame:
+    """How many of those who appear alike were resident on that day, by cells: n, k.
 
-    Reads: whose (persons in draws, with status_before or null), counts of `count_first_statuses`.
-    Whose first status is not known is taken to be like those who appear in the same way, but for a shift that is one
-    for all of them in a draw. Children whose mother's status is drawn have none yet.
+    On restarts, by the status on that day that the crossings before it tell; cells count once for all restarts. Without
+    any, by the first statuses that evidence tells.
     """
-    starters = _describe_starters(engine, case)
-    own = engine.collect("SELECT DISTINCT cell_1, cell_2, cell_3 FROM starters", starters=starters)
+    names = ", ".join(_LEVELS)
+    select = f"""SELECT {names}, CAST(COUNT(CASE WHEN status >= 0 THEN 1 END) AS DOUBLE) AS n,
+                        CAST(COUNT(CASE WHEN status = 1 THEN 1 END) AS DOUBLE) AS k"""
+    first = """SELECT s.cell_1, s.cell_2, s.cell_3, s.start, t.initial_status AS status
+               FROM starters s JOIN travellers t ON t.person_key = s.person_key"""
+    of_first = "WHERE start <> 'observation'" if restarts else ""
+    counts = [
+        engine.collect(
+            f"{select} FROM ({first}) AS f {of_first} GROUP BY {names}", starters=starters, travellers=case.travellers
+        )
+    ]
+    for restart in restarts:
+        found = engine.collect(
+            f"""{select}
+            FROM (SELECT s.*, t.status FROM starters s
+                  JOIN statuses t ON t.person_key = s.person_key AND t.from_day < {restart.day}
+                       AND (t.to_day IS NULL OR t.to_day >= {restart.day})
+                  WHERE s.start = 'observation') AS f
+            GROUP BY {names}""",
+            starters=restart.starters,
+            statuses=case.statuses,
+        )
+        counts.append(found.with_columns(pl.col("n", "k") / len(restarts)))
+    together = pl.concat(counts).sort(*_LEVELS, "n", "k")
+    return together.group_by(_LEVELS, maintain_order=True).agg(pl.col("n", "k").sum())
+
+
+@dataclass(frozen=True)
+class FirstStatuses:
+    """Whose first status is drawn, and how likely residence is.
+
+    doubtful: person_key, cell, told (1, 0; null where nothing tells it), many: persons that one stands for.
+    chances: cell, draw, p_resident. starters: as `describe_starters` gives them.
+    """
+
+    doubtful: Table
+    chances: Table
+    starters: Table
+
+
+def find_first_statuses(
+    engine: Engine, case: Case, starters: Table, counts: pl.DataFrame, number: int, seed: int
+) -> FirstStatuses:
+    """Find whose first status is in doubt, and draw how likely residence is, by how persons appear.
+
+    counts: as `count_first_statuses` gives them. Who crosses first so late that the rule could have told the status from
+    the days before is not asked: whether a crossing is hidden there tells it (`draw_first_statuses`).
+    """
+    own = engine.collect(f"SELECT DISTINCT {', '.join(_LEVELS)} FROM starters", starters=starters)
     together = pl.concat([counts, own.with_columns(n=pl.lit(0.0), k=pl.lit(0.0))])
     seeds = (seed, number_of("first status"))
     shares = shrink(together, _LEVELS, number, seeds)
     shifts = np.random.default_rng([*seeds, 1]).normal(0.0, _SHARED, number)
     is_last = (shares.cells["level"] == len(_LEVELS)).to_numpy()
     p = shares.drawn[is_last].clip(1e-9, 1 - 1e-9)
-    shifted = 1 / (1 + (1 - p) / p * np.exp(-shifts))
-    drawn = pl.DataFrame(shifted, schema=[str(draw) for draw in range(1, number + 1)])
+    drawn = pl.DataFrame(1 / (1 + (1 - p) / p * np.exp(-shifts)), schema=[str(draw) for draw in range(1, number + 1)])
+    finest = shares.cells.filter(pl.col("level") == len(_LEVELS)).select("cell", "p")
     chances = (
-        drawn.with_columns(cell_3=shares.cells.filter(pl.col("level") == len(_LEVELS))["cell"])
-        .unpivot(index="cell_3", variable_name="draw", value_name="p_resident")
+        drawn.with_columns(finest["cell"])
+        .unpivot(index="cell", variable_name="draw", value_name="p_resident")
         .with_columns(pl.col("draw").cast(pl.Int32))
     )
+    asked = engine.view(
+        f"{case.name}_told",
+        f"""
+        SELECT s.person_key, s.cell_3 AS cell, CASE WHEN t.initial_status >= 0 THEN t.initial_status END AS told,
+               CASE t.initial_status WHEN 1 THEN 1 - f.p WHEN 0 THEN f.p ELSE 1 END AS p_other,
+               {luck_of("p.person_id")} AS luck, {number_of(f"{seed}:stand:1")} AS key_1,
+               {number_of(f"{seed}:stand:2")} AS key_2
+        FROM starters s
+        JOIN travellers t ON t.person_key = s.person_key
+        JOIN people p ON p.person_key = s.person_key
+        JOIN finest f ON f.cell = s.cell_3
+        WHERE s.start = 'observation' AND COALESCE(s.since_days, 0) < {case.rule.settling_days}
+        """,
+        starters=starters,
+        travellers=case.travellers,
+        people=case.people,
+        finest=engine.frame(f"{case.name}_finest", finest),
+    )
+    doubtful = engine.step(
+        f"{case.name}_doubtful_first",
+        f"""
+        SELECT person_key, cell, told, GREATEST(1.0, {LEAST_LIKELY} / GREATEST(p_other, 1e-9)) AS many
+        FROM asked WHERE stands * {LEAST_LIKELY} < p_other
+        """,
+        asked=with_chances(engine, f"{case.name}_first_stand", asked, "0", "stands"),
+    )
+    return FirstStatuses(doubtful, engine.frame(f"{case.name}_first_chances", chances), starters)
+
+
+def draw_first_statuses(engine: Engine, case: Case, whose: Table, first: FirstStatuses, hidden: Table | None) -> Table:
+    """Add initial_status, the status before what is drawn: as found, or drawn where it is the first.
+
+    Reads: whose (persons in draws, with status_before or null); hidden: the hidden crossings of the draws, where they
+    are drawn. Whoever crosses first after the rule's threshold was in one state until then, and had that status, unless
+    a crossing is hidden there. Children whose mother's status is drawn have none yet.
+    """
     unknown = engine.view(
         f"{case.name}_unknown_first",
-        """SELECT w.*, s.cell_3 FROM whose w JOIN starters s ON s.person_key = w.owner_key
+        """SELECT w.person_key, w.draw, w.luck, w.key_1, w.key_2, f.cell, f.told, f.many
+        FROM whose w JOIN doubtful f ON f.person_key = w.owner_key
         WHERE w.status_before IS NULL AND w.mother_draw_key IS NULL""",
         whose=whose,
-        starters=starters,
+        doubtful=first.doubtful,
     )
     lucky = with_chances(engine, f"{case.name}_first_luck", unknown, "0", "first_status")
+    is_late = f"s.start = 'observation' AND s.since_days >= {case.rule.settling_days}"
+    is_hidden = "h.person_key IS NOT NULL" if hidden is not None else "FALSE"
+    to_hidden = (
+        "LEFT JOIN hidden h ON h.person_key = w.person_key AND h.kind = 'start'" if hidden is not None else ""
+    )
     return engine.step(
         f"{case.name}_started",
-        """
-        SELECT w.*, COALESCE(w.status_before, CASE WHEN l.first_status < c.p_resident THEN 1
-                             WHEN c.p_resident IS NOT NULL THEN 0 END) AS initial_status
+        f"""
+        SELECT w.*, COALESCE(
+                   w.status_before,
+                   CASE WHEN w.mother_draw_key IS NULL AND {is_late}
+                        THEN CASE WHEN {is_hidden} THEN 1 - s.suggested ELSE s.suggested END
+                        WHEN c.p_resident IS NULL THEN NULL
+                        WHEN l.told = 1 THEN CASE WHEN l.first_status < (1 - c.p_resident) * l.many THEN 0 ELSE 1 END
+                        WHEN l.first_status < c.p_resident * l.many THEN 1 ELSE 0 END) AS initial_status
         FROM whose w
         LEFT JOIN lucky l ON l.person_key = w.person_key
-        LEFT JOIN chances c ON c.draw = l.draw AND c.cell_3 = l.cell_3
+        LEFT JOIN chances c ON c.draw = l.draw AND c.cell = l.cell
+        LEFT JOIN starters s ON s.person_key = w.owner_key
+        {to_hidden}
         """,
         whose=whose,
         lucky=lucky,
-        chances=engine.frame(f"{case.name}_first_chances", chances),
-    )
-
-
-def _describe_starters(engine: Engine, case: Case) -> Table:
-    """Every person with the first status and the cells by which it is drawn."""
-    return engine.view(
-        f"{case.name}_starters",
-        """
-        WITH described AS (
-            SELECT t.person_key, t.initial_status, p.start,
-                   COALESCE(CAST(p.status_before_first AS VARCHAR), 'none') AS suggested,
-                   CASE WHEN p.first_day IS NULL THEN 'none' WHEN p.first_day - p.from_day < 31 THEN '1'
-                        WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
-                        ELSE 'later' END AS since,
-                   CONCAT(CASE WHEN p.is_registered THEN 'r' ELSE '-' END, CASE WHEN p.has_permit THEN 'p' ELSE '-' END,
-                          CASE WHEN p.is_active THEN 'a' ELSE '-' END) AS evidence
-            FROM travellers t JOIN people p ON p.person_key = t.person_key
-        )
-        SELECT person_key, initial_status, CONCAT(start, ' ', evidence) AS cell_1,
-               CONCAT(start, ' ', evidence, ' ', suggested) AS cell_2,
-               CONCAT(start, ' ', evidence, ' ', suggested, ' ', since) AS cell_3
-        FROM described
-        """,
-        travellers=case.travellers,
-        people=case.people,
+        chances=first.chances,
+        starters=first.starters,
+        **({} if hidden is None else {"hidden": hidden}),
     )

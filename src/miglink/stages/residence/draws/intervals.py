@@ -1,0 +1,166 @@
+"""Intervals between crossings on record, and what registers, permits and signs of life say of them.
+
+Whoever is likened is described in the same way as those he is likened to: by the direction of the crossing with which
+the interval begins, its length, whether the person was listed as living here, and how often crossings after one at that
+port are missing.
+"""
+
+from dataclasses import dataclass
+
+from miglink.engine import Engine, Table, text_literal
+from miglink.stages.residence.days import FOREVER, day_number
+from miglink.stages.residence.initial_status import Evidence
+
+# Of cells, each within the one before: kind, direction and length; listed or not; from when to when, with signs of
+# life or without; port.
+CELLS = ("cell_0", "cell_1", "cell_2", "cell_3")
+# In the last days before the end of observation not all signs of life have been delivered, and older ones than this
+# say nothing of them.
+TAIL_DAYS, OLD_DAYS = 365, 1096
+
+
+@dataclass(frozen=True)
+class Listings:
+    """When persons stood in a register or had a permit of residents, and the middles of the periods of signs of life.
+
+    listed: person_key, from_day, until_day. signs: person_key, day.
+    """
+
+    listed: Table
+    signs: Table
+
+
+def find_listings(
+    engine: Engine, name: str, people: Table, evidence: Evidence, resident_permits: tuple[str, ...] | None
+) -> Listings:
+    """Registrations, permits and signs of life of all persons, by number."""
+    purposes = ", ".join(text_literal(purpose) for purpose in resident_permits or ())
+    is_residence = "TRUE" if resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
+    own = """FROM records r
+        JOIN record_persons o ON o.source = r.source AND o.record_id = r.record_id
+        JOIN people p ON p.person_id = o.person_id"""
+    tables = {"records": evidence.records, "record_persons": evidence.record_persons, "people": people}
+    listed = engine.step(
+        f"{name}_listed",
+        f"""
+        SELECT p.person_key, {day_number("r.valid_from")} AS from_day,
+               CASE WHEN r.kind = 'register' THEN COALESCE({day_number("r.ended_date")}, {FOREVER})
+                    ELSE COALESCE({day_number("r.valid_to")} + 1, {FOREVER}) END AS until_day
+        {own}
+        WHERE r.valid_from IS NOT NULL AND (r.kind = 'register' OR (r.kind = 'permits' AND {is_residence}))
+        """,
+        **tables,
+    )
+    first, last = day_number("r.valid_from"), day_number("COALESCE(r.valid_to, r.valid_from)")
+    signs = engine.step(
+        f"{name}_signs",
+        f"""
+        SELECT p.person_key, CAST(FLOOR(({first} + {last}) / 2.0) AS BIGINT) AS day
+        {own}
+        WHERE r.kind = 'activity' AND r.valid_from IS NOT NULL
+        """,
+        **tables,
+    )
+    return Listings(listed, signs)
+
+
+def find_crossings(
+    engine: Engine, name: str, chain: Table, people: Table, evidence: Evidence, listed: Table
+) -> Table:
+    """Every crossing with its port and the three that follow it; is_listed: the person ever stood in a list.
+
+    Gives: person_key, position, day, is_arrival, port, is_listed; day_1 to day_3, is_arrival_1 to is_arrival_3;
+        day_before and is_first.
+    """
+    follows = ", ".join(
+        f"LEAD({column}, {step}) OVER h AS {column}_{step}" for step in (1, 2, 3) for column in ("day", "is_arrival")
+    )
+    return engine.step(
+        f"{name}_crossings",
+        f"""
+        WITH known AS (
+            SELECT c.person_key, c.position, c.day, c.is_arrival, COALESCE(r.port, '') AS port,
+                   l.person_key IS NOT NULL AS is_listed
+            FROM chain c
+            JOIN people p ON p.person_key = c.person_key
+            LEFT JOIN spells s ON s.draw = 0 AND s.person_id = p.person_id AND s.sequence = c.position
+            LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id
+            LEFT JOIN (SELECT DISTINCT person_key FROM listed) AS l ON l.person_key = c.person_key
+            WHERE c.is_crossing
+        )
+        SELECT *, {follows}, LAG(day) OVER h AS day_before
+        FROM known WINDOW h AS (PARTITION BY person_key ORDER BY position)
+        """,
+        chain=chain,
+        people=people,
+        spells=evidence.spells,
+        records=evidence.records,
+        listed=listed,
+    )
+
+
+def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Listings) -> Table:
+    """The intervals with the names of their cells, CELLS.
+
+    Reads: intervals (number, kind, person_key, is_arrival, port_group, from_day, until_day, and what else they have).
+        Whoever is described on a day is so as known then: who was struck off later stood in the list.
+    """
+    tail = f"CASE WHEN i.kind = 'end' THEN {TAIL_DAYS} ELSE 0 END"
+    since = f"CASE WHEN i.kind = 'end' THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
+    lists = engine.step(
+        f"{name}_lists",
+        """
+        SELECT i.number, MIN(GREATEST(l.from_day, i.from_day)) AS first_day,
+               MAX(LEAST(l.until_day, i.until_day)) AS last_day
+        FROM intervals i
+        JOIN listed l ON l.person_key = i.person_key AND l.from_day <= i.until_day AND l.until_day >= i.from_day
+        GROUP BY i.number
+        """,
+        intervals=intervals,
+        listed=listings.listed,
+    )
+    lives = engine.step(
+        f"{name}_lives",
+        f"""
+        SELECT DISTINCT i.number
+        FROM intervals i
+        JOIN signs s ON s.person_key = i.person_key AND s.day > GREATEST(i.from_day, {since})
+             AND s.day <= i.until_day - {tail}
+        """,
+        intervals=intervals,
+        signs=listings.signs,
+    )
+    share = "({0} - i.from_day) * 4.0 / GREATEST(i.until_day - i.from_day, 1)"
+    quarter = f"CAST(CAST(LEAST(3, FLOOR({share})) AS INTEGER) AS VARCHAR)"
+    return engine.step(
+        f"{name}_described",
+        f"""
+        WITH joined AS (
+            SELECT i.*, v.number IS NOT NULL AS is_alive,
+                   CASE WHEN l.first_day IS NULL THEN 'none'
+                        WHEN l.first_day <= i.from_day AND l.last_day >= i.until_day THEN 'whole'
+                        WHEN l.first_day <= i.from_day THEN 'begin' WHEN l.last_day >= i.until_day THEN 'end'
+                        ELSE 'part' END AS listing,
+                   CASE WHEN l.first_day IS NULL OR (l.first_day <= i.from_day AND l.last_day >= i.until_day) THEN ''
+                        WHEN l.last_day >= i.until_day THEN {quarter.format("l.first_day")}
+                        ELSE {quarter.format("l.last_day")} END AS listed_until,
+                   CONCAT(i.kind, CASE WHEN i.is_arrival THEN ' arrival ' ELSE ' departure ' END,
+                          CAST({band_of("i.until_day - i.from_day")} AS VARCHAR)) AS cell_0
+            FROM intervals i
+            LEFT JOIN lists l ON l.number = i.number
+            LEFT JOIN lives v ON v.number = i.number
+        ), broad AS (SELECT *, CONCAT(cell_0, ' ', listing) AS cell_1 FROM joined),
+        narrow AS (
+            SELECT *, CONCAT(cell_1, listed_until, CASE WHEN is_alive THEN ' alive' ELSE ' silent' END) AS cell_2 FROM broad
+        )
+        SELECT *, CONCAT(cell_2, ' port ', CAST(port_group AS VARCHAR)) AS cell_3 FROM narrow
+        """,
+        intervals=intervals,
+        lists=lists,
+        lives=lives,
+    )
+
+
+def band_of(days: str) -> str:
+    """SQL for the band of a number of days: each twice as wide as the one before."""
+    return f"CAST(FLOOR(LN(GREATEST({days}, 1)) / LN(2.0) + 0.000001) AS INTEGER)"

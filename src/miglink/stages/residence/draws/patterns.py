@@ -1,0 +1,258 @@
+"""What the record shows, and what it would show had crossings been missed: how likely a hidden crossing is, and where.
+
+Stays on record whole are looked at as they would appear without one crossing, or without two that follow one another.
+How often that happens is known from crossings of one direction that follow one another. So many of the like intervals
+on record, cell by cell, are to be expected to hide a crossing; and where it lies is taken from those stays.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from miglink.engine import Engine, Table
+from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_intervals
+from miglink.stages.residence.draws.shrinkage import Numbers
+
+# Persons whose stays are looked at, at most. Pseudonyms are hashes, so that the first of them are a random sample.
+_MOST_PERSONS = 100_000
+# Groups of ports, by how often the crossing after one there is missing.
+_GROUPS = 3
+_PRIOR_CROSSINGS = 10
+# Intervals whose hidden crossings are two; shorter ones change no status.
+LEAST_PAIR_DAYS = 128
+# Parts of an interval, and steps of luck.
+N_PARTS, N_STEPS = 256, 200
+# Fewer stays like these speak of a wider cell; the wider cell counts as so many of them.
+_FEWEST, _STRENGTH = 20, 5.0
+# Odds are added up as whole numbers, which are the same in any order.
+_FRACTIONS = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """What was learnt.
+
+    ports: is_arrival, is_listed, port, port_group; odds that the crossing after one there is missing, in billionths.
+    hidden: cells (CELLS) with n (stays, by weight, that would look like this) and seen (intervals that do).
+    places: cells with part_1, part_2 (where the hidden crossings lie, in parts of the interval) and n.
+    """
+
+    ports: pl.DataFrame
+    hidden: pl.DataFrame
+    places: pl.DataFrame
+
+
+def find_patterns(
+    engine: Engine, name: str, crossings: Table, listings: Listings, lives: Table, days: tuple[int, int]
+) -> Patterns:
+    """Learn from the crossings of persons.
+
+    Reads: crossings (`find_crossings`), lives (person_key, from_day, death_day); days: the first day, and the one after
+        the last. Ends and beginnings of observation are looked at on the same day of other years.
+    Source: capture and recapture of events (who is seen again shows what was missed between: Seber 1982); places by hot
+        deck (Andridge and Little 2010).
+    """
+    ports = _rate_ports(engine, crossings)
+    rated = rate_crossings(engine, f"{name}_rated", crossings, ports)
+    inputs = {"crossings": rated, "lives": lives}
+    intervals = engine.step(f"{name}_donors", _select_donors(days), **inputs)
+    described = describe_intervals(engine, f"{name}_donors", intervals, listings)
+    names = ", ".join(CELLS)
+    found = engine.collect(
+        f"""
+        SELECT {names}, part_1, part_2, weight > 0 AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n
+        FROM described GROUP BY {names}, part_1, part_2, weight > 0
+        """,
+        described=described,
+    ).sort(*CELLS, "is_donor", "part_1", "part_2")
+    donors, seen = found.filter("is_donor"), found.filter(~pl.col("is_donor"))
+    hidden = pl.concat(
+        [
+            donors.group_by(CELLS).agg(n=pl.col("weight").sum() / _FRACTIONS, seen=pl.lit(0, pl.Int64)),
+            seen.group_by(CELLS).agg(n=pl.lit(0.0), seen=pl.col("n").sum().cast(pl.Int64)),
+        ]
+    )
+    together = hidden.group_by(CELLS).agg(pl.col("n").sum(), pl.col("seen").sum()).sort(*CELLS)
+    return Patterns(ports, together, donors.select(*CELLS, "part_1", "part_2", "weight"))
+
+
+def rate_crossings(engine: Engine, name: str, crossings: Table, ports: pl.DataFrame) -> Table:
+    """The crossings with port_group and odds, those of ports that are not known like the likeliest."""
+    return engine.step(
+        name,
+        """
+        SELECT c.*, COALESCE(p.port_group, 0) AS port_group, COALESCE(p.odds, 0) AS odds
+        FROM crossings c
+        LEFT JOIN ports p ON p.is_arrival = c.is_arrival AND p.is_listed = c.is_listed AND p.port = c.port
+        """,
+        crossings=crossings,
+        ports=engine.frame(f"{name}_ports", ports),
+    )
+
+
+def _rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
+    """How often the crossing after one at a port is missing, by direction, and whether the person is ever listed.
+
+    Only where another crossing follows: of those who never cross again nothing would show that one is missing.
+    """
+    counts = engine.collect(
+        """
+        SELECT is_arrival, is_listed, port, COUNT(*) AS n, COUNT(CASE WHEN is_arrival_1 = is_arrival THEN 1 END) AS missing
+        FROM crossings WHERE day_1 IS NOT NULL AND (is_arrival_1 = is_arrival OR day_2 IS NOT NULL)
+        GROUP BY is_arrival, is_listed, port
+        """,
+        crossings=crossings,
+    )
+    own = ["is_arrival", "is_listed"]
+    mean = pl.col("missing").sum().over(own) / pl.col("n").sum().over(own)
+    rate = (pl.col("missing") + _PRIOR_CROSSINGS * mean) / (pl.col("n") + _PRIOR_CROSSINGS)
+    place = (pl.col("n").cum_sum() - pl.col("n") / 2).over(own) / pl.col("n").sum().over(own)
+    grouped = (
+        counts.with_columns(rate=rate)
+        .sort(*own, "rate", "port")
+        .with_columns(port_group=(place * _GROUPS).floor().clip(0, _GROUPS - 1).cast(pl.Int32))
+    )
+    of_group = [*own, "port_group"]
+    odds = (pl.col("missing").sum().over(of_group) + 0.5) / (
+        (pl.col("n") - pl.col("missing")).sum().over(of_group) + 0.5
+    )
+    whole = (odds * _FRACTIONS).round().cast(pl.Int64)
+    return grouped.select(*own, "port", "port_group", odds=whole)
+
+
+def _select_donors(days: tuple[int, int]) -> str:
+    """SQL: stays on record as they would appear had crossings been missed (weight: the odds), and what appears so."""
+    first, end = days
+    ends = ", ".join(f"({day})" for day in range(end - 365, first + 365, -365)) or "(NULL)"
+    starts = ", ".join(f"({day})" for day in range(first + 365, end - 365, 365)) or "(NULL)"
+    part = "CAST(FLOOR(LEAST({2} - 1, ({0} - {1}) * {2} / GREATEST({3} - {1}, 1))) AS INTEGER)"
+
+    def parts(one: str, other: str, since: str, until: str) -> str:
+        placed = (part.format(f"1.0 * {day}", since, N_PARTS, until) for day in (one, other))
+        return ", ".join(f"{sql} AS part_{n}" for n, sql in enumerate(placed, 1))
+
+    nowhere = "CAST(0 AS INTEGER) AS part_1, CAST(0 AS INTEGER) AS part_2"
+    return f"""
+        WITH own AS (SELECT * FROM crossings WHERE person_key <= {_MOST_PERSONS}),
+        ends AS (SELECT CAST(cut_day AS BIGINT) AS cut_day FROM (VALUES {ends}) AS v (cut_day)),
+        rates AS (
+            -- A departure is missing before an arrival as often as after one.
+            SELECT is_arrival, is_listed, CAST(FLOOR(AVG(odds)) AS BIGINT) AS odds
+            FROM own GROUP BY is_arrival, is_listed
+        ),
+        starts AS (SELECT CAST(cut_day AS BIGINT) AS cut_day FROM (VALUES {starts}) AS v (cut_day)),
+        at_ends AS (
+            SELECT o.*, e.cut_day, CASE WHEN o.day_1 <= e.cut_day THEN o.day_1 END AS known_1,
+                   CASE WHEN o.day_2 <= e.cut_day THEN o.day_2 END AS known_2
+            FROM own o JOIN ends e ON o.day <= e.cut_day AND COALESCE(o.day_2, e.cut_day + 1) > e.cut_day
+            JOIN lives l ON l.person_key = o.person_key AND COALESCE(l.death_day, e.cut_day + 1) > e.cut_day
+        ), at_starts AS (
+            SELECT o.*, s.cut_day FROM own o
+            JOIN starts s ON o.day >= s.cut_day AND COALESCE(o.day_before, s.cut_day - 1) < s.cut_day
+            JOIN lives l ON l.person_key = o.person_key AND l.from_day < s.cut_day
+        ), intervals AS (
+            SELECT 'between' AS kind, person_key, is_arrival, port_group, day AS from_day, day_2 AS until_day,
+                   CAST(1 AS BIGINT) AS weight, {parts("day_1", "day_1", "day", "day_2")}
+            FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
+            UNION ALL
+            SELECT 'pair', o.person_key, o.is_arrival, o.port_group, o.day, o.day_3,
+                   CAST(ROUND(1.0 * o.odds * n.odds / {_FRACTIONS}) AS BIGINT),
+                   {parts("o.day_1", "o.day_2", "o.day", "o.day_3")}
+            FROM own o JOIN own n ON n.person_key = o.person_key AND n.position = o.position + 1
+            WHERE o.day_3 >= o.day + {LEAST_PAIR_DAYS} AND o.is_arrival_1 <> o.is_arrival
+              AND o.is_arrival_2 = o.is_arrival AND o.is_arrival_3 <> o.is_arrival
+            UNION ALL
+            SELECT 'pair', person_key, is_arrival, port_group, day, day_1, CAST(0 AS BIGINT), {nowhere}
+            FROM own WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
+            UNION ALL
+            SELECT 'end', person_key, is_arrival, port_group, day, cut_day, odds,
+                   {parts("known_1", "known_1", "day", "cut_day")}
+            FROM at_ends WHERE known_1 IS NOT NULL AND known_2 IS NULL AND is_arrival_1 <> is_arrival
+            UNION ALL
+            SELECT 'end', person_key, is_arrival, port_group, day, cut_day, CAST(0 AS BIGINT), {nowhere}
+            FROM at_ends WHERE known_1 IS NULL
+            UNION ALL
+            SELECT 'start', o.person_key, o.is_arrival_1, 0, o.cut_day, o.day_1,
+                   r.odds, {parts("o.day", "o.day", "o.cut_day", "o.day_1")}
+            FROM at_starts o
+            JOIN rates r ON r.is_arrival = o.is_arrival_1 AND r.is_listed = o.is_listed
+            WHERE o.day_1 IS NOT NULL AND o.is_arrival_1 <> o.is_arrival
+            UNION ALL
+            SELECT 'start', person_key, is_arrival, 0, cut_day, day, CAST(0 AS BIGINT), {nowhere} FROM at_starts
+        )
+        SELECT ROW_NUMBER() OVER (ORDER BY kind, person_key, is_arrival, from_day, until_day, weight, part_1, part_2)
+                   AS number, *
+        FROM intervals
+        """
+
+
+def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """How likely each cell hides crossings, and where they lie.
+
+    cells: CELLS, each finest cell once. Gives them with p and place (a number), and the places: place, step, part_1,
+    part_2: by steps of luck from 0 to N_STEPS - 1.
+    """
+    asked = cells.sort(*CELLS)
+    hidden = asked.with_columns(p=pl.lit(0.0))
+    for level, cell in enumerate(CELLS):
+        own = patterns.hidden.group_by(cell).agg(pl.col("n").sum(), pl.col("seen").sum())
+        strength = 0.5 if level == 0 else _STRENGTH
+        hidden = (
+            hidden.join(own, on=cell, how="left", maintain_order="left")
+            .with_columns(pl.col("n", "seen").fill_null(0))
+            .with_columns(
+                p=(pl.col("n") + strength * pl.col("p")) / (pl.max_horizontal("n", "seen") + strength)
+            )
+            .drop("n", "seen")
+        )
+    placed, places = _step_places(patterns.places, asked)
+    return hidden.with_columns(placed), places
+
+
+def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """For each cell the number of the narrowest that has stays enough, and the places of each of those by step."""
+    chosen = cells.select(*CELLS, name=pl.lit(None, pl.String))
+    for cell in reversed(CELLS):
+        enough = donors.group_by(cell).len().filter(pl.col("len") >= _FEWEST).select(cell, found=cell)
+        chosen = (
+            chosen.join(enough, on=cell, how="left", maintain_order="left")
+            .with_columns(name=pl.coalesce("name", "found"))
+            .drop("found")
+        )
+    names = chosen["name"].drop_nulls().unique().sort()
+    rows = []
+    for cell in CELLS:
+        of_level = donors.filter(pl.col(cell).is_in(names.implode())).group_by(cell, "part_1", "part_2")
+        rows.append(of_level.agg(pl.col("weight").sum()).rename({cell: "name"}))
+    parts = np.concatenate([_everywhere(), _invert(pl.concat(rows).sort("name", "part_1", "part_2"))])
+    number = pl.DataFrame({"name": names, "place": range(1, names.len() + 1)})
+    numbers = chosen.join(number, on="name", how="left", maintain_order="left")["place"].fill_null(0)
+    n_places = len(parts) // N_STEPS
+    places = pl.DataFrame(
+        {
+            "place": np.repeat(np.arange(n_places, dtype=np.int64), N_STEPS),
+            "step": np.tile(np.arange(N_STEPS, dtype=np.int64), n_places),
+            "part_1": parts[:, 0],
+            "part_2": parts[:, 1],
+        }
+    )
+    return numbers.alias("place"), places
+
+
+def _invert(donors: pl.DataFrame) -> Numbers:
+    """The places at each step of luck, name by name, each as often as its weight says; donors are sorted by name."""
+    sums = np.cumsum(donors["weight"].to_numpy()).astype(np.float64)
+    ends = np.flatnonzero(np.append((donors["name"] != donors["name"].shift(-1)).to_numpy()[:-1], True))
+    above = sums[ends]
+    below = np.append(0.0, above[:-1])[: len(above)]
+    luck = (np.arange(N_STEPS) + 0.5) / N_STEPS
+    at = np.searchsorted(sums, (below[:, None] + luck * (above - below)[:, None]).ravel())
+    return donors.select("part_1", "part_2").to_numpy()[at].astype(np.float64)
+
+
+def _everywhere() -> Numbers:
+    """Places anywhere, where no stay is on record; of two, thirds apart."""
+    part = (np.arange(N_STEPS) + 0.5) / N_STEPS * N_PARTS
+    return np.stack([np.floor(part), np.floor(np.minimum(part + N_PARTS / 3, N_PARTS - 1))], axis=1)
+
