@@ -14,7 +14,7 @@ SCHEMA = dict.fromkeys(
 
 
 def traits(engine: Engine, *records: dict[str, Any], country: str = "NZL") -> list[tuple[Any, ...]]:
-    seen = pl.DataFrame(list(records), schema=SCHEMA | {"record_date": pl.Date})
+    seen = pl.DataFrame(list(records), schema=SCHEMA | {"record_date": pl.Date, "ended_date": pl.Date})
     table = collect_traits(engine, {"person_records": engine.frame("seen", seen)}, country, ("education",))
     return engine.collect(
         "SELECT person_id, trait, value, valid_from, valid_to, source FROM t", t=table
@@ -71,3 +71,30 @@ def test_the_reporting_country_comes_first_then_another_member_of_the_union(engi
     assert in_union == {("a", "FRA"), ("b", "BRA"), ("c", "DEU")}
     outside = {(person, value) for person, _, value, *_ in traits(engine, *both)}
     assert outside == {("a", "BRA"), ("b", "BRA"), ("c", "DEU")}
+
+
+def test_a_register_states_the_citizenship_of_its_extract(engine: Engine) -> None:
+    """Who was given a permit as a foreigner became a citizen between the last record that says so and the next."""
+    found = traits(
+        engine,
+        record("a", "register", 2010, citizenship="NZL", citizenship_2="FRA"),
+        record("a", "permits", 2010, citizenship="FRA"),
+        record("a", "crossings", 2014, citizenship="FRA"),
+        record("a", "crossings", 2016, citizenship="NZL"),
+        # Nobody says when: between the last permit and the end of the registers.
+        record("b", "register", 2010, citizenship="NZL"),
+        record("b", "permits", 2016, citizenship="FRA"),
+        # A citizen of two countries from birth on never needed one.
+        record("c", "register", 2010, citizenship="NZL", citizenship_2="FRA"),
+        record("c", "crossings", 2014, citizenship="FRA"),
+        record("c", "crossings", 2016, citizenship="NZL"),
+        record("z", "people", 2020),
+    )
+    changes = {(person, value): day for person, _, value, day, *_ in found}
+    assert changes == {
+        ("a", "FRA"): START,
+        ("a", "NZL"): date(2015, 1, 1),
+        ("b", "FRA"): START,
+        ("b", "NZL"): date(2017, 12, 31),
+        ("c", "NZL"): START,
+    }

@@ -74,23 +74,47 @@ def collect_traits(
 
     Citizenship: a person who holds that of the reporting country counts as national from the first record that says so
     (a single record of a source of crossings alone is not believed); before, and for all others, the most frequent
-    citizenship stands. Where the reporting country has been a member of the EU, that of another member comes before any
+    citizenship stands. A register states the citizenship of its extract: of who had visas or permits as a foreigner it
+    is believed from the middle between the last record of another citizenship and the first of this one elsewhere, or
+    the end of the registration. Where the reporting country has been a member of the EU, that of another member comes before any
     other that is none; members are those of the day of the record. Region: the register's, from one registration to the
     next. A further column: what any record states, until another states otherwise; of several on one day the most
     frequent, ties to the smaller value.
     Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of another member).
     """
     national = f"'{reporting_country}'"
+    is_national = f"(coalesce(citizenship, '') = {national} OR coalesce(citizenship_2, '') = {national})"
     return engine.query(
         "person_traits",
-        f"""WITH seen AS (
-            SELECT person_id, source, kind, coalesce(record_date, DATE '0001-01-01') AS record_date, citizenship
-            FROM person_records
-            WHERE citizenship IS NOT NULL AND citizenship <> 'XXX'
+        f"""WITH dates AS (
+            SELECT person_id, min(CASE WHEN kind <> 'register' AND {is_national} THEN record_date END) AS dated,
+                   max(CASE WHEN kind IN ('visas', 'permits') AND NOT {is_national} AND citizenship IS NOT NULL
+                            THEN record_date END) AS permitted,
+                   max(coalesce(ended_date, CASE WHEN kind = 'register' THEN last_date END)) AS struck
+            FROM person_records CROSS JOIN (SELECT max(record_date) AS last_date FROM person_records) AS l
+            GROUP BY person_id),
+        abroad AS (
+            SELECT d.person_id, max(r.record_date) AS last_day, coalesce(min(d.dated), min(d.struck)) AS next_day
+            FROM dates d JOIN person_records r ON r.person_id = d.person_id
+            WHERE d.permitted IS NOT NULL AND (d.dated IS NULL OR d.permitted < d.dated) AND r.kind <> 'register'
+              AND r.citizenship IS NOT NULL AND NOT {is_national} AND (d.dated IS NULL OR r.record_date < d.dated)
+            GROUP BY d.person_id),
+        changed AS (
+            SELECT person_id, CAST(last_day + CAST(greatest(0, floor(date_diff('day', last_day, next_day) / 2.0))
+                                                   AS INTEGER) AS DATE) AS record_date
+            FROM abroad),
+        seen AS (
+            SELECT r.person_id, r.source, r.kind, r.citizenship,
+                   coalesce(CASE WHEN r.kind = 'register' AND r.citizenship = {national} THEN c.record_date END,
+                            r.record_date, DATE '0001-01-01') AS record_date
+            FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
+            WHERE r.citizenship IS NOT NULL AND r.citizenship <> 'XXX'
             UNION ALL
-            SELECT person_id, source, kind, coalesce(record_date, DATE '0001-01-01'), citizenship_2
-            FROM person_records
-            WHERE citizenship_2 IS NOT NULL AND citizenship_2 <> 'XXX'),
+            SELECT r.person_id, r.source, r.kind, r.citizenship_2,
+                   coalesce(CASE WHEN r.kind = 'register' AND r.citizenship_2 = {national} THEN c.record_date END,
+                            r.record_date, DATE '0001-01-01')
+            FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
+            WHERE r.citizenship_2 IS NOT NULL AND r.citizenship_2 <> 'XXX'),
         nationals AS (
             SELECT person_id, min(record_date) AS since, min(source) AS source FROM seen WHERE citizenship = {national}
             GROUP BY person_id HAVING count(*) > 1 OR max(CASE WHEN kind = 'crossings' THEN 0 ELSE 1 END) = 1),

@@ -25,7 +25,7 @@ _LEVELS = ("cell_1", "cell_2", "cell_3")
 # Standard deviation, in log odds, of what all first statuses may have in common beside how the persons appear: assumed.
 _SHARED = 0.5
 # Later days that are looked at, at most: nearer ones are more like the first.
-_MOST_RESTARTS = 4
+_MOST_RESTARTS = 2
 # What the first days after the first crossing were spent on tells residents from visitors.
 _STAY_DAYS = 365
 
@@ -79,8 +79,8 @@ def describe_starters(
 ) -> Table:
     """Persons of whom something is on record, with the cells by which their first status is told.
 
-    Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it), cell_1 to
-        cell_3: by register, permit and signs of life, and what the first crossing suggests; how long after the first
+    Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it), is_listed,
+        stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests; how long after the first
         day it lies; how much of the year after it was spent here.
     """
     return engine.step(
@@ -95,6 +95,7 @@ def describe_starters(
             GROUP BY p.{key}
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
+                   p.is_registered OR p.has_permit OR p.is_active AS is_listed,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_active THEN 'a' ELSE '-' END, ' ',
@@ -108,7 +109,7 @@ def describe_starters(
             LEFT JOIN stays s ON s.person_key = p.{key}
             WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active
         ), second AS (SELECT *, CONCAT(cell_1, ' ', since) AS cell_2 FROM described)
-        SELECT person_key, start, since_days, suggested, cell_1, cell_2, CONCAT(cell_2, ' ', stay) AS cell_3 FROM second
+        SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2, CONCAT(cell_2, ' ', stay) AS cell_3 FROM second
         """,
         people=people,
         crossings=crossings,
@@ -118,14 +119,21 @@ def describe_starters(
 def count_first_statuses(engine: Engine, case: Case, restarts: Sequence[Restart], starters: Table) -> pl.DataFrame:
     """How many of those who appear alike were resident on that day, by cells: n, k.
 
-    On restarts, by the status on that day that the crossings before it tell; cells count once for all restarts. Without
-    any, by the first statuses that evidence tells.
+    On restarts, by the status on that day; cells count once for all restarts. Who is in no list is counted if crossings
+    before the day tell the status, and of the undetermined ones who came back and lives
+    here as lists say is resident, who came for a visit is not. Without restarts, by the first statuses that evidence
+    tells.
     """
     names = ", ".join(_LEVELS)
     select = f"""SELECT {names}, CAST(COUNT(CASE WHEN status >= 0 THEN 1 END) AS DOUBLE) AS n,
                         CAST(COUNT(CASE WHEN status = 1 THEN 1 END) AS DOUBLE) AS k"""
     first = """SELECT s.cell_1, s.cell_2, s.cell_3, s.start, t.initial_status AS status
                FROM starters s JOIN travellers t ON t.person_key = s.person_key"""
+    firsts = engine.view(
+        f"{case.name}_firsts",
+        "SELECT person_key, MIN(day) AS first_day FROM crossings GROUP BY person_key",
+        crossings=case.crossings,
+    )
     of_first = "WHERE start <> 'observation'" if restarts else ""
     counts = [
         engine.collect(
@@ -135,13 +143,17 @@ def count_first_statuses(engine: Engine, case: Case, restarts: Sequence[Restart]
     for restart in restarts:
         found = engine.collect(
             f"""{select}
-            FROM (SELECT s.*, t.status FROM starters s
+            FROM (SELECT s.*, CASE WHEN t.status >= 0 THEN t.status WHEN s.stay = 'lives' AND s.is_listed THEN 1
+                                   WHEN s.stay = 'visits' AND s.suggested = 0 THEN 0 ELSE -1 END AS status
+                  FROM starters s
                   JOIN statuses t ON t.person_key = s.person_key AND t.from_day < {restart.day}
                        AND (t.to_day IS NULL OR t.to_day >= {restart.day})
-                  WHERE s.start = 'observation') AS f
+                  LEFT JOIN firsts f ON f.person_key = s.person_key AND f.first_day < {restart.day}
+                  WHERE s.start = 'observation' AND (s.is_listed OR f.person_key IS NOT NULL)) AS f
             GROUP BY {names}""",
             starters=restart.starters,
             statuses=case.statuses,
+            firsts=firsts,
         )
         counts.append(found.with_columns(pl.col("n", "k") / len(restarts)))
     together = pl.concat(counts).sort(*_LEVELS, "n", "k")
@@ -240,18 +252,21 @@ def draw_first_statuses(engine: Engine, case: Case, whose: Table, first: FirstSt
                    w.status_before,
                    CASE WHEN w.mother_draw_key IS NULL AND {is_late}
                         THEN CASE WHEN {is_hidden} THEN 1 - s.suggested ELSE s.suggested END
-                        WHEN c.p_resident IS NULL THEN NULL
+                        WHEN c.p_resident IS NULL
+                        THEN CASE WHEN w.mother_draw_key IS NULL AND t.initial_status >= 0 THEN t.initial_status END
                         WHEN l.told = 1 THEN CASE WHEN l.first_status < (1 - c.p_resident) * l.many THEN 0 ELSE 1 END
                         WHEN l.first_status < c.p_resident * l.many THEN 1 ELSE 0 END) AS initial_status
         FROM whose w
         LEFT JOIN lucky l ON l.person_key = w.person_key
         LEFT JOIN chances c ON c.draw = l.draw AND c.cell = l.cell
         LEFT JOIN starters s ON s.person_key = w.owner_key
+        LEFT JOIN travellers t ON t.person_key = w.owner_key
         {to_hidden}
         """,
         whose=whose,
         lucky=lucky,
         chances=first.chances,
         starters=first.starters,
+        travellers=case.travellers,
         **({} if hidden is None else {"hidden": hidden}),
     )

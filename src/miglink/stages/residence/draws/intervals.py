@@ -100,7 +100,7 @@ def find_crossings(
 
 
 def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Listings) -> Table:
-    """The intervals with the names of their cells, CELLS.
+    """The intervals with the names of their cells, CELLS, and shape: of any length, where the person was listed in part.
 
     Reads: intervals (number, kind, person_key, is_arrival, port_group, from_day, until_day, and what else they have).
         Whoever is described on a day is so as known then: who was struck off later stood in the list.
@@ -153,7 +153,10 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
         narrow AS (
             SELECT *, CONCAT(cell_1, listed_until, CASE WHEN is_alive THEN ' alive' ELSE ' silent' END) AS cell_2 FROM broad
         )
-        SELECT *, CONCAT(cell_2, ' port ', CAST(port_group AS VARCHAR)) AS cell_3 FROM narrow
+        SELECT *, CONCAT(cell_2, ' port ', CAST(port_group AS VARCHAR)) AS cell_3,
+               CASE WHEN listed_until <> '' THEN CONCAT(kind, CASE WHEN is_arrival THEN ' arrival ' ELSE ' departure ' END,
+                                                        listing, listed_until) END AS shape
+        FROM narrow
         """,
         intervals=intervals,
         lists=lists,

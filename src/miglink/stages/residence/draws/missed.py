@@ -46,7 +46,7 @@ def find_missed(
     rated = rate_crossings(engine, f"{name}_own", crossings, patterns.ports)
     intervals = _list_intervals(engine, name, (chain, rated, people), end_day)
     described = describe_intervals(engine, f"{name}_own", intervals, listings)
-    names = ", ".join(CELLS)
+    names = ", ".join((*CELLS, "shape"))
     cells = engine.collect(f"SELECT DISTINCT {names} FROM described", described=described)
     weighed, places = weigh(patterns, cells)
     chances = with_chances(

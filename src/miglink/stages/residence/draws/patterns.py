@@ -23,6 +23,9 @@ _PRIOR_CROSSINGS = 10
 LEAST_PAIR_DAYS = 128
 # Parts of an interval, and steps of luck.
 N_PARTS, N_STEPS = 256, 200
+# Cells from which places are taken, from the narrowest on: parts of an interval in which somebody was listed say more
+# than its length.
+_PLACED = (CELLS[3], CELLS[2], "shape", CELLS[1], CELLS[0])
 # Fewer stays like these speak of a wider cell; the wider cell counts as so many of them.
 _FEWEST, _STRENGTH = 20, 5.0
 # Odds are added up as whole numbers, which are the same in any order.
@@ -35,7 +38,7 @@ class Patterns:
 
     ports: is_arrival, is_listed, port, port_group; odds that the crossing after one there is missing, in billionths.
     hidden: cells (CELLS) with n (stays, by weight, that would look like this) and seen (intervals that do).
-    places: cells with part_1, part_2 (where the hidden crossings lie, in parts of the interval) and n.
+    places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval) and n.
     """
 
     ports: pl.DataFrame
@@ -58,14 +61,14 @@ def find_patterns(
     inputs = {"crossings": rated, "lives": lives}
     intervals = engine.step(f"{name}_donors", _select_donors(days), **inputs)
     described = describe_intervals(engine, f"{name}_donors", intervals, listings)
-    names = ", ".join(CELLS)
+    names = ", ".join((*CELLS, "shape"))
     found = engine.collect(
         f"""
         SELECT {names}, part_1, part_2, weight > 0 AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n
         FROM described GROUP BY {names}, part_1, part_2, weight > 0
         """,
         described=described,
-    ).sort(*CELLS, "is_donor", "part_1", "part_2")
+    ).sort(*CELLS, "is_donor", "part_1", "part_2", nulls_last=True)
     donors, seen = found.filter("is_donor"), found.filter(~pl.col("is_donor"))
     hidden = pl.concat(
         [
@@ -74,7 +77,7 @@ def find_patterns(
         ]
     )
     together = hidden.group_by(CELLS).agg(pl.col("n").sum(), pl.col("seen").sum()).sort(*CELLS)
-    return Patterns(ports, together, donors.select(*CELLS, "part_1", "part_2", "weight"))
+    return Patterns(ports, together, donors.select(*CELLS, "shape", "part_1", "part_2", "weight"))
 
 
 def rate_crossings(engine: Engine, name: str, crossings: Table, ports: pl.DataFrame) -> Table:
@@ -190,7 +193,7 @@ def _select_donors(days: tuple[int, int]) -> str:
 def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """How likely each cell hides crossings, and where they lie.
 
-    cells: CELLS, each finest cell once. Gives them with p and place (a number), and the places: place, step, part_1,
+    cells: CELLS and shape, each finest cell once. Gives them with p and place (a number), and the places: place, step, part_1,
     part_2: by steps of luck from 0 to N_STEPS - 1.
     """
     asked = cells.sort(*CELLS)
@@ -212,8 +215,8 @@ def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
 
 def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """For each cell the number of the narrowest that has stays enough, and the places of each of those by step."""
-    chosen = cells.select(*CELLS, name=pl.lit(None, pl.String))
-    for cell in reversed(CELLS):
+    chosen = cells.select(*_PLACED, name=pl.lit(None, pl.String))
+    for cell in _PLACED:
         enough = donors.group_by(cell).len().filter(pl.col("len") >= _FEWEST).select(cell, found=cell)
         chosen = (
             chosen.join(enough, on=cell, how="left", maintain_order="left")
@@ -222,7 +225,7 @@ def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, 
         )
     names = chosen["name"].drop_nulls().unique().sort()
     rows = []
-    for cell in CELLS:
+    for cell in _PLACED:
         of_level = donors.filter(pl.col(cell).is_in(names.implode())).group_by(cell, "part_1", "part_2")
         rows.append(of_level.agg(pl.col("weight").sum()).rename({cell: "name"}))
     parts = np.concatenate([_everywhere(), _invert(pl.concat(rows).sort("name", "part_1", "part_2"))])
