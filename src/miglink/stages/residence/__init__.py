@@ -248,8 +248,8 @@ def _draw(
     if days not in draws.seen:
         name = f"residence_seen_{len(draws.seen)}"
         tables, chosen = (known.people, known.chain, evidence), (known.period, known.settings)
-        seed = draws.drawing.settings.seed
-        draws.seen[days] = see(engine, name, tables, chosen, seed, draws.patterns.get(days))
+        asked_of = (draws.drawing.settings.seed, draws.drawing.country)
+        draws.seen[days] = see(engine, name, tables, chosen, asked_of, draws.patterns.get(days))
     seen = draws.seen[days]
     name = f"residence_all_{rule.name}_{policy}"
     case = Case(

@@ -90,23 +90,24 @@ def see(
     name: str,
     tables: tuple[Table, Table, Evidence],
     chosen: tuple[Period, ResidenceSettings],
-    seed: int,
+    asked: tuple[int, str | None],
     patterns: Patterns | None,
 ) -> Seen:
     """Look at the crossings of all persons over one window, and where others may be hidden.
 
-    Reads: tables: people, chain, and the evidence. patterns: as learnt of the persons as linked best, when these are
+    Reads: tables: people, chain, and the evidence. asked: the seed, and the reporting country. patterns: as learnt of the persons as linked best, when these are
         linked otherwise.
     """
-    (people, chain, evidence), (period, settings) = tables, chosen
-    listings = find_listings(engine, name, people, evidence, settings.resident_permits)
+    (people, chain, evidence), (period, settings), (seed, country) = tables, chosen, asked
+    listings = find_listings(engine, name, people, evidence, settings.resident_permits, country)
     crossings = find_crossings(engine, name, chain, people, evidence, listings.listed)
     days = _number_days(engine, period)
     learnt = patterns or find_patterns(engine, name, crossings, listings, people, days)
+    described = (people, crossings, listings.nationals)
     return Seen(
         crossings,
-        describe_starters(engine, name, people, crossings),
-        find_restarts(engine, name, evidence, (people, crossings), chosen) if patterns is None else (),
+        describe_starters(engine, name, described),
+        find_restarts(engine, name, evidence, described, chosen) if patterns is None else (),
         find_missed(engine, name, (chain, crossings, people), listings, learnt, (seed, days[1])),
         learnt,
     )

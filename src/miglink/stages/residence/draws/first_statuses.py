@@ -39,13 +39,14 @@ class Restart:
 
 
 def find_restarts(
-    engine: Engine, name: str, evidence: Evidence, tables: tuple[Table, Table], chosen: tuple[Period, ResidenceSettings]
+    engine: Engine, name: str, evidence: Evidence, tables: tuple[Table, Table, Table], chosen: tuple[Period, ResidenceSettings]
 ) -> list[Restart]:
     """Describe the persons as if observation began on the same day of later years, up to its middle.
 
-    Reads: evidence (spells, records, persons); tables: people and crossings (`find_crossings`) of the whole time.
+    Reads: evidence (spells, records, persons); tables: people, crossings (`find_crossings`) of the whole time,
+        and nationals.
     """
-    (people, crossings), (period, settings) = tables, chosen
+    (people, crossings, nationals), (period, settings) = tables, chosen
     middle = period.from_date + (period.to_date - period.from_date) / 2
     days = [period.from_date + timedelta(days=round(365.25 * years)) for years in range(1, _MOST_RESTARTS + 1)]
     restarts = []
@@ -64,7 +65,7 @@ def find_restarts(
             found=found,
             people=people,
         )
-        starters = describe_starters(engine, f"{name}_{number}", own, crossings, "own_key")
+        starters = describe_starters(engine, f"{name}_{number}", (own, crossings, nationals), "own_key")
         restarts.append(Restart(_number_day(engine, day), starters))
     return restarts
 
@@ -75,14 +76,17 @@ def _number_day(engine: Engine, day: date) -> int:
 
 
 def describe_starters(
-    engine: Engine, name: str, people: Table, crossings: Table, key: str = "person_key"
+    engine: Engine, name: str, tables: tuple[Table, Table, Table], key: str = "person_key"
 ) -> Table:
     """Persons of whom something is on record, with the cells by which their first status is told.
 
+    Reads: tables: people, crossings (`find_crossings`) and nationals.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it), is_listed,
-        stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests; how long after the first
+        stay, cell_1 to cell_3: by register, permit and signs of life, national or not, and what the first crossing
+        suggests; how long after the first
         day it lies; how much of the year after it was spent here.
     """
+    people, crossings, nationals = tables
     return engine.step(
         f"{name}_starters",
         f"""
@@ -98,7 +102,8 @@ def describe_starters(
                    p.is_registered OR p.has_permit OR p.is_active AS is_listed,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
-                          CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_active THEN 'a' ELSE '-' END, ' ',
+                          CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_active THEN 'a' ELSE '-' END,
+                          CASE WHEN n.person_key IS NULL THEN ' foreign ' ELSE ' national ' END,
                           COALESCE(CAST(p.status_before_first AS VARCHAR), 'none')) AS cell_1,
                    CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
                         WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
@@ -107,12 +112,14 @@ def describe_starters(
                        AS stay
             FROM people p
             LEFT JOIN stays s ON s.person_key = p.{key}
+            LEFT JOIN nationals n ON n.person_key = p.{key}
             WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active
         ), second AS (SELECT *, CONCAT(cell_1, ' ', since) AS cell_2 FROM described)
         SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2, CONCAT(cell_2, ' ', stay) AS cell_3 FROM second
         """,
         people=people,
         crossings=crossings,
+        nationals=nationals,
     )
 
 

@@ -11,7 +11,7 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
-# Of cells, each within the one before: kind, direction and length; listed or not; from when to when, with signs of
+# Of cells, each within the one before: kind, direction and length; listed or not, and national or not; from when to when, with signs of
 # life or without; port.
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3")
 # In the last days before the end of observation not all signs of life have been delivered, and older ones than this
@@ -23,17 +23,23 @@ TAIL_DAYS, OLD_DAYS = 365, 1096
 class Listings:
     """When persons stood in a register or had a permit of residents, and the middles of the periods of signs of life.
 
-    listed: person_key, from_day, until_day. signs: person_key, day.
+    listed: person_key, from_day, until_day. signs: person_key, day. nationals: person_key of whom any record says so.
     """
 
     listed: Table
     signs: Table
+    nationals: Table
 
 
 def find_listings(
-    engine: Engine, name: str, people: Table, evidence: Evidence, resident_permits: tuple[str, ...] | None
+    engine: Engine,
+    name: str,
+    people: Table,
+    evidence: Evidence,
+    resident_permits: tuple[str, ...] | None,
+    country: str | None,
 ) -> Listings:
-    """Registrations, permits and signs of life of all persons, by number."""
+    """Registrations, permits and signs of life of all persons, by number; country: whose citizens are nationals."""
     purposes = ", ".join(text_literal(purpose) for purpose in resident_permits or ())
     is_residence = "TRUE" if resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
     own = """FROM records r
@@ -61,7 +67,13 @@ def find_listings(
         """,
         **tables,
     )
-    return Listings(listed, signs)
+    own_country = text_literal(country or "")
+    nationals = engine.step(
+        f"{name}_nationals",
+        f"SELECT DISTINCT p.person_key {own} WHERE r.citizenship = {own_country} OR r.citizenship_2 = {own_country}",
+        **tables,
+    )
+    return Listings(listed, signs, nationals)
 
 
 def find_crossings(
@@ -136,7 +148,7 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
         f"{name}_described",
         f"""
         WITH joined AS (
-            SELECT i.*, v.number IS NOT NULL AS is_alive,
+            SELECT i.*, v.number IS NOT NULL AS is_alive, n.person_key IS NOT NULL AS is_national,
                    CASE WHEN l.first_day IS NULL THEN 'none'
                         WHEN l.first_day <= i.from_day AND l.last_day >= i.until_day THEN 'whole'
                         WHEN l.first_day <= i.from_day THEN 'begin' WHEN l.last_day >= i.until_day THEN 'end'
@@ -149,7 +161,11 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
             FROM intervals i
             LEFT JOIN lists l ON l.number = i.number
             LEFT JOIN lives v ON v.number = i.number
-        ), broad AS (SELECT *, CONCAT(cell_0, ' ', listing) AS cell_1 FROM joined),
+            LEFT JOIN nationals n ON n.person_key = i.person_key
+        ), broad AS (
+            SELECT *, CONCAT(cell_0, ' ', listing, CASE WHEN is_national THEN ' national' ELSE ' foreign' END) AS cell_1
+            FROM joined
+        ),
         narrow AS (
             SELECT *, CONCAT(cell_1, listed_until, CASE WHEN is_alive THEN ' alive' ELSE ' silent' END) AS cell_2 FROM broad
         )
@@ -161,6 +177,7 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
         intervals=intervals,
         lists=lists,
         lives=lives,
+        nationals=listings.nationals,
     )
 
 
