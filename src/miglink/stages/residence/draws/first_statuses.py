@@ -185,8 +185,9 @@ def find_first_statuses(
 ) -> FirstStatuses:
     """Find whose first status is in doubt, and draw how likely residence is, by how persons appear.
 
-    counts: as `count_first_statuses` gives them. Who crosses first so late that the rule could have told the status from
-    the days before is not asked: whether a crossing is hidden there tells it (`draw_first_statuses`).
+    counts: as `count_first_statuses` gives them. Of who crosses first so late that the rule could have told the status from
+    the days before, whether a crossing is hidden there tells it (`draw_first_statuses`): in doubt is whom evidence puts
+    elsewhere.
     """
     own = engine.collect(f"SELECT DISTINCT {', '.join(_LEVELS)} FROM starters", starters=starters)
     together = pl.concat([counts, own.with_columns(n=pl.lit(0.0), k=pl.lit(0.0))])
@@ -206,14 +207,16 @@ def find_first_statuses(
         f"{case.name}_told",
         f"""
         SELECT s.person_key, s.cell_3 AS cell, CASE WHEN t.initial_status >= 0 THEN t.initial_status END AS told,
-               CASE t.initial_status WHEN 1 THEN 1 - f.p WHEN 0 THEN f.p ELSE 1 END AS p_other,
+               CASE WHEN s.since_days >= {case.rule.settling_days} THEN 1
+                    ELSE CASE t.initial_status WHEN 1 THEN 1 - f.p WHEN 0 THEN f.p ELSE 1 END END AS p_other,
                {luck_of("p.person_id")} AS luck, {number_of(f"{seed}:stand:1")} AS key_1,
                {number_of(f"{seed}:stand:2")} AS key_2
         FROM starters s
         JOIN travellers t ON t.person_key = s.person_key
         JOIN people p ON p.person_key = s.person_key
         JOIN finest f ON f.cell = s.cell_3
-        WHERE s.start = 'observation' AND COALESCE(s.since_days, 0) < {case.rule.settling_days}
+        WHERE s.start = 'observation'
+          AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested)
         """,
         starters=starters,
         travellers=case.travellers,

@@ -157,7 +157,8 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
                         WHEN l.last_day >= i.until_day THEN {quarter.format("l.first_day")}
                         ELSE {quarter.format("l.last_day")} END AS listed_until,
                    CONCAT(i.kind, CASE WHEN i.is_arrival THEN ' arrival ' ELSE ' departure ' END,
-                          CAST({band_of("i.until_day - i.from_day")} AS VARCHAR)) AS cell_0
+                          CAST({band_of("i.until_day - i.from_day")} AS VARCHAR)) AS cell_0,
+                   {band_of("i.until_day - i.from_day", 2)} AS half
             FROM intervals i
             LEFT JOIN lists l ON l.number = i.number
             LEFT JOIN lives v ON v.number = i.number
@@ -167,7 +168,9 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
             FROM joined
         ),
         narrow AS (
-            SELECT *, CONCAT(cell_1, listed_until, CASE WHEN is_alive THEN ' alive' ELSE ' silent' END) AS cell_2 FROM broad
+            SELECT *, CONCAT(cell_1, listed_until, CASE WHEN is_alive THEN ' alive ' ELSE ' silent ' END,
+                             CAST(half AS VARCHAR)) AS cell_2
+            FROM broad
         )
         SELECT *, CONCAT(cell_2, ' port ', CAST(port_group AS VARCHAR)) AS cell_3,
                CASE WHEN listed_until <> '' THEN CONCAT(kind, CASE WHEN is_arrival THEN ' arrival ' ELSE ' departure ' END,
@@ -181,6 +184,6 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
     )
 
 
-def band_of(days: str) -> str:
-    """SQL for the band of a number of days: each twice as wide as the one before."""
-    return f"CAST(FLOOR(LN(GREATEST({days}, 1)) / LN(2.0) + 0.000001) AS INTEGER)"
+def band_of(days: str, parts: int = 1) -> str:
+    """SQL for the band of a number of days: each twice as wide as the one before, cut into parts."""
+    return f"CAST(FLOOR({parts} * LN(GREATEST({days}, 1)) / LN(2.0) + 0.000001) AS INTEGER)"

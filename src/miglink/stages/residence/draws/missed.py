@@ -74,7 +74,7 @@ def find_missed(
         f"""
         SELECT person_key, position, kind, is_arrival, from_day, until_day, place,
                CASE WHEN p >= {LEAST_LIKELY} OR is_known THEN p ELSE {LEAST_LIKELY} END AS p,
-               kind <> 'between' AND NOT is_known AS is_doubt
+               kind <> 'between' AS is_doubt
         FROM chances WHERE p >= {LEAST_LIKELY} OR is_known OR stands * {LEAST_LIKELY} < p
         """,
         chances=chances,
