@@ -74,7 +74,7 @@ def collect_traits(
 
     Citizenship: a person who holds that of the reporting country counts as national from the first record that says so
     (a single record of a source of crossings alone is not believed); before, and for all others, the most frequent
-    citizenship stands. A register states the citizenship of its extract: of who had visas or permits as a foreigner it
+    citizenship stands. A register states the citizenship of its extract, as do records without a date: of who had visas or permits as a foreigner it
     is believed from the middle between the last record of another citizenship and the first of this one elsewhere, or
     the end of the registration. Where the reporting country has been a member of the EU, that of another member comes before any
     other that is none; members are those of the day of the record. Region: the register's, from one registration to the
@@ -84,6 +84,7 @@ def collect_traits(
     """
     national = f"'{reporting_country}'"
     is_national = f"(coalesce(citizenship, '') = {national} OR coalesce(citizenship_2, '') = {national})"
+    is_undated = "(r.kind = 'register' OR r.record_date IS NULL)"
     return engine.query(
         "person_traits",
         f"""WITH dates AS (
@@ -105,13 +106,13 @@ def collect_traits(
             FROM abroad),
         seen AS (
             SELECT r.person_id, r.source, r.kind, r.citizenship,
-                   coalesce(CASE WHEN r.kind = 'register' AND r.citizenship = {national} THEN c.record_date END,
+                   coalesce(CASE WHEN {is_undated} AND r.citizenship = {national} THEN c.record_date END,
                             r.record_date, DATE '0001-01-01') AS record_date
             FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
             WHERE r.citizenship IS NOT NULL AND r.citizenship <> 'XXX'
             UNION ALL
             SELECT r.person_id, r.source, r.kind, r.citizenship_2,
-                   coalesce(CASE WHEN r.kind = 'register' AND r.citizenship_2 = {national} THEN c.record_date END,
+                   coalesce(CASE WHEN {is_undated} AND r.citizenship_2 = {national} THEN c.record_date END,
                             r.record_date, DATE '0001-01-01')
             FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
             WHERE r.citizenship_2 IS NOT NULL AND r.citizenship_2 <> 'XXX'),

@@ -82,9 +82,8 @@ def describe_starters(
 
     Reads: tables: people, crossings (`find_crossings`) and nationals.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it), is_listed,
-        stay, cell_1 to cell_3: by register, permit and signs of life, national or not, and what the first crossing
-        suggests; how long after the first
-        day it lies; how much of the year after it was spent here.
+        stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests; how much
+        of the year after it was spent here, and national or not; how long after the first day it lies.
     """
     people, crossings, nationals = tables
     return engine.step(
@@ -103,8 +102,8 @@ def describe_starters(
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_active THEN 'a' ELSE '-' END,
-                          CASE WHEN n.person_key IS NULL THEN ' foreign ' ELSE ' national ' END,
-                          COALESCE(CAST(p.status_before_first AS VARCHAR), 'none')) AS cell_1,
+                          ' ', COALESCE(CAST(p.status_before_first AS VARCHAR), 'none')) AS cell_1,
+                   CASE WHEN n.person_key IS NULL THEN 'foreign' ELSE 'national' END AS citizenship,
                    CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
                         WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
                         ELSE 'later' END AS since,
@@ -114,8 +113,8 @@ def describe_starters(
             LEFT JOIN stays s ON s.person_key = p.{key}
             LEFT JOIN nationals n ON n.person_key = p.{key}
             WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active
-        ), second AS (SELECT *, CONCAT(cell_1, ' ', since) AS cell_2 FROM described)
-        SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2, CONCAT(cell_2, ' ', stay) AS cell_3 FROM second
+        ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM described)
+        SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2, CONCAT(cell_2, ' ', since) AS cell_3 FROM second
         """,
         people=people,
         crossings=crossings,
