@@ -46,11 +46,12 @@ class FollowUp:
 
     counts: for each cut and finest cell the settled crossings (n) and those that became a migration (k), by weight.
     shift_sd: standard deviation, in log odds, of what all crossings of a direction, group of citizenship and quarter
-        share.
+        share. common_sd: of what all of a direction share.
     """
 
     counts: pl.DataFrame
     shift_sd: float
+    common_sd: float
 
 
 def find_cuts(first: date, last: date, follow_up_days: int) -> list[date]:
@@ -84,7 +85,7 @@ def learn_follow_up(engine: Engine, case: Case, opened: Table, last_date: date) 
     # Sums of such fractions are exact, whatever the order of rows.
     exact = (weight * _FRACTIONS).round() / _FRACTIONS
     weighted = counts.with_columns(pl.col("n", "k") * exact, n_cases="n", k_cases="k")
-    return FollowUp(weighted, _shift_sd(weighted))
+    return FollowUp(weighted, *_find_shifts(weighted))
 
 
 def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[int, ...]) -> pl.DataFrame:
@@ -106,6 +107,9 @@ def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[
     shared = asked.select(*SHIFTED).unique().sort(*SHIFTED)
     rng = np.random.default_rng([*seed, number_of("shift")])
     shifts = rng.normal(0.0, model.shift_sd, (shared.height, number))
+    directions = shared["direction"].unique().sort()
+    common = rng.normal(0.0, model.common_sd, (directions.len(), number))
+    shifts += common[directions.search_sorted(shared["direction"]).to_numpy()]
     rows = asked.join(
         finest.select("row", cell_5="cell"), on="cell_5", how="left", maintain_order="left"
     ).join(shared.with_row_index("shift"), on=SHIFTED, how="left", maintain_order="left")
@@ -209,17 +213,18 @@ def _label(engine: Engine, case: Case, opened: Table) -> Table:
     )
 
 
-def _shift_sd(counts: pl.DataFrame) -> float:
+def _find_shifts(counts: pl.DataFrame) -> tuple[float, float]:
     """How far the outcomes of a direction, group and quarter lie from what other years make of them, in log odds.
 
     The mean square of the residuals of each cut, predicted from the others, beyond what chance alone gives. Predicted
-    without the narrowest cells, which say little of a whole group.
+    without the narrowest cells, which say little of a whole group. Gives also what a whole direction shares, as far as
+    the residuals of its groups and quarters do not cancel each other.
     """
     columns = ["cut_day", *SHIFTED, *_TRIED]
     counts = counts.group_by(columns).agg(pl.col("n", "k", "n_cases", "k_cases").sum()).sort(columns)
     cuts = counts["cut_day"].unique().sort()
     if cuts.len() < 2:
-        return _ASSUMED_SHIFT
+        return _ASSUMED_SHIFT, _ASSUMED_SHIFT
     residuals = []
     for cut in cuts:
         others = counts.with_columns(
@@ -236,7 +241,13 @@ def _shift_sd(counts: pl.DataFrame) -> float:
             )
         )
     found = pl.concat(residuals)
-    excess, variance = (found[name].to_numpy() for name in ("excess", "variance"))
+    together = found.group_by("cut_day", "direction").agg(pl.col("excess", "variance").sum())
+    return _beyond_chance(found), _beyond_chance(together)
+
+
+def _beyond_chance(residuals: pl.DataFrame) -> float:
+    """The standard deviation, in log odds, that excesses show beyond that of chance."""
+    excess, variance = (residuals[name].to_numpy() for name in ("excess", "variance"))
     beyond = float(np.sum(excess**2 - variance)) / max(float(np.sum(variance**2)), 1e-12)
     # Sums of probabilities depend on the order of rows in their last digits.
     return round(float(np.sqrt(max(beyond, 0.0))), 6)

@@ -17,7 +17,8 @@ LEAST_LIKELY = 0.05
 class Missed:
     """Intervals in which crossings may be hidden, and where such crossings lie.
 
-    intervals: person_key, position, kind, is_arrival, from_day, until_day, p, place, is_doubt. places: place, step,
+    intervals: person_key, position, kind, is_arrival, from_day, until_day, p, cell, place, is_doubt. cells: cell, kind,
+    is_arrival and the error of its log odds. places: place, step,
     part_1, part_2, as `weigh` gives them.
     kind: between (two crossings of one direction: one is hidden for sure), pair (two of either: two may be), end (after
     the last one) and start (before the first one). is_arrival: of the crossing with which the interval begins; of a
@@ -25,6 +26,7 @@ class Missed:
     """
 
     intervals: Table
+    cells: pl.DataFrame
     places: Table
 
 
@@ -49,6 +51,7 @@ def find_missed(
     names = ", ".join((*CELLS, "shape"))
     cells = engine.collect(f"SELECT DISTINCT {names} FROM described", described=described)
     weighed, places = weigh(patterns, cells)
+    weighed = weighed.with_row_index("cell").with_columns(pl.col("cell").cast(pl.Int64))
     chances = with_chances(
         engine,
         f"{name}_stand",
@@ -56,7 +59,7 @@ def find_missed(
             f"{name}_weighed",
             f"""
             SELECT d.person_key, d.position, d.kind, d.is_arrival, d.from_day, d.until_day, d.is_sure, d.is_known,
-                   CASE WHEN d.is_sure THEN 1.0 ELSE w.p END AS p, w.place, {luck_of("p.person_id")} AS luck,
+                   CASE WHEN d.is_sure THEN 1.0 ELSE w.p END AS p, w.cell, w.place, {luck_of("p.person_id")} AS luck,
                    {number_of(f"{seed}:stand:1")} AS key_1, {number_of(f"{seed}:stand:2")} AS key_2
             FROM described d
             JOIN weighed w ON w.cell_3 = d.cell_3
@@ -64,7 +67,7 @@ def find_missed(
             """,
             described=described,
             people=people,
-            weighed=engine.frame(f"{name}_cells", weighed.select("cell_3", "p", "place")),
+            weighed=engine.frame(f"{name}_cells", weighed.select("cell_3", "cell", "p", "place")),
         ),
         "position",
         "stands",
@@ -72,14 +75,16 @@ def find_missed(
     kept = engine.step(
         f"{name}_missed",
         f"""
-        SELECT person_key, position, kind, is_arrival, from_day, until_day, place,
+        SELECT person_key, position, kind, is_arrival, from_day, until_day, cell, place,
                CASE WHEN p >= {LEAST_LIKELY} OR is_known THEN p ELSE {LEAST_LIKELY} END AS p,
                kind <> 'between' AS is_doubt
         FROM chances WHERE p >= {LEAST_LIKELY} OR is_known OR stands * {LEAST_LIKELY} < p
         """,
         chances=chances,
     )
-    return Missed(kept, engine.frame(f"{name}_places", places))
+    used = engine.collect("SELECT DISTINCT cell, kind, is_arrival FROM kept WHERE kind <> 'between'", kept=kept)
+    errors = used.join(weighed.select("cell", "error"), on="cell").sort("cell")
+    return Missed(kept, errors, engine.frame(f"{name}_places", places))
 
 
 def _list_intervals(engine: Engine, name: str, tables: tuple[Table, Table, Table], end_day: int) -> Table:

@@ -24,7 +24,7 @@ def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number
         f"{case.name}_asked_of",
         """
         SELECT w.person_key, w.draw, w.luck, w.key_1, w.key_2, m.position, m.kind, m.is_arrival, m.from_day,
-               m.until_day, m.p, m.place
+               m.until_day, m.p, m.cell, m.place
         FROM whose w JOIN missed m ON m.person_key = w.owner_key
         WHERE GREATEST(m.from_day, w.start_day + 1) >= w.from_day
         """,
@@ -35,8 +35,8 @@ def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number
     place = "position * 4 + CASE kind WHEN 'between' THEN 0 WHEN 'pair' THEN 1 WHEN 'end' THEN 2 ELSE 3 END"
     lucky = engine.step(
         f"{case.name}_hidden_luck",
-        """SELECT person_key, draw, position, kind, is_arrival, from_day, until_day, p, place, is_there, place_of,
-               within FROM chances""",
+        """SELECT person_key, draw, position, kind, is_arrival, from_day, until_day, p, cell, place, is_there,
+               place_of, within FROM chances""",
         chances=with_chances(engine, f"{case.name}_hidden_chances", rows, f"({place})", "is_there", "place_of", "within"),
     )
     day = f"l.from_day + CAST(FLOOR((t.part_{{}} + l.within) * (l.until_day - l.from_day) / {N_PARTS}.0) AS BIGINT)"
@@ -45,7 +45,7 @@ def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number
         f"""
         WITH hidden AS (
             SELECT l.* FROM lucky l
-            LEFT JOIN shifts s ON s.draw = l.draw AND s.kind = l.kind AND s.is_arrival = l.is_arrival
+            LEFT JOIN shifts s ON s.draw = l.draw AND s.cell = l.cell
             WHERE l.p >= 1 OR l.is_there * (1 - l.p + l.p * COALESCE(s.odds, 1)) < l.p * COALESCE(s.odds, 1)
         )
         SELECT l.person_key, l.position, l.kind, l.is_arrival, l.from_day, l.until_day,
@@ -54,7 +54,7 @@ def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number
         JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(l.place_of * {N_STEPS}) AS BIGINT)
         """,
         lucky=lucky,
-        shifts=engine.frame(f"{case.name}_shifts", _draw_shifts(number, seed)),
+        shifts=engine.frame(f"{case.name}_shifts", _draw_shifts(missed.cells, number, seed)),
         places=missed.places,
     )
 
@@ -122,18 +122,22 @@ def own_position(engine: Engine, name: str, decided: Table) -> Table:
     )
 
 
-def _draw_shifts(number: int, seed: int) -> pl.DataFrame:
-    """What the odds of all hidden crossings of a kind and direction are multiplied by, in each draw."""
+def _draw_shifts(cells: pl.DataFrame, number: int, seed: int) -> pl.DataFrame:
+    """What the odds of each cell are multiplied by in each draw: its own error, and what those of a kind share."""
     rng = np.random.default_rng([seed, number_of("hidden crossings")])
-    cells = [(kind, is_arrival) for kind in ("pair", "end", "start") for is_arrival in (False, True)]
-    return pl.concat(
-        pl.DataFrame(
-            {
-                "draw": pl.Series(range(1, number + 1), dtype=pl.Int32),
-                "kind": [kind] * number,
-                "is_arrival": [is_arrival] * number,
-                "odds": np.exp(rng.normal(0.0, _SHARED, number)),
-            }
-        )
-        for kind, is_arrival in cells
+    kinds = [(kind, is_arrival) for kind in ("pair", "end", "start") for is_arrival in (False, True)]
+    shared = rng.normal(0.0, _SHARED, (len(kinds), number))
+    own = rng.normal(0.0, 1.0, (cells.height, number)) * cells["error"].to_numpy()[:, None]
+    of_kind = cells.join(
+        pl.DataFrame(kinds, schema=["kind", "is_arrival"], orient="row").with_row_index("row"),
+        on=["kind", "is_arrival"],
+        how="left",
+        maintain_order="left",
+    )["row"]
+    return pl.DataFrame(
+        {
+            "cell": np.repeat(cells["cell"].to_numpy(), number),
+            "draw": np.tile(np.arange(1, number + 1, dtype=np.int32), cells.height),
+            "odds": np.exp(shared[of_kind.to_numpy()] + own).ravel(),
+        }
     )

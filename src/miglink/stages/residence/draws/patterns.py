@@ -37,7 +37,8 @@ class Patterns:
     """What was learnt.
 
     ports: is_arrival, is_listed, port, port_group; odds that the crossing after one there is missing, in billionths.
-    hidden: cells (CELLS) with n (stays, by weight, that would look like this) and seen (intervals that do).
+    hidden: cells (CELLS) with n (stays, by weight, that would look like this), n_donors of them, and seen (intervals
+    that do).
     places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval) and n.
     """
 
@@ -72,11 +73,15 @@ def find_patterns(
     donors, seen = found.filter("is_donor"), found.filter(~pl.col("is_donor"))
     hidden = pl.concat(
         [
-            donors.group_by(CELLS).agg(n=pl.col("weight").sum() / _FRACTIONS, seen=pl.lit(0, pl.Int64)),
-            seen.group_by(CELLS).agg(n=pl.lit(0.0), seen=pl.col("n").sum().cast(pl.Int64)),
+            donors.group_by(CELLS).agg(
+                n=pl.col("weight").sum() / _FRACTIONS, n_donors=pl.col("n").sum().cast(pl.Int64), seen=pl.lit(0, pl.Int64)
+            ),
+            seen.group_by(CELLS).agg(
+                n=pl.lit(0.0), n_donors=pl.lit(0, pl.Int64), seen=pl.col("n").sum().cast(pl.Int64)
+            ),
         ]
     )
-    together = hidden.group_by(CELLS).agg(pl.col("n").sum(), pl.col("seen").sum()).sort(*CELLS)
+    together = hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
     return Patterns(ports, together, donors.select(*CELLS, "shape", "part_1", "part_2", "weight"))
 
 
@@ -193,21 +198,25 @@ def _select_donors(days: tuple[int, int]) -> str:
 def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """How likely each cell hides crossings, and where they lie.
 
-    cells: CELLS and shape, each finest cell once. Gives them with p and place (a number), and the places: place, step, part_1,
+    cells: CELLS and shape, each finest cell once. Gives them with p, the error of its
+    log odds and place (a number), and the places: place, step, part_1,
     part_2: by steps of luck from 0 to N_STEPS - 1.
     """
     asked = cells.sort(*CELLS)
     hidden = asked.with_columns(p=pl.lit(0.0))
     for level, cell in enumerate(CELLS):
-        own = patterns.hidden.group_by(cell).agg(pl.col("n").sum(), pl.col("seen").sum())
+        own = patterns.hidden.group_by(cell).agg(pl.col("n", "n_donors", "seen").sum())
         strength = 0.5 if level == 0 else _STRENGTH
+        rest = pl.max_horizontal(pl.col("seen") - pl.col("n"), 0.0) + strength * (1 - pl.col("p"))
         hidden = (
             hidden.join(own, on=cell, how="left", maintain_order="left")
-            .with_columns(pl.col("n", "seen").fill_null(0))
+            .with_columns(pl.col("n", "n_donors", "seen").fill_null(0))
             .with_columns(
-                p=(pl.col("n") + strength * pl.col("p")) / (pl.max_horizontal("n", "seen") + strength)
+                p=(pl.col("n") + strength * pl.col("p")) / (pl.max_horizontal("n", "seen") + strength),
+                # Of the logarithm of a ratio of counts, each with the variance of a Poisson number.
+                error=(1 / (pl.col("n_donors") + strength) + 1 / (rest + 0.5)).sqrt(),
             )
-            .drop("n", "seen")
+            .drop("n", "n_donors", "seen")
         )
     placed, places = _step_places(patterns.places, asked)
     return hidden.with_columns(placed), places
