@@ -260,7 +260,9 @@ def test_citizenship_has_a_value_at_every_time(engine: Engine) -> None:
         },
         orient="row",
     ).with_columns(
-        citizenship_2=pl.lit(None, pl.String), region=pl.lit(None, pl.String), ended_date=pl.lit(None, pl.Date)
+        citizenship_2=pl.lit(None, pl.String),
+        region=pl.lit(None, pl.String),
+        ended_date=pl.lit(None, pl.Date),
     )
     traits = collect_traits(engine, {"person_records": engine.frame("seen", records)}, "QVR")
     found = engine.collect("SELECT person_id, value, valid_from, valid_to FROM t ORDER BY 1, 3", t=traits)

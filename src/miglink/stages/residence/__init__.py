@@ -8,7 +8,6 @@ from miglink.config.draws import DrawsSettings
 from miglink.config.rules import (
     AnyRule,
     CrossingsRule,
-    ForwardWindowRule,
     MissingCrossings,
     ReferenceDateRule,
     VisaSpanRule,
@@ -16,12 +15,22 @@ from miglink.config.rules import (
 from miglink.config.rules_of_evidence import RegistrationRule, ResidencyIndexRule
 from miglink.config.stages import Period, ResidenceSettings
 from miglink.config.windows import Windows
-from miglink.engine import Engine, Table, text_literal
+from miglink.engine import Engine, Table
+from miglink.stages.residence.chain import find_chain, find_expectations
 from miglink.stages.residence.classification import ForwardRule, classify, settle_chain
-from miglink.stages.residence.days import FOREVER, day_number
-from miglink.stages.residence.draws import Asked, Case, Drawn, Learnt, Seen, draw_case, learn, open_at_cuts, see
-from miglink.stages.residence.draws.patterns import Patterns
+from miglink.stages.residence.draws import (
+    Asked,
+    Case,
+    Drawn,
+    Learnt,
+    Seen,
+    draw_case,
+    learn,
+    open_at_cuts,
+    see,
+)
 from miglink.stages.residence.draws.linked import Linkages, find_drawn_evidence
+from miglink.stages.residence.draws.patterns import Patterns
 from miglink.stages.residence.draws.tables import (
     find_best_rows,
     find_linked_rows,
@@ -76,7 +85,7 @@ class Drawing:
 class _Draws:
     """The draws made so far, what they have learnt by rule and policy, and by rule the crossings open at cuts.
 
-    seen: what is on record, by the first and last day of the window; patterns: what was learnt of hidden crossings there.
+    seen: what is on record, by the first and last day of the window; patterns: what hidden crossings were learnt from.
     """
 
     drawing: Drawing
@@ -174,7 +183,7 @@ def _decide_window(
         order = [one for one in settings.initial_status if one not in ("not_registered", "not_listed")]
         settings = settings.model_copy(update={"initial_status": tuple(order)})
     people = find_people(engine, evidence, period, settings, f"residence_people_{first}")
-    chain = _find_chain(engine, evidence.spells, people)
+    chain = find_chain(engine, evidence.spells, people)
     if "visa_end" in settings.policies:
         chain = add_visa_ends(engine, chain, people, evidence)
     statuses: dict[tuple[str, str], list[Table]] = {}
@@ -220,7 +229,7 @@ def _decide(
     if isinstance(rule, ResidencyIndexRule):
         return {"unresolved": follow_index(engine, people, evidence, rule, period)}
     starters = find_starters(engine, people, rule, period, settings.initial_status)
-    expectations = _find_expectations(engine, evidence, people, rule, settings.resident_permits)
+    expectations = find_expectations(engine, evidence, people, rule, settings.resident_permits)
     found: dict[MissingCrossings, list[tuple[Table, Table]]] = {}
     for policy in settings.policies if isinstance(rule, CrossingsRule) else ("unresolved",):
         name = f"residence_{rule.name}_{policy}"
@@ -349,65 +358,3 @@ def _listed(engine: Engine, statuses: list[Table], rule: AnyRule) -> list[Table]
     if first_day is None:
         return statuses
     return [hide_statuses(engine, f"{table.name}_listed", table, first_day) for table in statuses]
-
-
-def _find_expectations(
-    engine: Engine,
-    evidence: Evidence,
-    people: Table,
-    rule: CrossingsRule | VisaSpanRule,
-    resident_permits: tuple[str, ...] | None,
-) -> Table:
-    """When permits and visas let expect a stay; those for a visit do not, nor permits of who lives abroad."""
-    visits = ", ".join(map(text_literal, () if isinstance(rule, ForwardWindowRule) else rule.visit_purposes))
-    purposes = ", ".join(map(text_literal, resident_permits or ()))
-    endless = ", ".join(map(text_literal, rule.endless_purposes if isinstance(rule, VisaSpanRule) else ()))
-    is_residence = "TRUE" if resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
-    return engine.step(
-        f"residence_expectations_{rule.name}",
-        f"""
-        SELECT DISTINCT q.person_key, {day_number("r.valid_from")} AS from_day,
-               CASE WHEN r.valid_to IS NULL OR r.purpose IN ({endless or "'-'"}) THEN {FOREVER}
-                    ELSE {day_number("r.valid_to")} + 1 END AS until_day
-        FROM records r
-        JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
-        JOIN people q ON q.person_id = p.person_id
-        WHERE (r.kind = 'visas' OR (r.kind = 'permits' AND {is_residence})) AND r.valid_from IS NOT NULL
-          AND {not isinstance(rule, ForwardWindowRule)}
-          AND COALESCE(r.purpose, '') NOT IN ({visits or "'-'"})
-        """,
-        records=evidence.records,
-        record_persons=evidence.record_persons,
-        people=people,
-    )
-
-
-def _find_chain(engine: Engine, spells: Table, people: Table) -> Table:
-    """The crossings that begin spells, by number; gap_day: until when the one that is missing after it may lie.
-
-    is_by_evidence: no two crossings of one direction show that one is missing, only other evidence does.
-
-    Who is born here and first arrives has a missing departure between, as if birth were an arrival; so has whoever
-    lived here when observation began. Who lived abroad and first departs has a missing arrival.
-    """
-    return engine.step(
-        "residence_chain",
-        f"""
-        WITH starts AS (
-            SELECT p.person_key, s.sequence AS position, {day_number("s.start_date")} AS day,
-                   s.start_basis = 'crossing' AS is_crossing,
-                   CASE WHEN s.start_basis = 'crossing' THEN s.start_direction
-                        ELSE LEAD(s.start_direction) OVER (PARTITION BY s.person_id ORDER BY s.sequence) END
-                       = 'arrival' AS is_arrival,
-                   {day_number("s.latest_date")} AS gap_day, {day_number("s.likely_date")} AS likely_day,
-                   s.end_basis <> 'crossing' OR s.start_basis = 'observation_start' AS is_by_evidence
-            FROM spells s JOIN people p ON p.person_id = s.person_id
-            WHERE s.draw = 0
-        )
-        SELECT person_key, CAST(position AS BIGINT) AS position, day, is_arrival, is_crossing, gap_day,
-               likely_day, is_by_evidence
-        FROM starts WHERE is_crossing OR gap_day IS NOT NULL
-        """,
-        spells=spells,
-        people=people,
-    )

@@ -95,8 +95,8 @@ def see(
 ) -> Seen:
     """Look at the crossings of all persons over one window, and where others may be hidden.
 
-    Reads: tables: people, chain, and the evidence. asked: the seed, and the reporting country. patterns: as learnt of the persons as linked best, when these are
-        linked otherwise.
+    Reads: tables: people, chain, and the evidence. asked: the seed, and the reporting country. patterns: as learnt of
+        the persons as linked best, where these are linked otherwise.
     """
     (people, chain, evidence), (period, settings), (seed, country) = tables, chosen, asked
     listings = find_listings(engine, name, people, evidence, settings.resident_permits, country)
@@ -116,7 +116,9 @@ def see(
 def _number_days(engine: Engine, period: Period) -> tuple[int, int]:
     """The numbers of the first day of a period, and of the one after its last."""
     days = (day_number(f"DATE '{day}'") for day in (period.from_date, period.data_to_date))
-    first, end = engine.collect(f"SELECT {', '.join(f'{day} AS day_{n}' for n, day in enumerate(days))}").row(0)
+    first, end = engine.collect(f"SELECT {', '.join(f'{day} AS day_{n}' for n, day in enumerate(days))}").row(
+        0
+    )
     return int(first), int(end)
 
 
@@ -128,7 +130,9 @@ def learn(engine: Engine, case: Case, seen: Seen, opened: Table, asked: Asked) -
     )
 
 
-def draw_case(engine: Engine, case: Case, evidence: Evidence, seen: Seen, learnt: Learnt, asked: Asked) -> Drawn:
+def draw_case(
+    engine: Engine, case: Case, evidence: Evidence, seen: Seen, learnt: Learnt, asked: Asked
+) -> Drawn:
     """Draw the histories of the persons in doubt under one rule and policy.
 
     Reads: the case; evidence (records of crossings, visas, permits, spells); what is on record, and what was learnt.
@@ -174,7 +178,8 @@ def _settle(
 ) -> tuple[Table, pl.DataFrame]:
     """Draw the crossings, and which become a migration for whom they fit; the cells that the model was asked of.
 
-    people: the persons in doubt, the same in draws, and the crossings hidden there. What is sure of their crossings is decided once for all draws.
+    people: the persons in doubt, the same in draws, and the crossings hidden there. What is sure of their crossings is
+    decided once for all draws.
     """
     number, seed = asked.settings.number, asked.settings.seed
     doubts, whose, hidden = people

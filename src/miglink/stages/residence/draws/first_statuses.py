@@ -1,6 +1,6 @@
 """The first status of each person, by how those appeared later who were then residents, or were not.
 
-Where observation begins, a register, a permit or the first crossing tells who lived here, and tells it wrongly at times:
+Where observation begins, a register, a permit or the first crossing tells who lived here, and is wrong at times:
 registers keep who has left, and not everybody is in them. On the same day of later years the status is known from the
 crossings before it. So each of these days is looked at as if observation began there.
 """
@@ -39,7 +39,11 @@ class Restart:
 
 
 def find_restarts(
-    engine: Engine, name: str, evidence: Evidence, tables: tuple[Table, Table, Table], chosen: tuple[Period, ResidenceSettings]
+    engine: Engine,
+    name: str,
+    evidence: Evidence,
+    tables: tuple[Table, Table, Table],
+    chosen: tuple[Period, ResidenceSettings],
 ) -> list[Restart]:
     """Describe the persons as if observation began on the same day of later years, up to its middle.
 
@@ -48,7 +52,9 @@ def find_restarts(
     """
     (people, crossings, nationals), (period, settings) = tables, chosen
     middle = period.from_date + (period.to_date - period.from_date) / 2
-    days = [period.from_date + timedelta(days=round(365.25 * years)) for years in range(1, _MOST_RESTARTS + 1)]
+    days = [
+        period.from_date + timedelta(days=round(365.25 * years)) for years in range(1, _MOST_RESTARTS + 1)
+    ]
     restarts = []
     for number, day in enumerate(day for day in days if day <= middle):
         begun = period.model_copy(update={"from_date": day})
@@ -81,20 +87,21 @@ def describe_starters(
     """Persons of whom something is on record, with the cells by which their first status is told.
 
     Reads: tables: people, crossings (`find_crossings`) and nationals.
-    Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it), is_listed,
-        stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests; how much
+    Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
+        is_listed, stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests; how much
         of the year after it was spent here, and national or not; how long after the first day it lies.
     """
     people, crossings, nationals = tables
+    year_later = f"(p.first_day + {_STAY_DAYS})"
     return engine.step(
         f"{name}_starters",
         f"""
         WITH stays AS (
             SELECT p.{key} AS person_key,
-                   SUM(LEAST(COALESCE(c.day_1, p.first_day + {_STAY_DAYS}), p.first_day + {_STAY_DAYS}) - c.day) AS n_days
+                   SUM(LEAST(COALESCE(c.day_1, {year_later}), {year_later}) - c.day) AS n_days
             FROM people p
             JOIN crossings c ON c.person_key = p.{key} AND c.is_arrival
-                 AND c.day >= p.first_day AND c.day < p.first_day + {_STAY_DAYS}
+                 AND c.day >= p.first_day AND c.day < {year_later}
             GROUP BY p.{key}
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
@@ -114,7 +121,9 @@ def describe_starters(
             LEFT JOIN nationals n ON n.person_key = p.{key}
             WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active
         ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM described)
-        SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2, CONCAT(cell_2, ' ', since) AS cell_3 FROM second
+        SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2,
+               CONCAT(cell_2, ' ', since) AS cell_3
+        FROM second
         """,
         people=people,
         crossings=crossings,
@@ -122,7 +131,9 @@ def describe_starters(
     )
 
 
-def count_first_statuses(engine: Engine, case: Case, restarts: Sequence[Restart], starters: Table) -> pl.DataFrame:
+def count_first_statuses(
+    engine: Engine, case: Case, restarts: Sequence[Restart], starters: Table
+) -> pl.DataFrame:
     """How many of those who appear alike were resident on that day, by cells: n, k.
 
     On restarts, by the status on that day; cells count once for all restarts. Who is in no list is counted if crossings
@@ -143,7 +154,9 @@ def count_first_statuses(engine: Engine, case: Case, restarts: Sequence[Restart]
     of_first = "WHERE start <> 'observation'" if restarts else ""
     counts = [
         engine.collect(
-            f"{select} FROM ({first}) AS f {of_first} GROUP BY {names}", starters=starters, travellers=case.travellers
+            f"{select} FROM ({first}) AS f {of_first} GROUP BY {names}",
+            starters=starters,
+            travellers=case.travellers,
         )
     ]
     for restart in restarts:
@@ -184,9 +197,9 @@ def find_first_statuses(
 ) -> FirstStatuses:
     """Find whose first status is in doubt, and draw how likely residence is, by how persons appear.
 
-    counts: as `count_first_statuses` gives them. Of who crosses first so late that the rule could have told the status from
-    the days before, whether a crossing is hidden there tells it (`draw_first_statuses`): in doubt is whom evidence puts
-    elsewhere.
+    counts: as `count_first_statuses` gives them. Of who crosses first so late that the rule could have told the status
+    from the days before, whether a crossing is hidden there tells it (`draw_first_statuses`): in doubt is whom evidence
+    puts elsewhere.
     """
     own = engine.collect(f"SELECT DISTINCT {', '.join(_LEVELS)} FROM starters", starters=starters)
     together = pl.concat([counts, own.with_columns(n=pl.lit(0.0), k=pl.lit(0.0))])
@@ -195,7 +208,9 @@ def find_first_statuses(
     shifts = np.random.default_rng([*seeds, 1]).normal(0.0, _SHARED, number)
     is_last = (shares.cells["level"] == len(_LEVELS)).to_numpy()
     p = shares.drawn[is_last].clip(1e-9, 1 - 1e-9)
-    drawn = pl.DataFrame(1 / (1 + (1 - p) / p * np.exp(-shifts)), schema=[str(draw) for draw in range(1, number + 1)])
+    drawn = pl.DataFrame(
+        1 / (1 + (1 - p) / p * np.exp(-shifts)), schema=[str(draw) for draw in range(1, number + 1)]
+    )
     finest = shares.cells.filter(pl.col("level") == len(_LEVELS)).select("cell", "p")
     chances = (
         drawn.with_columns(finest["cell"])
@@ -233,7 +248,9 @@ def find_first_statuses(
     return FirstStatuses(doubtful, engine.frame(f"{case.name}_first_chances", chances), starters)
 
 
-def draw_first_statuses(engine: Engine, case: Case, whose: Table, first: FirstStatuses, hidden: Table | None) -> Table:
+def draw_first_statuses(
+    engine: Engine, case: Case, whose: Table, first: FirstStatuses, hidden: Table | None
+) -> Table:
     """Add initial_status, the status before what is drawn: as found, or drawn where it is the first.
 
     Reads: whose (persons in draws, with status_before or null); hidden: the hidden crossings of the draws, where they

@@ -11,8 +11,8 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
-# Of cells, each within the one before: kind, direction and length; listed or not, and national or not; from when to when, with signs of
-# life or without; port.
+# Of cells, each within the one before: kind, direction and length; listed or not, national or not; from when to when,
+# with signs of life or without, half of the length's band; port.
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3")
 # In the last days before the end of observation not all signs of life have been delivered, and older ones than this
 # say nothing of them.
@@ -85,7 +85,9 @@ def find_crossings(
         day_before and is_first.
     """
     follows = ", ".join(
-        f"LEAD({column}, {step}) OVER h AS {column}_{step}" for step in (1, 2, 3) for column in ("day", "is_arrival")
+        f"LEAD({column}, {step}) OVER h AS {column}_{step}"
+        for step in (1, 2, 3)
+        for column in ("day", "is_arrival")
     )
     return engine.step(
         f"{name}_crossings",
@@ -112,8 +114,9 @@ def find_crossings(
 
 
 def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Listings) -> Table:
-    """The intervals with the names of their cells, CELLS, and shape: of any length, where the person was listed in part.
+    """The intervals with the names of their cells, CELLS, and shape.
 
+    shape: of any length, where the person was listed for a part of it, which part.
     Reads: intervals (number, kind, person_key, is_arrival, port_group, from_day, until_day, and what else they have).
         Whoever is described on a day is so as known then: who was struck off later stood in the list.
     """
@@ -173,8 +176,9 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
             FROM broad
         )
         SELECT *, CONCAT(cell_2, ' port ', CAST(port_group AS VARCHAR)) AS cell_3,
-               CASE WHEN listed_until <> '' THEN CONCAT(kind, CASE WHEN is_arrival THEN ' arrival ' ELSE ' departure ' END,
-                                                        listing, listed_until) END AS shape
+               CASE WHEN listed_until <> ''
+                    THEN CONCAT(kind, CASE WHEN is_arrival THEN ' arrival ' ELSE ' departure ' END, listing,
+                                listed_until) END AS shape
         FROM narrow
         """,
         intervals=intervals,

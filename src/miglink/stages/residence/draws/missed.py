@@ -82,7 +82,9 @@ def find_missed(
         """,
         chances=chances,
     )
-    used = engine.collect("SELECT DISTINCT cell, kind, is_arrival FROM kept WHERE kind <> 'between'", kept=kept)
+    used = engine.collect(
+        "SELECT DISTINCT cell, kind, is_arrival FROM kept WHERE kind <> 'between'", kept=kept
+    )
     errors = used.join(weighed.select("cell", "error"), on="cell").sort("cell")
     return Missed(kept, errors, engine.frame(f"{name}_places", places))
 

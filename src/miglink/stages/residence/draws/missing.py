@@ -17,8 +17,8 @@ _SHARED = 0.5
 def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number: int, seed: int) -> Table:
     """Which intervals hide crossings in each draw, and on which days those lie.
 
-    Reads: whose (persons in draws). Gives: person_key (of the draw), position, kind, is_arrival, from_day, until_day, day_1
-        and day_2 (the same but where two are hidden).
+    Reads: whose (persons in draws). Gives: person_key (of the draw), position, kind, is_arrival, from_day, until_day,
+        day_1 and day_2 (the same but where two are hidden).
     """
     rows = engine.view(
         f"{case.name}_asked_of",
@@ -37,7 +37,9 @@ def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number
         f"{case.name}_hidden_luck",
         """SELECT person_key, draw, position, kind, is_arrival, from_day, until_day, p, cell, place, is_there,
                place_of, within FROM chances""",
-        chances=with_chances(engine, f"{case.name}_hidden_chances", rows, f"({place})", "is_there", "place_of", "within"),
+        chances=with_chances(
+            engine, f"{case.name}_hidden_chances", rows, f"({place})", "is_there", "place_of", "within"
+        ),
     )
     day = f"l.from_day + CAST(FLOOR((t.part_{{}} + l.within) * (l.until_day - l.from_day) / {N_PARTS}.0) AS BIGINT)"
     return engine.step(

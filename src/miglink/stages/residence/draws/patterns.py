@@ -74,7 +74,9 @@ def find_patterns(
     hidden = pl.concat(
         [
             donors.group_by(CELLS).agg(
-                n=pl.col("weight").sum() / _FRACTIONS, n_donors=pl.col("n").sum().cast(pl.Int64), seen=pl.lit(0, pl.Int64)
+                n=pl.col("weight").sum() / _FRACTIONS,
+                n_donors=pl.col("n").sum().cast(pl.Int64),
+                seen=pl.lit(0, pl.Int64),
             ),
             seen.group_by(CELLS).agg(
                 n=pl.lit(0.0), n_donors=pl.lit(0, pl.Int64), seen=pl.col("n").sum().cast(pl.Int64)
@@ -106,18 +108,23 @@ def _rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
     """
     counts = engine.collect(
         """
-        SELECT is_arrival, is_listed, port, COUNT(*) AS n, COUNT(CASE WHEN is_arrival_1 = is_arrival THEN 1 END) AS missing
+        SELECT is_arrival, is_listed, port, COUNT(*) AS n,
+               COUNT(CASE WHEN is_arrival_1 = is_arrival THEN 1 END) AS missing
         FROM crossings WHERE day_1 IS NOT NULL AND (is_arrival_1 = is_arrival OR day_2 IS NOT NULL)
         GROUP BY is_arrival, is_listed, port
         """,
         crossings=crossings,
     )
     own = ["is_arrival", "is_listed"]
-    mean = pl.col("missing").sum().over(own) / pl.col("n").sum().over(own)
-    rate = (pl.col("missing") + _PRIOR_CROSSINGS * mean) / (pl.col("n") + _PRIOR_CROSSINGS)
+    rates = counts.group_by(own).agg(mean=pl.col("missing").sum() / pl.col("n").sum())
+    # A missing crossing shows only where the one after it is not missing too.
+    others = rates.select(~pl.col("is_arrival"), "is_listed", shown=1 - pl.col("mean"))
+    rate = (pl.col("missing") + _PRIOR_CROSSINGS * pl.col("mean")) / (pl.col("n") + _PRIOR_CROSSINGS)
     place = (pl.col("n").cum_sum() - pl.col("n") / 2).over(own) / pl.col("n").sum().over(own)
     grouped = (
-        counts.with_columns(rate=rate)
+        counts.join(rates, on=own)
+        .join(others, on=own, how="left")
+        .with_columns(rate=rate)
         .sort(*own, "rate", "port")
         .with_columns(port_group=(place * _GROUPS).floor().clip(0, _GROUPS - 1).cast(pl.Int32))
     )
@@ -125,7 +132,7 @@ def _rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
     odds = (pl.col("missing").sum().over(of_group) + 0.5) / (
         (pl.col("n") - pl.col("missing")).sum().over(of_group) + 0.5
     )
-    whole = (odds * _FRACTIONS).round().cast(pl.Int64)
+    whole = (odds / pl.col("shown").fill_null(1.0) * _FRACTIONS).round().cast(pl.Int64)
     return grouped.select(*own, "port", "port_group", odds=whole)
 
 
@@ -134,10 +141,10 @@ def _select_donors(days: tuple[int, int]) -> str:
     first, end = days
     ends = ", ".join(f"({day})" for day in range(end - 365, first + 365, -365)) or "(NULL)"
     starts = ", ".join(f"({day})" for day in range(first + 365, end - 365, 365)) or "(NULL)"
-    part = "CAST(FLOOR(LEAST({2} - 1, ({0} - {1}) * {2} / GREATEST({3} - {1}, 1))) AS INTEGER)"
+    part = "CAST(FLOOR(LEAST({2} - 1, CAST({0} - {1} AS DOUBLE) * {2} / GREATEST({3} - {1}, 1))) AS INTEGER)"
 
     def parts(one: str, other: str, since: str, until: str) -> str:
-        placed = (part.format(f"1.0 * {day}", since, N_PARTS, until) for day in (one, other))
+        placed = (part.format(day, since, N_PARTS, until) for day in (one, other))
         return ", ".join(f"{sql} AS part_{n}" for n, sql in enumerate(placed, 1))
 
     nowhere = "CAST(0 AS INTEGER) AS part_1, CAST(0 AS INTEGER) AS part_2"
@@ -165,7 +172,7 @@ def _select_donors(days: tuple[int, int]) -> str:
             FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
             UNION ALL
             SELECT 'pair', o.person_key, o.is_arrival, o.port_group, o.day, o.day_3,
-                   CAST(ROUND(1.0 * o.odds * n.odds / {_FRACTIONS}) AS BIGINT),
+                   CAST(FLOOR(CAST(o.odds AS DOUBLE) * n.odds / {_FRACTIONS}) AS BIGINT),
                    {parts("o.day_1", "o.day_2", "o.day", "o.day_3")}
             FROM own o JOIN own n ON n.person_key = o.person_key AND n.position = o.position + 1
             WHERE o.day_3 >= o.day + {LEAST_PAIR_DAYS} AND o.is_arrival_1 <> o.is_arrival
@@ -260,11 +267,11 @@ def _invert(donors: pl.DataFrame) -> Numbers:
     below = np.append(0.0, above[:-1])[: len(above)]
     luck = (np.arange(N_STEPS) + 0.5) / N_STEPS
     at = np.searchsorted(sums, (below[:, None] + luck * (above - below)[:, None]).ravel())
-    return donors.select("part_1", "part_2").to_numpy()[at].astype(np.float64)
+    parts: Numbers = donors.select("part_1", "part_2").to_numpy().astype(np.float64)[at]
+    return parts
 
 
 def _everywhere() -> Numbers:
     """Places anywhere, where no stay is on record; of two, thirds apart."""
     part = (np.arange(N_STEPS) + 0.5) / N_STEPS * N_PARTS
     return np.stack([np.floor(part), np.floor(np.minimum(part + N_PARTS / 3, N_PARTS - 1))], axis=1)
-
