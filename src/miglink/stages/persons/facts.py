@@ -76,10 +76,10 @@ def collect_traits(
     (a single record of a source of crossings alone is not believed); before, and for all others, the most frequent
     citizenship stands. A register states the citizenship of its extract, and a record without a date that of an unknown
     day: of who had visas or permits as a foreigner they are believed from the middle between the last record of another
-    citizenship and the first of this one elsewhere, or the end of the registration. Where the reporting country has been
-    a member of the EU, that of another member comes before any other that is none; members are those of the day of the
-    record. Region: the register's, from one registration to the next. A further column: what any record states, until
-    another states otherwise; of several on one day the most frequent, ties to the smaller value.
+    citizenship and the first of this one elsewhere, or the end of the registration. Where the reporting country has
+    been a member of the EU, that of another member comes before any other that is none; members are those of the day of
+    the record. Region: the register's, from one registration to the next. A further column: what any record states,
+    until another states otherwise; of several on one day the most frequent, ties to the smaller value.
     Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of another member).
     """
     national = f"'{reporting_country}'"

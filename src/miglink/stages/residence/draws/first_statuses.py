@@ -88,8 +88,8 @@ def describe_starters(
 
     Reads: tables: people, crossings (`find_crossings`) and nationals.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
-        is_listed, stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests; how much
-        of the year after it was spent here, and national or not; how long after the first day it lies.
+        is_listed, stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests;
+        how much of the year after it was spent here, and national or not; how long after the first day it lies.
     """
     people, crossings, nationals = tables
     year_later = f"(p.first_day + {_STAY_DAYS})"

@@ -39,7 +39,7 @@ class Patterns:
     ports: is_arrival, is_listed, port, port_group; odds that the crossing after one there is missing, in billionths.
     hidden: cells (CELLS) with n (stays, by weight, that would look like this), n_donors of them, and seen (intervals
     that do).
-    places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval) and n.
+    places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval), weight and n.
     """
 
     ports: pl.DataFrame
@@ -84,7 +84,7 @@ def find_patterns(
         ]
     )
     together = hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
-    return Patterns(ports, together, donors.select(*CELLS, "shape", "part_1", "part_2", "weight"))
+    return Patterns(ports, together, donors.select(*CELLS, "shape", "part_1", "part_2", "weight", "n"))
 
 
 def rate_crossings(engine: Engine, name: str, crossings: Table, ports: pl.DataFrame) -> Table:
@@ -233,7 +233,12 @@ def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, 
     """For each cell the number of the narrowest that has stays enough, and the places of each of those by step."""
     chosen = cells.select(*_PLACED, name=pl.lit(None, pl.String))
     for cell in _PLACED:
-        enough = donors.group_by(cell).len().filter(pl.col("len") >= _FEWEST).select(cell, found=cell)
+        enough = (
+            donors.group_by(cell)
+            .agg(pl.col("n").sum())
+            .filter(pl.col("n") >= _FEWEST)
+            .select(cell, found=cell)
+        )
         chosen = (
             chosen.join(enough, on=cell, how="left", maintain_order="left")
             .with_columns(name=pl.coalesce("name", "found"))
@@ -261,6 +266,8 @@ def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, 
 
 def _invert(donors: pl.DataFrame) -> Numbers:
     """The places at each step of luck, name by name, each as often as its weight says; donors are sorted by name."""
+    if donors.is_empty():
+        return np.empty((0, 2))
     sums = np.cumsum(donors["weight"].to_numpy()).astype(np.float64)
     ends = np.flatnonzero(np.append((donors["name"] != donors["name"].shift(-1)).to_numpy()[:-1], True))
     above = sums[ends]
