@@ -1,6 +1,7 @@
 """Whether the published intervals hold the truth, over seeds, levels of noise and dates at which the data end.
 
-    python -m benchmarks.coverage [SIZE] [--noise low medium high] [--seeds 1 … 40] [--cuts 2021-12-31] [--json FILE]
+    python -m benchmarks.coverage [SIZE] [--noise low medium high] [--seeds 1 … 40] [--cuts 2021-12-31] [--jobs 1]
+                                  [--json FILE]
 
 Each country is made and run: to the end of its data, and with the data cut at each earlier date (a back-test: what is
 provisional then has become final in the truth). Every cell of stocks and flows whose true count is at least 20 is
@@ -15,6 +16,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +45,22 @@ def main() -> int:
     parser.add_argument("--noise", nargs="+", default=["low", "medium", "high"])
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(1, 41)))
     parser.add_argument("--cuts", nargs="*", default=["2021-12-31"], help="earlier last days of the data")
+    parser.add_argument("--jobs", type=int, default=1, help="countries at once, a thread each where several")
     parser.add_argument("--json", type=Path, help="file for the result")
     asked = parser.parse_args()
     cells: dict[str, list[pl.DataFrame]] = {noise: [] for noise in asked.noise}
     result: dict[str, Any] = {"machine": machine(), "size": asked.size, "cuts": asked.cuts, "noise": {}}
-    for seed in asked.seeds:
-        for noise in asked.noise:
-            with tempfile.TemporaryDirectory(prefix="miglink-coverage-") as folder:
-                cells[noise] += measure(asked.size, noise, seed, asked.cuts, Path(folder))
+    settings = ("--set", "engine.threads=1") if asked.jobs > 1 else ()
+
+    def measure_one(country: tuple[int, str]) -> list[pl.DataFrame]:
+        seed, noise = country
+        with tempfile.TemporaryDirectory(prefix="miglink-coverage-") as folder:
+            return measure((asked.size, noise, seed), asked.cuts, Path(folder), settings)
+
+    countries = [(seed, noise) for seed in asked.seeds for noise in asked.noise]
+    with ThreadPoolExecutor(asked.jobs) as pool:
+        for (seed, noise), found in zip(countries, pool.map(measure_one, countries), strict=True):
+            cells[noise] += found
             summary = summarise(pl.concat(cells[noise]))
             result["noise"][noise] = summary
             if asked.json:
@@ -59,16 +69,23 @@ def main() -> int:
     return 0
 
 
-def measure(size: str, noise: str, seed: int, cuts: Sequence[str], folder: Path) -> list[pl.DataFrame]:
-    """Make one country below the folder, run it to the end of its data and to each cut, and compare with the truth."""
+def measure(
+    made_as: tuple[str, str, int], cuts: Sequence[str], folder: Path, settings: Sequence[str] = ()
+) -> list[pl.DataFrame]:
+    """Make one country below the folder, run it to the end of its data and to each cut, and compare with the truth.
+
+    made_as: its size, noise and seed.
+    """
+    size, noise, seed = made_as
     country = folder / "country"
     made = (*_PYTHON, "synthetic", size, "--seed", str(seed), "--noise", noise, "--out", str(country))
     timed(made)
     found = []
     for cut in ("", *cuts):
         run = folder / f"run-{cut or 'whole'}"
-        settings = ("--set", f"period.to={cut}") if cut else ()
-        timed((*_PYTHON, "miglink", "run", str(country / "country.yml"), "--out", str(run), *settings))
+        cut_at = ("--set", f"period.to={cut}") if cut else ()
+        command = ("miglink", "run", str(country / "country.yml"), "--out", str(run), "--to", "estimates")
+        timed((*_PYTHON, *command, *cut_at, *settings))
         compared = compare(run, country / "truth")
         found.append(compared.with_columns(seed=pl.lit(seed), cut=pl.lit(cut or "whole")))
     return found

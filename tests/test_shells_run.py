@@ -72,7 +72,7 @@ def test_a_run_writes_the_tables_and_says_which_it_cannot(
     assert totals["n_settled"].to_list() == years["n_settled"].to_list()
     # All years have a headline; in the first somebody is in doubt.
     assert totals["n"].to_list() == [round(n) for n in years["n"]]
-    assert totals["n"].sum() > totals["n_settled"].sum() > 0
+    assert years["n"].sum() > years["n_settled"].sum() > 0
     assert totals["when"].to_list() == ["early" if s == "provisional" else None for s in years["status"]]
     assert pl.read_parquet(outputs / "migr_pop1ctz.parquet").is_empty()
     assert pl.read_csv(outputs / "arrivals_by_age.csv", schema=table.schema).equals(table)

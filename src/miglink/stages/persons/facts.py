@@ -83,39 +83,9 @@ def collect_traits(
     Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of another member).
     """
     national = f"'{reporting_country}'"
-    is_national = f"(coalesce(citizenship, '') = {national} OR coalesce(citizenship_2, '') = {national})"
-    is_undated = "(r.kind = 'register' OR r.record_date IS NULL)"
     return engine.query(
         "person_traits",
-        f"""WITH dates AS (
-            SELECT person_id, min(CASE WHEN kind <> 'register' AND {is_national} THEN record_date END) AS dated,
-                   max(CASE WHEN kind IN ('visas', 'permits') AND NOT {is_national} AND citizenship IS NOT NULL
-                            THEN record_date END) AS permitted,
-                   max(coalesce(ended_date, CASE WHEN kind = 'register' THEN last_date END)) AS struck
-            FROM person_records CROSS JOIN (SELECT max(record_date) AS last_date FROM person_records) AS l
-            GROUP BY person_id),
-        abroad AS (
-            SELECT d.person_id, max(r.record_date) AS last_day, coalesce(min(d.dated), min(d.struck)) AS next_day
-            FROM dates d JOIN person_records r ON r.person_id = d.person_id
-            WHERE d.permitted IS NOT NULL AND (d.dated IS NULL OR d.permitted < d.dated) AND r.kind <> 'register'
-              AND r.citizenship IS NOT NULL AND NOT {is_national} AND (d.dated IS NULL OR r.record_date < d.dated)
-            GROUP BY d.person_id),
-        changed AS (
-            SELECT person_id, CAST(last_day + CAST(greatest(0, floor(date_diff('day', last_day, next_day) / 2.0))
-                                                   AS INTEGER) AS DATE) AS record_date
-            FROM abroad),
-        seen AS (
-            SELECT r.person_id, r.source, r.kind, r.citizenship,
-                   coalesce(CASE WHEN {is_undated} AND r.citizenship = {national} THEN c.record_date END,
-                            r.record_date, DATE '0001-01-01') AS record_date
-            FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
-            WHERE r.citizenship IS NOT NULL AND r.citizenship <> 'XXX'
-            UNION ALL
-            SELECT r.person_id, r.source, r.kind, r.citizenship_2,
-                   coalesce(CASE WHEN {is_undated} AND r.citizenship_2 = {national} THEN c.record_date END,
-                            r.record_date, DATE '0001-01-01')
-            FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
-            WHERE r.citizenship_2 IS NOT NULL AND r.citizenship_2 <> 'XXX'),
+        f"""WITH {_seen_citizenships(national)},
         nationals AS (
             SELECT person_id, min(record_date) AS since, min(source) AS source FROM seen WHERE citizenship = {national}
             GROUP BY person_id HAVING count(*) > 1 OR max(CASE WHEN kind = 'crossings' THEN 0 ELSE 1 END) = 1),
@@ -148,6 +118,45 @@ def collect_traits(
         members=_members(reporting_country),
         **inputs,
     )
+
+
+def _seen_citizenships(national: str) -> str:
+    """SQL: `seen`, each citizenship that a record states, with the day from which it is believed.
+
+    changed: of who had visas or permits as a foreigner, the day in the middle between the last record of another
+    citizenship and the first with a date that states the reporting country's.
+    """
+    is_national = f"(coalesce(citizenship, '') = {national} OR coalesce(citizenship_2, '') = {national})"
+    is_undated = "(r.kind = 'register' OR r.record_date IS NULL)"
+    return f"""dates AS (
+            SELECT person_id, min(CASE WHEN kind <> 'register' AND {is_national} THEN record_date END) AS dated,
+                   max(CASE WHEN kind IN ('visas', 'permits') AND NOT {is_national} AND citizenship IS NOT NULL
+                            THEN record_date END) AS permitted,
+                   max(coalesce(ended_date, CASE WHEN kind = 'register' THEN last_date END)) AS struck
+            FROM person_records CROSS JOIN (SELECT max(record_date) AS last_date FROM person_records) AS l
+            GROUP BY person_id),
+        abroad AS (
+            SELECT d.person_id, max(r.record_date) AS last_day, coalesce(min(d.dated), min(d.struck)) AS next_day
+            FROM dates d JOIN person_records r ON r.person_id = d.person_id
+            WHERE d.permitted IS NOT NULL AND (d.dated IS NULL OR d.permitted < d.dated) AND r.kind <> 'register'
+              AND r.citizenship IS NOT NULL AND NOT {is_national} AND (d.dated IS NULL OR r.record_date < d.dated)
+            GROUP BY d.person_id),
+        changed AS (
+            SELECT person_id, CAST(last_day + CAST(greatest(0, floor(date_diff('day', last_day, next_day) / 2.0))
+                                                   AS INTEGER) AS DATE) AS record_date
+            FROM abroad),
+        seen AS (
+            SELECT r.person_id, r.source, r.kind, r.citizenship,
+                   coalesce(CASE WHEN {is_undated} AND r.citizenship = {national} THEN c.record_date END,
+                            r.record_date, DATE '0001-01-01') AS record_date
+            FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
+            WHERE r.citizenship IS NOT NULL AND r.citizenship <> 'XXX'
+            UNION ALL
+            SELECT r.person_id, r.source, r.kind, r.citizenship_2,
+                   coalesce(CASE WHEN {is_undated} AND r.citizenship_2 = {national} THEN c.record_date END,
+                            r.record_date, DATE '0001-01-01')
+            FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
+            WHERE r.citizenship_2 IS NOT NULL AND r.citizenship_2 <> 'XXX')"""
 
 
 def _members(reporting_country: str) -> pl.DataFrame:

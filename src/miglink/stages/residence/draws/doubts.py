@@ -19,15 +19,13 @@ def find_doubts(engine: Engine, case: Case, doubtful: Table) -> Table:
     """The persons of whom something is in doubt, from the first such day on: what was before is sure.
 
     Reads: the case; doubtful (person_key: of whom the first status is drawn).
-    Gives: person_key, from_day, status_before (null where the first status itself is in doubt), cause, luck, mother_key
-        (of a child whose first status is the mother's), has_gap (a hidden crossing is drawn), and the traveller's own
-        columns. In doubt are statuses that are undetermined, those from a crossing on after which one may be hidden,
-        and those of children born here to a mother whose status on that day is in doubt.
+    Gives: person_key, from_day, status_before (null: the first status is in doubt), cause, luck, mother_key (of a child
+        whose first status is hers), has_gap (a hidden crossing is drawn), and the traveller's own columns. In doubt is
+        what is undetermined, what may hide a crossing, and children born here to a mother in doubt on that day.
     """
     missed = case.missed
-    gaps = "SELECT person_key, from_day, kind, is_doubt FROM missed"
-    if missed is None:
-        gaps = "SELECT person_key, from_day, start AS kind, FALSE AS is_doubt FROM travellers WHERE FALSE"
+    nothing = "SELECT person_key, from_day, start AS kind, FALSE AS is_doubt FROM travellers WHERE FALSE"
+    gaps = nothing if missed is None else "SELECT person_key, from_day, kind, is_doubt FROM missed"
     return engine.step(
         f"{case.name}_doubts",
         f"""

@@ -120,31 +120,7 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
     Reads: intervals (number, kind, person_key, is_arrival, port_group, from_day, until_day, and what else they have).
         Whoever is described on a day is so as known then: who was struck off later stood in the list.
     """
-    tail = f"CASE WHEN i.kind = 'end' THEN {TAIL_DAYS} ELSE 0 END"
-    since = f"CASE WHEN i.kind = 'end' THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
-    lists = engine.step(
-        f"{name}_lists",
-        """
-        SELECT i.number, MIN(GREATEST(l.from_day, i.from_day)) AS first_day,
-               MAX(LEAST(l.until_day, i.until_day)) AS last_day
-        FROM intervals i
-        JOIN listed l ON l.person_key = i.person_key AND l.from_day <= i.until_day AND l.until_day >= i.from_day
-        GROUP BY i.number
-        """,
-        intervals=intervals,
-        listed=listings.listed,
-    )
-    lives = engine.step(
-        f"{name}_lives",
-        f"""
-        SELECT DISTINCT i.number
-        FROM intervals i
-        JOIN signs s ON s.person_key = i.person_key AND s.day > GREATEST(i.from_day, {since})
-             AND s.day <= i.until_day - {tail}
-        """,
-        intervals=intervals,
-        signs=listings.signs,
-    )
+    lists, lives = _look_up(engine, name, intervals, listings)
     share = "({0} - i.from_day) * 4.0 / GREATEST(i.until_day - i.from_day, 1)"
     quarter = f"CAST(CAST(LEAST(3, FLOOR({share})) AS INTEGER) AS VARCHAR)"
     return engine.step(
@@ -186,6 +162,36 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
         lives=lives,
         nationals=listings.nationals,
     )
+
+
+def _look_up(engine: Engine, name: str, intervals: Table, listings: Listings) -> tuple[Table, Table]:
+    """When persons were listed within the intervals (first_day, last_day), and which of these have a sign of life."""
+    tail = f"CASE WHEN i.kind = 'end' THEN {TAIL_DAYS} ELSE 0 END"
+    since = f"CASE WHEN i.kind = 'end' THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
+    lists = engine.step(
+        f"{name}_lists",
+        """
+        SELECT i.number, MIN(GREATEST(l.from_day, i.from_day)) AS first_day,
+               MAX(LEAST(l.until_day, i.until_day)) AS last_day
+        FROM intervals i
+        JOIN listed l ON l.person_key = i.person_key AND l.from_day <= i.until_day AND l.until_day >= i.from_day
+        GROUP BY i.number
+        """,
+        intervals=intervals,
+        listed=listings.listed,
+    )
+    lives = engine.step(
+        f"{name}_lives",
+        f"""
+        SELECT DISTINCT i.number
+        FROM intervals i
+        JOIN signs s ON s.person_key = i.person_key AND s.day > GREATEST(i.from_day, {since})
+             AND s.day <= i.until_day - {tail}
+        """,
+        intervals=intervals,
+        signs=listings.signs,
+    )
+    return lists, lives
 
 
 def band_of(days: str, parts: int = 1) -> str:

@@ -19,6 +19,8 @@ _MOST_PERSONS = 100_000
 # Groups of ports, by how often the crossing after one there is missing.
 _GROUPS = 3
 _PRIOR_CROSSINGS = 10
+# However often crossings of the other direction are missing, so many show at least.
+_LEAST_SHOWN = 0.1
 # Intervals whose hidden crossings are two; shorter ones change no status.
 LEAST_PAIR_DAYS = 128
 # Parts of an interval, and steps of luck.
@@ -27,7 +29,7 @@ N_PARTS, N_STEPS = 256, 200
 # than its length.
 _PLACED = (CELLS[3], CELLS[2], "shape", CELLS[1], CELLS[0])
 # Fewer stays like these speak of a wider cell; the wider cell counts as so many of them.
-_FEWEST, _STRENGTH = 20, 5.0
+_FEWEST, _STRENGTH = 15, 5.0
 # Odds are added up as whole numbers, which are the same in any order.
 _FRACTIONS = 1_000_000_000
 
@@ -39,7 +41,8 @@ class Patterns:
     ports: is_arrival, is_listed, port, port_group; odds that the crossing after one there is missing, in billionths.
     hidden: cells (CELLS) with n (stays, by weight, that would look like this), n_donors of them, and seen (intervals
     that do).
-    places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval), weight and n.
+    places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval), weight
+    and n.
     """
 
     ports: pl.DataFrame
@@ -118,7 +121,7 @@ def _rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
     own = ["is_arrival", "is_listed"]
     rates = counts.group_by(own).agg(mean=pl.col("missing").sum() / pl.col("n").sum())
     # A missing crossing shows only where the one after it is not missing too.
-    others = rates.select(~pl.col("is_arrival"), "is_listed", shown=1 - pl.col("mean"))
+    others = rates.select(~pl.col("is_arrival"), "is_listed", shown=(1 - pl.col("mean")).clip(_LEAST_SHOWN))
     rate = (pl.col("missing") + _PRIOR_CROSSINGS * pl.col("mean")) / (pl.col("n") + _PRIOR_CROSSINGS)
     place = (pl.col("n").cum_sum() - pl.col("n") / 2).over(own) / pl.col("n").sum().over(own)
     grouped = (
@@ -141,12 +144,6 @@ def _select_donors(days: tuple[int, int]) -> str:
     first, end = days
     ends = ", ".join(f"({day})" for day in range(end - 365, first + 365, -365)) or "(NULL)"
     starts = ", ".join(f"({day})" for day in range(first + 365, end - 365, 365)) or "(NULL)"
-    part = "CAST(FLOOR(LEAST({2} - 1, CAST({0} - {1} AS DOUBLE) * {2} / GREATEST({3} - {1}, 1))) AS INTEGER)"
-
-    def parts(one: str, other: str, since: str, until: str) -> str:
-        placed = (part.format(day, since, N_PARTS, until) for day in (one, other))
-        return ", ".join(f"{sql} AS part_{n}" for n, sql in enumerate(placed, 1))
-
     nowhere = "CAST(0 AS INTEGER) AS part_1, CAST(0 AS INTEGER) AS part_2"
     return f"""
         WITH own AS (SELECT * FROM crossings WHERE person_key <= {_MOST_PERSONS}),
@@ -168,12 +165,12 @@ def _select_donors(days: tuple[int, int]) -> str:
             JOIN lives l ON l.person_key = o.person_key AND l.from_day < s.cut_day
         ), intervals AS (
             SELECT 'between' AS kind, person_key, is_arrival, port_group, day AS from_day, day_2 AS until_day,
-                   CAST(1 AS BIGINT) AS weight, {parts("day_1", "day_1", "day", "day_2")}
+                   CAST(1 AS BIGINT) AS weight, {_parts("day_1", "day_1", "day", "day_2")}
             FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
             UNION ALL
             SELECT 'pair', o.person_key, o.is_arrival, o.port_group, o.day, o.day_3,
                    CAST(FLOOR(CAST(o.odds AS DOUBLE) * n.odds / {_FRACTIONS}) AS BIGINT),
-                   {parts("o.day_1", "o.day_2", "o.day", "o.day_3")}
+                   {_parts("o.day_1", "o.day_2", "o.day", "o.day_3")}
             FROM own o JOIN own n ON n.person_key = o.person_key AND n.position = o.position + 1
             WHERE o.day_3 >= o.day + {LEAST_PAIR_DAYS} AND o.is_arrival_1 <> o.is_arrival
               AND o.is_arrival_2 = o.is_arrival AND o.is_arrival_3 <> o.is_arrival
@@ -182,14 +179,14 @@ def _select_donors(days: tuple[int, int]) -> str:
             FROM own WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, port_group, day, cut_day, odds,
-                   {parts("known_1", "known_1", "day", "cut_day")}
+                   {_parts("known_1", "known_1", "day", "cut_day")}
             FROM at_ends WHERE known_1 IS NOT NULL AND known_2 IS NULL AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, port_group, day, cut_day, CAST(0 AS BIGINT), {nowhere}
             FROM at_ends WHERE known_1 IS NULL
             UNION ALL
             SELECT 'start', o.person_key, o.is_arrival_1, 0, o.cut_day, o.day_1,
-                   r.odds, {parts("o.day", "o.day", "o.cut_day", "o.day_1")}
+                   r.odds, {_parts("o.day", "o.day", "o.cut_day", "o.day_1")}
             FROM at_starts o
             JOIN rates r ON r.is_arrival = o.is_arrival_1 AND r.is_listed = o.is_listed
             WHERE o.day_1 IS NOT NULL AND o.is_arrival_1 <> o.is_arrival
@@ -200,6 +197,15 @@ def _select_donors(days: tuple[int, int]) -> str:
                    AS number, *
         FROM intervals
         """
+
+
+def _parts(one: str, other: str, since: str, until: str) -> str:
+    """SQL for the parts of an interval in which two days lie: part_1 and part_2."""
+    share = f"CAST({{}} - {since} AS DOUBLE) * {N_PARTS} / GREATEST({until} - {since}, 1)"
+    return ", ".join(
+        f"CAST(FLOOR(LEAST({N_PARTS} - 1, {share.format(day)})) AS INTEGER) AS part_{n}"
+        for n, day in enumerate((one, other), 1)
+    )
 
 
 def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
