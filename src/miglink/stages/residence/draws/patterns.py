@@ -16,6 +16,8 @@ from miglink.stages.residence.draws.shrinkage import Numbers
 
 # Persons whose stays are looked at, at most. Pseudonyms are hashes, so that the first of them are a random sample.
 _MOST_PERSONS = 100_000
+# Other days that are looked at as ends or beginnings of observation, at most.
+_MOST_DAYS = 5
 # Groups of ports, by how often the crossing after one there is missing.
 _GROUPS = 3
 _PRIOR_CROSSINGS = 10
@@ -142,8 +144,10 @@ def _rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
 def _select_donors(days: tuple[int, int]) -> str:
     """SQL: stays on record as they would appear had crossings been missed (weight: the odds), and what appears so."""
     first, end = days
-    ends = ", ".join(f"({day})" for day in range(end - 365, first + 365, -365)) or "(NULL)"
-    starts = ", ".join(f"({day})" for day in range(first + 365, end - 365, 365)) or "(NULL)"
+    ends, starts = (
+        ", ".join(f"({day})" for day in _spread(anniversaries)) or "(NULL)"
+        for anniversaries in (range(end - 365, first + 365, -365), range(first + 365, end - 365, 365))
+    )
     nowhere = "CAST(0 AS INTEGER) AS part_1, CAST(0 AS INTEGER) AS part_2"
     return f"""
         WITH own AS (SELECT * FROM crossings WHERE person_key <= {_MOST_PERSONS}),
@@ -197,6 +201,11 @@ def _select_donors(days: tuple[int, int]) -> str:
                    AS number, *
         FROM intervals
         """
+
+
+def _spread(days: range) -> range:
+    """Not more than _MOST_DAYS of the days, as far apart as the others."""
+    return days[:: max(1, -(-len(days) // _MOST_DAYS))]
 
 
 def _parts(one: str, other: str, since: str, until: str) -> str:
