@@ -199,7 +199,7 @@ def find_first_statuses(
 
     counts: as `count_first_statuses` gives them. Of who crosses first so late that the rule could have told the status
     from the days before, whether a crossing is hidden there tells it (`draw_first_statuses`): in doubt is whom evidence
-    puts elsewhere.
+    puts elsewhere. Policies that say where hidden crossings lie believe what evidence tells.
     """
     own = engine.collect(f"SELECT DISTINCT {', '.join(_LEVELS)} FROM starters", starters=starters)
     together = pl.concat([counts, own.with_columns(n=pl.lit(0.0), k=pl.lit(0.0))])
@@ -230,7 +230,8 @@ def find_first_statuses(
         JOIN people p ON p.person_key = s.person_key
         JOIN finest f ON f.cell = s.cell_3
         WHERE s.start = 'observation'
-          AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested)
+          AND (t.initial_status < 0 OR ({case.missed is not None}
+               AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested)))
         """,
         starters=starters,
         travellers=case.travellers,

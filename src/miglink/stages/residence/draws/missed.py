@@ -10,7 +10,7 @@ from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_i
 from miglink.stages.residence.draws.patterns import LEAST_PAIR_DAYS, Patterns, rate_crossings, weigh
 
 # What is less likely is drawn for some persons, who stand for the others: as likely as this, and as many fewer.
-LEAST_LIKELY = 0.05
+LEAST_LIKELY = 0.1
 
 
 @dataclass(frozen=True)
