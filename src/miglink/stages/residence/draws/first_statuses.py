@@ -71,7 +71,7 @@ def find_restarts(
             found=found,
             people=people,
         )
-        starters = describe_starters(engine, f"{name}_{number}", (own, crossings, nationals), "own_key")
+        starters = describe_starters(engine, f"{name}_{number}", (own, crossings, nationals), is_restart=True)
         restarts.append(Restart(_number_day(engine, day), starters))
     return restarts
 
@@ -82,16 +82,17 @@ def _number_day(engine: Engine, day: date) -> int:
 
 
 def describe_starters(
-    engine: Engine, name: str, tables: tuple[Table, Table, Table], key: str = "person_key"
+    engine: Engine, name: str, tables: tuple[Table, Table, Table], *, is_restart: bool = False
 ) -> Table:
-    """Persons of whom something is on record, with the cells by which their first status is told.
+    """Persons with the cells by which their first status is told; on a restart those on record from that day on.
 
-    Reads: tables: people, crossings (`find_crossings`) and nationals.
+    Reads: tables: people, crossings (`find_crossings`) and nationals. On a restart own_key is the person's number.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
         is_listed, stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests;
         how much of the year after it was spent here, and national or not; how long after the first day it lies.
     """
     people, crossings, nationals = tables
+    key = "own_key" if is_restart else "person_key"
     year_later = f"(p.first_day + {_STAY_DAYS})"
     return engine.step(
         f"{name}_starters",
@@ -119,7 +120,7 @@ def describe_starters(
             FROM people p
             LEFT JOIN stays s ON s.person_key = p.{key}
             LEFT JOIN nationals n ON n.person_key = p.{key}
-            WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active
+            {"WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active" if is_restart else ""}
         ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM described)
         SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2,
                CONCAT(cell_2, ' ', since) AS cell_3
@@ -217,11 +218,12 @@ def find_first_statuses(
         .unpivot(index="cell", variable_name="draw", value_name="p_resident")
         .with_columns(pl.col("draw").cast(pl.Int32))
     )
-    asked = engine.view(
+    # Written: where cells are joined by name, the engine fails at times if the row is then worked on further.
+    asked = engine.step(
         f"{case.name}_told",
         f"""
         SELECT s.person_key, s.cell_3 AS cell, CASE WHEN t.initial_status >= 0 THEN t.initial_status END AS told,
-               CASE WHEN s.since_days >= {case.rule.settling_days} THEN 1
+               CASE WHEN s.start = 'observation' AND s.since_days >= {case.rule.settling_days} THEN 1
                     ELSE CASE t.initial_status WHEN 1 THEN 1 - f.p WHEN 0 THEN f.p ELSE 1 END END AS p_other,
                {luck_of("p.person_id")} AS luck, {number_of(f"{seed}:stand:1")} AS key_1,
                {number_of(f"{seed}:stand:2")} AS key_2
@@ -229,9 +231,8 @@ def find_first_statuses(
         JOIN travellers t ON t.person_key = s.person_key
         JOIN people p ON p.person_key = s.person_key
         JOIN finest f ON f.cell = s.cell_3
-        WHERE s.start = 'observation'
-          AND (t.initial_status < 0 OR ({case.missed is not None}
-               AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested)))
+        WHERE t.initial_status < 0 OR ({case.missed is not None} AND s.start = 'observation'
+              AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested))
         """,
         starters=starters,
         travellers=case.travellers,

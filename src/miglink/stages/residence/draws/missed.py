@@ -55,7 +55,7 @@ def find_missed(
     chances = with_chances(
         engine,
         f"{name}_stand",
-        engine.view(
+        engine.step(
             f"{name}_weighed",
             f"""
             SELECT d.person_key, d.position, d.kind, d.is_arrival, d.from_day, d.until_day, d.is_sure, d.is_known,
