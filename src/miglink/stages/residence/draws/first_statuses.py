@@ -88,8 +88,9 @@ def describe_starters(
 
     Reads: tables: people, crossings (`find_crossings`) and nationals. On a restart own_key is the person's number.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
-        is_listed, stay, cell_1 to cell_3: by register, permit and signs of life, and what the first crossing suggests;
-        how much of the year after it was spent here, and national or not; how long after the first day it lies.
+        is_listed, is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit and signs of life, and
+        what the first crossing suggests; how much of the year after it was spent here, and national or not; how long
+        after the first day it lies.
     """
     people, crossings, nationals = tables
     key = "own_key" if is_restart else "person_key"
@@ -107,6 +108,7 @@ def describe_starters(
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
                    p.is_registered OR p.has_permit OR p.is_active AS is_listed,
+                   p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active AS is_seen,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_active THEN 'a' ELSE '-' END,
@@ -120,11 +122,10 @@ def describe_starters(
             FROM people p
             LEFT JOIN stays s ON s.person_key = p.{key}
             LEFT JOIN nationals n ON n.person_key = p.{key}
-            {"WHERE p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active" if is_restart else ""}
         ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM described)
-        SELECT person_key, start, since_days, suggested, is_listed, stay, cell_1, cell_2,
+        SELECT person_key, start, since_days, suggested, is_listed, is_seen, stay, cell_1, cell_2,
                CONCAT(cell_2, ' ', since) AS cell_3
-        FROM second
+        FROM second{" WHERE is_seen" if is_restart else ""}
         """,
         people=people,
         crossings=crossings,
@@ -231,7 +232,7 @@ def find_first_statuses(
         JOIN travellers t ON t.person_key = s.person_key
         JOIN people p ON p.person_key = s.person_key
         JOIN finest f ON f.cell = s.cell_3
-        WHERE t.initial_status < 0 OR ({case.missed is not None} AND s.start = 'observation'
+        WHERE t.initial_status < 0 OR ({case.missed is not None} AND s.start = 'observation' AND s.is_seen
               AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested))
         """,
         starters=starters,
