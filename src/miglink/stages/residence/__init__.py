@@ -50,7 +50,13 @@ from miglink.stages.residence.histories import (
     write_migrations,
     write_residence,
 )
-from miglink.stages.residence.initial_status import Evidence, find_newborns, find_people, find_starters
+from miglink.stages.residence.initial_status import (
+    Evidence,
+    as_known,
+    find_newborns,
+    find_people,
+    find_starters,
+)
 from miglink.stages.residence.kernel import (
     Histories,
     Observation,
@@ -178,6 +184,7 @@ def _decide_window(
     Absence from a register says nothing of the first day where the register begins later, or has ended.
     """
     first, period = settings.rules[0].name, windows.of(settings.rules[0].name)
+    evidence = as_known(engine, f"residence_known_{first}", evidence, period)
     listed = windows.listed
     if listed is not None and not listed.from_date <= period.from_date <= listed.to_date:
         order = [one for one in settings.initial_status if one not in ("not_registered", "not_listed")]

@@ -1,6 +1,6 @@
 """The status with which each person's history starts: at the beginning of observation, or at birth."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from miglink.config.rules import StartedRule
@@ -18,6 +18,21 @@ class Evidence:
     records: Table
     record_persons: Table
     persons: Table
+
+
+def as_known(engine: Engine, name: str, evidence: Evidence, period: Period) -> Evidence:
+    """The evidence without the registrations, permits, visas and signs of life that begin after the last day observed.
+
+    Who arrived after that day has crossed where nobody looked, so that they say nothing of the days before it.
+    """
+    records = engine.view(
+        name,
+        f"""SELECT * FROM records
+        WHERE kind NOT IN ('register', 'permits', 'visas', 'activity') OR valid_from IS NULL
+           OR valid_from <= DATE '{period.to_date}'""",
+        records=evidence.records,
+    )
+    return replace(evidence, records=records)
 
 
 def find_people(

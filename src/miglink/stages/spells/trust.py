@@ -37,7 +37,10 @@ def find_signs(
     country: Country,
     settings: SpellsSettings,
 ) -> Table:
-    """From when to when each record of a trusted kind places a person here; rank: that of its kind."""
+    """From when to when each record of a trusted kind places a person here; rank: that of its kind.
+
+    What begins after the last day observed says nothing: who arrived since has crossed where nobody looked.
+    """
     purposes = ", ".join(text_literal(purpose) for purpose in country.resident_permits or ())
     is_resident = "TRUE" if country.resident_permits is None else f"r.purpose IN ({purposes or 'NULL'})"
     trusted = [kind for kind in settings.trust if kind in EVIDENCE]
@@ -57,6 +60,7 @@ def find_signs(
         FROM records r
         JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         WHERE r.kind IN ({kinds or "NULL"}) AND (r.kind NOT IN ('permits', 'visas') OR {is_resident})
+          AND COALESCE(r.valid_from, DATE '{country.period.to_date}') <= DATE '{country.period.to_date}'
           AND p.person_id IN (SELECT person_id FROM stays)
         """,
         stays=stays,
