@@ -18,7 +18,7 @@ from miglink.stages.residence.days import day_number
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import luck_of, number_of, with_chances
 from miglink.stages.residence.draws.missed import LEAST_LIKELY
-from miglink.stages.residence.draws.shrinkage import shrink
+from miglink.stages.residence.draws.shrinkage import keep_mean, shrink
 from miglink.stages.residence.initial_status import Evidence, find_people
 
 _LEVELS = ("cell_1", "cell_2", "cell_3")
@@ -98,7 +98,10 @@ def describe_starters(
     return engine.step(
         f"{name}_starters",
         f"""
-        WITH stays AS (
+        WITH alive AS (
+            -- Of who never crosses, a sign of life of any later day says the same as one of the first year.
+            SELECT *, is_active OR (first_day IS NULL AND first_sign_end_day IS NOT NULL) AS is_alive FROM people
+        ), stays AS (
             SELECT p.{key} AS person_key,
                    SUM(LEAST(COALESCE(c.day_1, {year_later}), {year_later}) - c.day) AS n_days
             FROM people p
@@ -107,11 +110,11 @@ def describe_starters(
             GROUP BY p.{key}
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
-                   p.is_registered OR p.has_permit OR p.is_active AS is_listed,
-                   p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_active AS is_seen,
+                   p.is_registered OR p.has_permit OR p.is_alive AS is_listed,
+                   p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_alive AS is_seen,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
-                          CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_active THEN 'a' ELSE '-' END,
+                          CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_alive THEN 'a' ELSE '-' END,
                           ' ', COALESCE(CAST(p.status_before_first AS VARCHAR), 'none')) AS cell_1,
                    CASE WHEN n.person_key IS NULL THEN 'foreign' ELSE 'national' END AS citizenship,
                    CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
@@ -119,7 +122,7 @@ def describe_starters(
                         ELSE 'later' END AS since,
                    CASE WHEN COALESCE(s.n_days, 0) < 92 THEN 'visits' WHEN s.n_days < 274 THEN 'part' ELSE 'lives' END
                        AS stay
-            FROM people p
+            FROM alive p
             LEFT JOIN stays s ON s.person_key = p.{key}
             LEFT JOIN nationals n ON n.person_key = p.{key}
         ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM described)
@@ -211,7 +214,7 @@ def find_first_statuses(
     is_last = (shares.cells["level"] == len(_LEVELS)).to_numpy()
     p = shares.drawn[is_last].clip(1e-9, 1 - 1e-9)
     drawn = pl.DataFrame(
-        1 / (1 + (1 - p) / p * np.exp(-shifts)), schema=[str(draw) for draw in range(1, number + 1)]
+        1 / (1 + (1 - p) / p * np.exp(-keep_mean(shifts[None, :], p, _SHARED**2))), schema=[str(draw) for draw in range(1, number + 1)]
     )
     finest = shares.cells.filter(pl.col("level") == len(_LEVELS)).select("cell", "p")
     chances = (

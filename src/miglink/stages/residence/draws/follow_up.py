@@ -16,7 +16,7 @@ from miglink.stages.residence.days import FOREVER
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import draw_key, number_of
 from miglink.stages.residence.draws.features import LEVELS, describe_crossings, name_cells
-from miglink.stages.residence.draws.shrinkage import shrink
+from miglink.stages.residence.draws.shrinkage import keep_mean, shrink
 from miglink.stages.residence.initial_status import Evidence
 
 _EPOCH = date(1900, 1, 1)
@@ -114,7 +114,8 @@ def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[
         finest.select("row", cell_5="cell"), on="cell_5", how="left", maintain_order="left"
     ).join(shared.with_row_index("shift"), on=SHIFTED, how="left", maintain_order="left")
     p = shares.drawn[rows["row"].to_numpy()].clip(1e-9, 1 - 1e-9)
-    shifted = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + shifts[rows["shift"].to_numpy()])))
+    moved = keep_mean(shifts[rows["shift"].to_numpy()], p, model.shift_sd**2 + model.common_sd**2)
+    shifted = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + moved)))
     return pl.DataFrame(
         {
             "cell": np.repeat(rows["cell"].to_numpy(), number),

@@ -11,9 +11,12 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
-# Of cells, each within the one before: kind, direction and length; listed or not, national or not; from when to when,
-# with signs of life or without, half of the length's band; port.
-CELLS = ("cell_0", "cell_1", "cell_2", "cell_3")
+# Of cells, each within the one before: kind, direction and length; listed or not, national or not; how long the stays
+# before and after the interval were; from when to when listed, with signs of life or without, half of the length's
+# band; port.
+CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
+# Who goes away for less lives here, and who comes for less lives abroad.
+_TRIP_DAYS = 61
 # In the last days before the end of observation not all signs of life have been delivered, and older ones than this
 # say nothing of them.
 TAIL_DAYS, OLD_DAYS = 365, 1096
@@ -81,14 +84,18 @@ def find_crossings(
 ) -> Table:
     """Every crossing with its port and the three that follow it; is_listed: the person ever stood in a list.
 
-    Gives: person_key, position, day, is_arrival, port, is_listed; day_1 to day_3, is_arrival_1 to is_arrival_3;
-        day_before and is_first.
+    Gives: person_key, position, day, is_arrival, port, is_listed, day_before; stay_before and stay, between it and the
+        crossings on record before and after it: 1 a short one, 2 a long one, 0 none that is on record whole; day_1 to
+        day_3, is_arrival_1 to is_arrival_3, stay_1 to stay_3.
     """
     follows = ", ".join(
         f"LEAD({column}, {step}) OVER h AS {column}_{step}"
         for step in (1, 2, 3)
-        for column in ("day", "is_arrival")
+        for column in ("day", "is_arrival", "stay")
     )
+    length = f"CASE WHEN {{}} THEN CASE WHEN {{}} < {_TRIP_DAYS} THEN 1 ELSE 2 END ELSE 0 END"
+    before = length.format("LAG(is_arrival) OVER h <> is_arrival", "day - LAG(day) OVER h")
+    after = length.format("LEAD(is_arrival) OVER h <> is_arrival", "LEAD(day) OVER h - day")
     return engine.step(
         f"{name}_crossings",
         f"""
@@ -101,9 +108,12 @@ def find_crossings(
             LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id
             LEFT JOIN (SELECT DISTINCT person_key FROM listed) AS l ON l.person_key = c.person_key
             WHERE c.is_crossing
+        ), stays AS (
+            SELECT *, LAG(day) OVER h AS day_before, CAST({before} AS INTEGER) AS stay_before,
+                   CAST({after} AS INTEGER) AS stay
+            FROM known WINDOW h AS (PARTITION BY person_key ORDER BY position)
         )
-        SELECT *, {follows}, LAG(day) OVER h AS day_before
-        FROM known WINDOW h AS (PARTITION BY person_key ORDER BY position)
+        SELECT *, {follows} FROM stays WINDOW h AS (PARTITION BY person_key ORDER BY position)
         """,
         chain=chain,
         people=people,
@@ -117,7 +127,8 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
     """The intervals with the names of their cells, CELLS, and shape.
 
     shape: of any length, where the person was listed for a part of it, which part.
-    Reads: intervals (number, kind, person_key, is_arrival, port_group, from_day, until_day, and what else they have).
+    Reads: intervals (number, kind, person_key, is_arrival, port_group, stays, from_day, until_day, and what else they
+        have); stays: a number for the stays before and after it.
         Whoever is described on a day is so as known then: who was struck off later stood in the list.
     """
     lists, lives = _look_up(engine, name, intervals, listings)
@@ -146,12 +157,13 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
             SELECT *, CONCAT(cell_0, ' ', listing, CASE WHEN is_national THEN ' national' ELSE ' foreign' END) AS cell_1
             FROM joined
         ),
+        kept AS (SELECT *, CONCAT(cell_1, ' ', CAST(stays AS VARCHAR)) AS cell_2 FROM broad),
         narrow AS (
-            SELECT *, CONCAT(cell_1, listed_until, CASE WHEN is_alive THEN ' alive ' ELSE ' silent ' END,
-                             CAST(half AS VARCHAR)) AS cell_2
-            FROM broad
+            SELECT *, CONCAT(cell_2, ' ', listed_until, CASE WHEN is_alive THEN ' alive ' ELSE ' silent ' END,
+                             CAST(half AS VARCHAR)) AS cell_3
+            FROM kept
         )
-        SELECT *, CONCAT(cell_2, ' port ', CAST(port_group AS VARCHAR)) AS cell_3,
+        SELECT *, CONCAT(cell_3, ' port ', CAST(port_group AS VARCHAR)) AS cell_4,
                CASE WHEN listed_until <> ''
                     THEN CONCAT(kind, CASE WHEN is_arrival THEN ' arrival ' ELSE ' departure ' END, listing,
                                 listed_until) END AS shape

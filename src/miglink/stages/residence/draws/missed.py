@@ -7,7 +7,8 @@ import polars as pl
 from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.chances import luck_of, number_of, with_chances
 from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_intervals
-from miglink.stages.residence.draws.patterns import LEAST_PAIR_DAYS, Patterns, rate_crossings, weigh
+from miglink.stages.residence.draws.patterns import LEAST_PAIR_DAYS, Patterns, weigh
+from miglink.stages.residence.draws.ports import partner_group, rate_crossings
 
 # What is less likely is drawn for some persons, who stand for the others: as likely as this, and as many fewer.
 LEAST_LIKELY = 0.1
@@ -18,7 +19,7 @@ class Missed:
     """Intervals in which crossings may be hidden, and where such crossings lie.
 
     intervals: person_key, position, kind, is_arrival, from_day, until_day, p, cell, place, is_doubt. cells: cell, kind,
-    is_arrival and the error of its log odds. places: place, step,
+    is_arrival, p and the error of its log odds. places: place, step,
     part_1, part_2, as `weigh` gives them.
     kind: between (two crossings of one direction: one is hidden for sure), pair (two of either: two may be), end (after
     the last one) and start (before the first one). is_arrival: of the crossing with which the interval begins; of a
@@ -62,12 +63,12 @@ def find_missed(
                    CASE WHEN d.is_sure THEN 1.0 ELSE w.p END AS p, w.cell, w.place, {luck_of("p.person_id")} AS luck,
                    {number_of(f"{seed}:stand:1")} AS key_1, {number_of(f"{seed}:stand:2")} AS key_2
             FROM described d
-            JOIN weighed w ON w.cell_3 = d.cell_3
+            JOIN weighed w ON w.{CELLS[-1]} = d.{CELLS[-1]}
             JOIN people p ON p.person_key = d.person_key
             """,
             described=described,
             people=people,
-            weighed=engine.frame(f"{name}_cells", weighed.select("cell_3", "cell", "p", "place")),
+            weighed=engine.frame(f"{name}_cells", weighed.select(CELLS[-1], "cell", "p", "place")),
         ),
         "position",
         "stands",
@@ -85,7 +86,7 @@ def find_missed(
     used = engine.collect(
         "SELECT DISTINCT cell, kind, is_arrival FROM kept WHERE kind <> 'between'", kept=kept
     )
-    errors = used.join(weighed.select("cell", "error"), on="cell").sort("cell")
+    errors = used.join(weighed.select("cell", "error", "p"), on="cell").sort("cell")
     return Missed(kept, errors, engine.frame(f"{name}_places", places))
 
 
@@ -98,32 +99,38 @@ def _list_intervals(engine: Engine, name: str, tables: tuple[Table, Table, Table
     return engine.step(
         f"{name}_intervals",
         f"""
-        WITH firsts AS (
+        WITH grouped AS (
+            SELECT *, {partner_group(is_before=True)} AS port_before, {partner_group(is_before=False)} AS port_after
+            FROM crossings
+        ), firsts AS (
             SELECT person_key, MIN(position) AS position FROM crossings GROUP BY person_key
         ), gaps AS (
             SELECT c.person_key, c.position, c.is_arrival, c.is_crossing, c.day, c.gap_day, c.is_by_evidence,
                    c.is_by_evidence AND c.likely_day IS NOT NULL AND c.is_crossing <> c.is_arrival AS is_sign
             FROM chain c WHERE c.gap_day IS NOT NULL
         ), intervals AS (
-            SELECT 'between' AS kind, g.person_key, g.position, g.is_arrival, COALESCE(c.port_group, 0) AS port_group,
-                   g.day AS from_day, g.gap_day AS until_day, TRUE AS is_known, TRUE AS is_sure
-            FROM gaps g LEFT JOIN crossings c ON c.person_key = g.person_key AND c.position = g.position
+            SELECT 'between' AS kind, g.person_key, g.position, g.is_arrival,
+                   COALESCE(CASE WHEN c.is_listed = c.is_arrival THEN c.port_group_1 ELSE c.port_group END, 0)
+                       AS port_group,
+                   COALESCE(10 * c.stay_before + c.stay_1, 0) AS stays, g.day AS from_day, g.gap_day AS until_day, TRUE AS is_known, TRUE AS is_sure
+            FROM gaps g LEFT JOIN grouped c ON c.person_key = g.person_key AND c.position = g.position
             WHERE NOT g.is_by_evidence
             UNION ALL
-            SELECT 'pair', person_key, position, is_arrival, port_group, day, day_1, FALSE, FALSE
-            FROM crossings WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
+            SELECT 'pair', person_key, position, is_arrival, port_before, 10 * stay_before + stay_1, day, day_1,
+                   FALSE, FALSE
+            FROM grouped WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
-            SELECT 'end', c.person_key, c.position, c.is_arrival, c.port_group, c.day, {end_day},
+            SELECT 'end', c.person_key, c.position, c.is_arrival, c.port_before, c.stay_before, c.day, {end_day},
                    g.person_key IS NOT NULL, COALESCE(g.is_sign, FALSE)
-            FROM crossings c
+            FROM grouped c
             JOIN people p ON p.person_key = c.person_key
             LEFT JOIN gaps g ON g.person_key = c.person_key AND g.position = c.position
             WHERE c.day_1 IS NULL AND (p.death_day IS NULL OR g.person_key IS NOT NULL) AND c.day < {end_day}
             UNION ALL
-            SELECT 'start', c.person_key, CAST(1 AS BIGINT), c.is_arrival, 0, p.from_day + 1, c.day,
+            SELECT 'start', c.person_key, CAST(1 AS BIGINT), c.is_arrival, c.port_after, c.stay, p.from_day + 1, c.day,
                    g.person_key IS NOT NULL, COALESCE(g.is_sign, FALSE)
             FROM firsts f
-            JOIN crossings c ON c.person_key = f.person_key AND c.position = f.position
+            JOIN grouped c ON c.person_key = f.person_key AND c.position = f.position
             JOIN people p ON p.person_key = f.person_key AND p.start = 'observation'
             LEFT JOIN gaps g ON g.person_key = f.person_key AND NOT g.is_crossing AND g.is_by_evidence
             WHERE c.day > p.from_day + 1

@@ -6,8 +6,9 @@ import polars as pl
 from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import number_of, with_chances
-from miglink.stages.residence.draws.missed import Missed
+from miglink.stages.residence.draws.missed import LEAST_LIKELY, Missed
 from miglink.stages.residence.draws.patterns import N_PARTS, N_STEPS
+from miglink.stages.residence.draws.shrinkage import keep_mean
 
 # Standard deviation, in log odds, of what all hidden crossings of a kind and direction have in common in a draw: the
 # rates are known from crossings that are seen again, and who is not seen again may be missed more often: assumed.
@@ -136,10 +137,12 @@ def _draw_shifts(cells: pl.DataFrame, number: int, seed: int) -> pl.DataFrame:
         how="left",
         maintain_order="left",
     )["row"]
+    p = np.maximum(cells["p"].to_numpy(), LEAST_LIKELY)
+    moved = keep_mean(shared[of_kind.to_numpy()] + own, p, _SHARED**2 + cells["error"].to_numpy() ** 2)
     return pl.DataFrame(
         {
             "cell": np.repeat(cells["cell"].to_numpy(), number),
             "draw": np.tile(np.arange(1, number + 1, dtype=np.int32), cells.height),
-            "odds": np.exp(shared[of_kind.to_numpy()] + own).ravel(),
+            "odds": np.exp(moved).ravel(),
         }
     )

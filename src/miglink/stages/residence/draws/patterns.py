@@ -12,35 +12,30 @@ import polars as pl
 
 from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_intervals
+from miglink.stages.residence.draws.ports import FRACTIONS, partner_group, rate_crossings, rate_ports
+from miglink.stages.residence.draws.ratios import shrink_ratios
 from miglink.stages.residence.draws.shrinkage import Numbers
 
 # Persons whose stays are looked at, at most. Pseudonyms are hashes, so that the first of them are a random sample.
 _MOST_PERSONS = 100_000
 # Other days that are looked at as ends or beginnings of observation, at most.
 _MOST_DAYS = 5
-# Groups of ports, by how often the crossing after one there is missing.
-_GROUPS = 3
-_PRIOR_CROSSINGS = 10
-# However often crossings of the other direction are missing, so many show at least.
-_LEAST_SHOWN = 0.1
 # Intervals whose hidden crossings are two; shorter ones change no status.
 LEAST_PAIR_DAYS = 128
 # Parts of an interval, and steps of luck.
 N_PARTS, N_STEPS = 256, 200
 # Cells from which places are taken, from the narrowest on: parts of an interval in which somebody was listed say more
 # than its length.
-_PLACED = (CELLS[3], CELLS[2], "shape", CELLS[1], CELLS[0])
-# Fewer stays like these speak of a wider cell; the wider cell counts as so many of them.
-_FEWEST, _STRENGTH = 15, 5.0
-# Odds are added up as whole numbers, which are the same in any order.
-_FRACTIONS = 1_000_000_000
+_PLACED = (CELLS[4], CELLS[3], "shape", CELLS[2], CELLS[1], CELLS[0])
+# Where fewer stays are alike, those of the wider cell tell the places.
+_FEWEST = 15
 
 
 @dataclass(frozen=True)
 class Patterns:
     """What was learnt.
 
-    ports: is_arrival, is_listed, port, port_group; odds that the crossing after one there is missing, in billionths.
+    ports: as `rate_ports` gives them.
     hidden: cells (CELLS) with n (stays, by weight, that would look like this), n_donors of them, and seen (intervals
     that do).
     places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval), weight
@@ -62,7 +57,7 @@ def find_patterns(
     Source: capture and recapture of events (who is seen again shows what was missed between: Seber 1982); places by hot
         deck (Andridge and Little 2010).
     """
-    ports = _rate_ports(engine, crossings)
+    ports = rate_ports(engine, crossings)
     rated = rate_crossings(engine, f"{name}_rated", crossings, ports)
     inputs = {"crossings": rated, "lives": lives}
     intervals = engine.step(f"{name}_donors", _select_donors(days), **inputs)
@@ -79,7 +74,7 @@ def find_patterns(
     hidden = pl.concat(
         [
             donors.group_by(CELLS).agg(
-                n=pl.col("weight").sum() / _FRACTIONS,
+                n=pl.col("weight").sum() / FRACTIONS,
                 n_donors=pl.col("n").sum().cast(pl.Int64),
                 seen=pl.lit(0, pl.Int64),
             ),
@@ -92,55 +87,6 @@ def find_patterns(
     return Patterns(ports, together, donors.select(*CELLS, "shape", "part_1", "part_2", "weight", "n"))
 
 
-def rate_crossings(engine: Engine, name: str, crossings: Table, ports: pl.DataFrame) -> Table:
-    """The crossings with port_group and odds, those of ports that are not known like the likeliest."""
-    return engine.step(
-        name,
-        """
-        SELECT c.*, COALESCE(p.port_group, 0) AS port_group, COALESCE(p.odds, 0) AS odds
-        FROM crossings c
-        LEFT JOIN ports p ON p.is_arrival = c.is_arrival AND p.is_listed = c.is_listed AND p.port = c.port
-        """,
-        crossings=crossings,
-        ports=engine.frame(f"{name}_ports", ports),
-    )
-
-
-def _rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
-    """How often the crossing after one at a port is missing, by direction, and whether the person is ever listed.
-
-    Only where another crossing follows: of those who never cross again nothing would show that one is missing.
-    """
-    counts = engine.collect(
-        """
-        SELECT is_arrival, is_listed, port, COUNT(*) AS n,
-               COUNT(CASE WHEN is_arrival_1 = is_arrival THEN 1 END) AS missing
-        FROM crossings WHERE day_1 IS NOT NULL AND (is_arrival_1 = is_arrival OR day_2 IS NOT NULL)
-        GROUP BY is_arrival, is_listed, port
-        """,
-        crossings=crossings,
-    )
-    own = ["is_arrival", "is_listed"]
-    rates = counts.group_by(own).agg(mean=pl.col("missing").sum() / pl.col("n").sum())
-    # A missing crossing shows only where the one after it is not missing too.
-    others = rates.select(~pl.col("is_arrival"), "is_listed", shown=(1 - pl.col("mean")).clip(_LEAST_SHOWN))
-    rate = (pl.col("missing") + _PRIOR_CROSSINGS * pl.col("mean")) / (pl.col("n") + _PRIOR_CROSSINGS)
-    place = (pl.col("n").cum_sum() - pl.col("n") / 2).over(own) / pl.col("n").sum().over(own)
-    grouped = (
-        counts.join(rates, on=own)
-        .join(others, on=own, how="left")
-        .with_columns(rate=rate)
-        .sort(*own, "rate", "port")
-        .with_columns(port_group=(place * _GROUPS).floor().clip(0, _GROUPS - 1).cast(pl.Int32))
-    )
-    of_group = [*own, "port_group"]
-    odds = (pl.col("missing").sum().over(of_group) + 0.5) / (
-        (pl.col("n") - pl.col("missing")).sum().over(of_group) + 0.5
-    )
-    whole = (odds / pl.col("shown").fill_null(1.0) * _FRACTIONS).round().cast(pl.Int64)
-    return grouped.select(*own, "port", "port_group", odds=whole)
-
-
 def _select_donors(days: tuple[int, int]) -> str:
     """SQL: stays on record as they would appear had crossings been missed (weight: the odds), and what appears so."""
     first, end = days
@@ -149,14 +95,10 @@ def _select_donors(days: tuple[int, int]) -> str:
         for anniversaries in (range(end - 365, first + 365, -365), range(first + 365, end - 365, 365))
     )
     nowhere = "CAST(0 AS INTEGER) AS part_1, CAST(0 AS INTEGER) AS part_2"
+    before = partner_group(is_before=True)
     return f"""
         WITH own AS (SELECT * FROM crossings WHERE person_key <= {_MOST_PERSONS}),
         ends AS (SELECT CAST(cut_day AS BIGINT) AS cut_day FROM (VALUES {ends}) AS v (cut_day)),
-        rates AS (
-            -- A departure is missing before an arrival as often as after one.
-            SELECT is_arrival, is_listed, CAST(FLOOR(AVG(odds)) AS BIGINT) AS odds
-            FROM own GROUP BY is_arrival, is_listed
-        ),
         starts AS (SELECT CAST(cut_day AS BIGINT) AS cut_day FROM (VALUES {starts}) AS v (cut_day)),
         at_ends AS (
             SELECT o.*, e.cut_day, CASE WHEN o.day_1 <= e.cut_day THEN o.day_1 END AS known_1,
@@ -168,34 +110,36 @@ def _select_donors(days: tuple[int, int]) -> str:
             JOIN starts s ON o.day >= s.cut_day AND COALESCE(o.day_before, s.cut_day - 1) < s.cut_day
             JOIN lives l ON l.person_key = o.person_key AND l.from_day < s.cut_day
         ), intervals AS (
-            SELECT 'between' AS kind, person_key, is_arrival, port_group, day AS from_day, day_2 AS until_day,
-                   CAST(1 AS BIGINT) AS weight, {_parts("day_1", "day_1", "day", "day_2")}
+            SELECT 'between' AS kind, person_key, is_arrival,
+                   CASE WHEN is_listed = is_arrival THEN port_group_2 ELSE port_group END AS port_group,
+                   10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight, {_parts("day_1", "day_1", "day", "day_2")}
             FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
             UNION ALL
-            SELECT 'pair', o.person_key, o.is_arrival, o.port_group, o.day, o.day_3,
-                   CAST(FLOOR(CAST(o.odds AS DOUBLE) * n.odds / {_FRACTIONS}) AS BIGINT),
-                   {_parts("o.day_1", "o.day_2", "o.day", "o.day_3")}
-            FROM own o JOIN own n ON n.person_key = o.person_key AND n.position = o.position + 1
-            WHERE o.day_3 >= o.day + {LEAST_PAIR_DAYS} AND o.is_arrival_1 <> o.is_arrival
-              AND o.is_arrival_2 = o.is_arrival AND o.is_arrival_3 <> o.is_arrival
+            SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_3, day, day_3,
+                   CAST(FLOOR(CAST(odds_1 AS DOUBLE) * odds_2 / {FRACTIONS}) AS BIGINT),
+                   {_parts("day_1", "day_2", "day", "day_3")}
+            FROM own
+            WHERE day_3 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
+              AND is_arrival_2 = is_arrival AND is_arrival_3 <> is_arrival
             UNION ALL
-            SELECT 'pair', person_key, is_arrival, port_group, day, day_1, CAST(0 AS BIGINT), {nowhere}
+            SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_1, day, day_1, CAST(0 AS BIGINT), {nowhere}
             FROM own WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
-            SELECT 'end', person_key, is_arrival, port_group, day, cut_day, odds,
+            SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, odds_1,
                    {_parts("known_1", "known_1", "day", "cut_day")}
             FROM at_ends WHERE known_1 IS NOT NULL AND known_2 IS NULL AND is_arrival_1 <> is_arrival
             UNION ALL
-            SELECT 'end', person_key, is_arrival, port_group, day, cut_day, CAST(0 AS BIGINT), {nowhere}
+            SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(0 AS BIGINT), {nowhere}
             FROM at_ends WHERE known_1 IS NULL
             UNION ALL
-            SELECT 'start', o.person_key, o.is_arrival_1, 0, o.cut_day, o.day_1,
-                   r.odds, {_parts("o.day", "o.day", "o.cut_day", "o.day_1")}
-            FROM at_starts o
-            JOIN rates r ON r.is_arrival = o.is_arrival_1 AND r.is_listed = o.is_listed
-            WHERE o.day_1 IS NOT NULL AND o.is_arrival_1 <> o.is_arrival
+            SELECT 'start', person_key, is_arrival_1, {partner_group("_1", is_before=False)}, stay_1, cut_day,
+                   day_1, odds, {_parts("day", "day", "cut_day", "day_1")}
+            FROM at_starts
+            WHERE day_1 IS NOT NULL AND is_arrival_1 <> is_arrival
             UNION ALL
-            SELECT 'start', person_key, is_arrival, 0, cut_day, day, CAST(0 AS BIGINT), {nowhere} FROM at_starts
+            SELECT 'start', person_key, is_arrival, {partner_group(is_before=False)}, stay, cut_day, day,
+                   CAST(0 AS BIGINT), {nowhere}
+            FROM at_starts
         )
         SELECT ROW_NUMBER() OVER (ORDER BY kind, person_key, is_arrival, from_day, until_day, weight, part_1, part_2)
                    AS number, *
@@ -220,28 +164,18 @@ def _parts(one: str, other: str, since: str, until: str) -> str:
 def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """How likely each cell hides crossings, and where they lie.
 
-    cells: CELLS and shape, each finest cell once. Gives them with p, the error of its
-    log odds and place (a number), and the places: place, step, part_1,
-    part_2: by steps of luck from 0 to N_STEPS - 1.
+    cells: CELLS and shape, each finest cell once. Gives them with p, the error of its log odds and place (a number),
+    and the places: place, step, part_1, part_2: by steps of luck from 0 to N_STEPS - 1.
     """
     asked = cells.sort(*CELLS)
-    hidden = asked.with_columns(p=pl.lit(0.0))
-    for level, cell in enumerate(CELLS):
-        own = patterns.hidden.group_by(cell).agg(pl.col("n", "n_donors", "seen").sum())
-        strength = 0.5 if level == 0 else _STRENGTH
-        rest = pl.max_horizontal(pl.col("seen") - pl.col("n"), 0.0) + strength * (1 - pl.col("p"))
-        hidden = (
-            hidden.join(own, on=cell, how="left", maintain_order="left")
-            .with_columns(pl.col("n", "n_donors", "seen").fill_null(0))
-            .with_columns(
-                p=(pl.col("n") + strength * pl.col("p")) / (pl.max_horizontal("n", "seen") + strength),
-                # Of the logarithm of a ratio of counts, each with the variance of a Poisson number.
-                error=(1 / (pl.col("n_donors") + strength) + 1 / (rest + 0.5)).sqrt(),
-            )
-            .drop("n", "n_donors", "seen")
-        )
+    nothing = asked.select(*CELLS).with_columns(
+        n=pl.lit(0.0), n_donors=pl.lit(0, pl.Int64), seen=pl.lit(0, pl.Int64)
+    )
+    finest = shrink_ratios(pl.concat([patterns.hidden.select(nothing.columns), nothing]), CELLS)
     placed, places = _step_places(patterns.places, asked)
-    return hidden.with_columns(placed), places
+    ratios = finest.select("error", p=pl.col("ratio").clip(0.0, 1.0), cell=CELLS[-1])
+    weighed = asked.join(ratios, left_on=CELLS[-1], right_on="cell", how="left", maintain_order="left")
+    return weighed.with_columns(placed), places
 
 
 def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:

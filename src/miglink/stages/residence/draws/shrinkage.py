@@ -59,6 +59,15 @@ def shrink(counts: pl.DataFrame, levels: Sequence[str], n_draws: int, seed: Sequ
     return Shares(pl.concat(tables), np.concatenate(all_drawn))
 
 
+def keep_mean(moves: Numbers, p: Numbers, variance: Numbers | float) -> Numbers:
+    """Moves of log odds (cells, draws across) of that variance, such that chances of about p stay so on average.
+
+    p, variance: of each cell, or of each cell and draw. Odds that are multiplied by as much as they are divided by make
+    what is unlikely likelier on average. To second order, which is exact for what is very unlikely or all but sure.
+    """
+    return moves - (np.asarray(variance) / 2 * (1 - 2 * p)).reshape(len(p), -1)
+
+
 def _draw(
     rng: np.random.Generator, cases: tuple[Numbers, Numbers], strength: float, above: Numbers
 ) -> Numbers:
