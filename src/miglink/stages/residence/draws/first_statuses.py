@@ -90,7 +90,7 @@ def describe_starters(
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
         is_listed, is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit and signs of life, and
         what the first crossing suggests; how much of the year after it was spent here, and national or not; how long
-        after the first day it lies.
+        after the first day it lies. turned: cell_1 if the first crossing had been one of the other direction.
     """
     people, crossings, nationals = tables
     key = "own_key" if is_restart else "person_key"
@@ -115,7 +115,7 @@ def describe_starters(
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_alive THEN 'a' ELSE '-' END,
-                          ' ', COALESCE(CAST(p.status_before_first AS VARCHAR), 'none')) AS cell_1,
+                          ' ') AS listing,
                    CASE WHEN n.person_key IS NULL THEN 'foreign' ELSE 'national' END AS citizenship,
                    CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
                         WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
@@ -125,8 +125,12 @@ def describe_starters(
             FROM alive p
             LEFT JOIN stays s ON s.person_key = p.{key}
             LEFT JOIN nationals n ON n.person_key = p.{key}
-        ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM described)
-        SELECT person_key, start, since_days, suggested, is_listed, is_seen, stay, cell_1, cell_2,
+        ), broad AS (
+            SELECT *, CONCAT(listing, COALESCE(CAST(suggested AS VARCHAR), 'none')) AS cell_1,
+                   CONCAT(listing, CAST(1 - suggested AS VARCHAR)) AS turned
+            FROM described
+        ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM broad)
+        SELECT person_key, start, since_days, suggested, is_listed, is_seen, stay, turned, cell_1, cell_2,
                CONCAT(cell_2, ' ', since) AS cell_3
         FROM second{" WHERE is_seen" if is_restart else ""}
         """,
@@ -189,7 +193,7 @@ class FirstStatuses:
     """Whose first status is drawn, and how likely residence is.
 
     doubtful: person_key, cell, told (1, 0; null where nothing tells it), many: persons that one stands for.
-    chances: cell, draw, p_resident. starters: as `describe_starters` gives them.
+    chances: cell (the finest and the widest ones), draw, p_resident. starters: as `describe_starters` gives them.
     """
 
     doubtful: Table
@@ -211,14 +215,14 @@ def find_first_statuses(
     seeds = (seed, number_of("first status"))
     shares = shrink(together, _LEVELS, number, seeds)
     shifts = np.random.default_rng([*seeds, 1]).normal(0.0, _SHARED, number)
-    is_last = (shares.cells["level"] == len(_LEVELS)).to_numpy()
-    p = shares.drawn[is_last].clip(1e-9, 1 - 1e-9)
+    used = shares.cells["level"].is_in([1, len(_LEVELS)])
+    p = shares.drawn[used.to_numpy()].clip(1e-9, 1 - 1e-9)
     drawn = pl.DataFrame(
         1 / (1 + (1 - p) / p * np.exp(-keep_mean(shifts[None, :], p, _SHARED**2))), schema=[str(draw) for draw in range(1, number + 1)]
     )
     finest = shares.cells.filter(pl.col("level") == len(_LEVELS)).select("cell", "p")
     chances = (
-        drawn.with_columns(finest["cell"])
+        drawn.with_columns(shares.cells.filter(used)["cell"])
         .unpivot(index="cell", variable_name="draw", value_name="p_resident")
         .with_columns(pl.col("draw").cast(pl.Int32))
     )
@@ -261,29 +265,31 @@ def draw_first_statuses(
 
     Reads: whose (persons in draws, with status_before or null); hidden: the hidden crossings of the draws, where they
     are drawn. Whoever crosses first after the rule's threshold was in one state until then, and had that status, unless
-    a crossing is hidden there. Children whose mother's status is drawn have none yet.
+    a crossing is hidden there: then as whose first crossing on record is one like that. Children whose mother's status
+    is drawn have none yet.
     """
     unknown = engine.view(
         f"{case.name}_unknown_first",
         """SELECT w.person_key, w.draw, w.luck, w.key_1, w.key_2, f.cell, f.told, f.many
-        FROM whose w JOIN doubtful f ON f.person_key = w.owner_key
+        FROM whose w LEFT JOIN doubtful f ON f.person_key = w.owner_key
         WHERE w.status_before IS NULL AND w.mother_draw_key IS NULL""",
         whose=whose,
         doubtful=first.doubtful,
     )
     lucky = with_chances(engine, f"{case.name}_first_luck", unknown, "0", "first_status")
-    is_late = f"s.start = 'observation' AND s.since_days >= {case.rule.settling_days}"
-    is_hidden = "h.person_key IS NOT NULL" if hidden is not None else "FALSE"
-    to_hidden = (
-        "LEFT JOIN hidden h ON h.person_key = w.person_key AND h.kind = 'start'" if hidden is not None else ""
-    )
+    settling = case.rule.settling_days
+    is_late = f"s.start = 'observation' AND s.since_days >= {settling}"
+    hidden_first = "SELECT person_key, day_1 FROM hidden WHERE kind = 'start'"
+    no_hidden = "SELECT person_key, from_day AS day_1 FROM whose WHERE FALSE"
     return engine.step(
         f"{case.name}_started",
         f"""
         SELECT w.*, COALESCE(
                    w.status_before,
                    CASE WHEN w.mother_draw_key IS NULL AND {is_late}
-                        THEN CASE WHEN {is_hidden} THEN 1 - s.suggested ELSE s.suggested END
+                        THEN CASE WHEN h.person_key IS NULL THEN s.suggested
+                                  WHEN h.day_1 - w.start_day >= {settling} OR r.p_resident IS NULL THEN 1 - s.suggested
+                                  WHEN l.first_status < r.p_resident THEN 1 ELSE 0 END
                         WHEN c.p_resident IS NULL
                         THEN CASE WHEN w.mother_draw_key IS NULL AND t.initial_status >= 0 THEN t.initial_status END
                         WHEN l.told = 1 THEN CASE WHEN l.first_status < (1 - c.p_resident) * l.many THEN 0 ELSE 1 END
@@ -292,8 +298,9 @@ def draw_first_statuses(
         LEFT JOIN lucky l ON l.person_key = w.person_key
         LEFT JOIN chances c ON c.draw = l.draw AND c.cell = l.cell
         LEFT JOIN starters s ON s.person_key = w.owner_key
+        LEFT JOIN chances r ON r.draw = l.draw AND r.cell = s.turned
         LEFT JOIN travellers t ON t.person_key = w.owner_key
-        {to_hidden}
+        LEFT JOIN ({no_hidden if hidden is None else hidden_first}) AS h ON h.person_key = w.person_key
         """,
         whose=whose,
         lucky=lucky,

@@ -62,14 +62,53 @@ def find_patterns(
     inputs = {"crossings": rated, "lives": lives}
     intervals = engine.step(f"{name}_donors", _select_donors(days), **inputs)
     described = describe_intervals(engine, f"{name}_donors", intervals, listings)
-    names = ", ".join((*CELLS, "shape"))
-    found = engine.collect(
+    nothing = engine.frame(f"{name}_nothing", pl.DataFrame(schema={"cell": pl.String, "share": pl.Float64}))
+    first = _count_hidden(_count_cells(engine, described, _believe(engine, f"{name}_all", described, nothing)))
+    ratios = shrink_ratios(first.filter(pl.col(CELLS[0]).str.contains("^(end|start) ")), CELLS)
+    shares = ratios.select(cell=CELLS[-1], share=1 - pl.col("share"))
+    believed = _believe(engine, f"{name}_seen", described, engine.frame(f"{name}_shares", shares))
+    found = _count_cells(engine, described, believed)
+    places = found.filter("is_donor").select(*CELLS, "shape", "part_1", "part_2", "weight", "n")
+    return Patterns(ports, _count_hidden(found), places)
+
+
+def _believe(engine: Engine, name: str, described: Table, shares: Table) -> Table:
+    """How likely the last crossing on record before each end, or the first after each beginning, was the last or first.
+
+    Where another is hidden beyond it, a stay that ends with it is not what it seems, and speaks of no other stay.
+    """
+    return engine.step(
+        name,
         f"""
-        SELECT {names}, part_1, part_2, weight > 0 AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n
-        FROM described GROUP BY {names}, part_1, part_2, weight > 0
+        SELECT d.kind, d.person_key, d.cut_day, s.share
+        FROM described d JOIN shares s ON s.cell = d.{CELLS[-1]} WHERE d.weight = 0 AND d.cut_day IS NOT NULL
         """,
         described=described,
+        shares=shares,
+    )
+
+
+def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFrame:
+    """Stays and intervals by cells, shape and places, with the weights of stays by how far these are believed."""
+    names = ", ".join((*CELLS, "shape"))
+    return engine.collect(
+        f"""
+        WITH weighed AS (
+            SELECT {", ".join(f"d.{cell}" for cell in CELLS)}, d.shape, d.part_1, d.part_2, d.weight > 0 AS is_donor,
+                   CAST(FLOOR(d.weight * COALESCE(b.share, 1)) AS BIGINT) AS weight
+            FROM described d
+            LEFT JOIN believed b ON b.kind = d.kind AND b.person_key = d.person_key AND b.cut_day = d.cut_day
+        )
+        SELECT {names}, part_1, part_2, is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n
+        FROM weighed GROUP BY {names}, part_1, part_2, is_donor
+        """,
+        described=described,
+        believed=believed,
     ).sort(*CELLS, "is_donor", "part_1", "part_2", nulls_last=True)
+
+
+def _count_hidden(found: pl.DataFrame) -> pl.DataFrame:
+    """By cells the stays that would look so, by weight (n), their number (n_donors), and the intervals that do (seen)."""
     donors, seen = found.filter("is_donor"), found.filter(~pl.col("is_donor"))
     hidden = pl.concat(
         [
@@ -83,8 +122,7 @@ def find_patterns(
             ),
         ]
     )
-    together = hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
-    return Patterns(ports, together, donors.select(*CELLS, "shape", "part_1", "part_2", "weight", "n"))
+    return hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
 
 
 def _select_donors(days: tuple[int, int]) -> str:
@@ -112,33 +150,35 @@ def _select_donors(days: tuple[int, int]) -> str:
         ), intervals AS (
             SELECT 'between' AS kind, person_key, is_arrival,
                    CASE WHEN is_listed = is_arrival THEN port_group_2 ELSE port_group END AS port_group,
-                   10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight, {_parts("day_1", "day_1", "day", "day_2")}
+                   10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight, {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day
             FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_3, day, day_3,
                    CAST(FLOOR(CAST(odds_1 AS DOUBLE) * odds_2 / {FRACTIONS}) AS BIGINT),
-                   {_parts("day_1", "day_2", "day", "day_3")}
+                   {_parts("day_1", "day_2", "day", "day_3")}, NULL
             FROM own
             WHERE day_3 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
               AND is_arrival_2 = is_arrival AND is_arrival_3 <> is_arrival
             UNION ALL
-            SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_1, day, day_1, CAST(0 AS BIGINT), {nowhere}
+            SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_1, day, day_1,
+                   CAST(0 AS BIGINT), {nowhere}, NULL
             FROM own WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, odds_1,
-                   {_parts("known_1", "known_1", "day", "cut_day")}
+                   {_parts("known_1", "known_1", "day", "cut_day")}, cut_day
             FROM at_ends WHERE known_1 IS NOT NULL AND known_2 IS NULL AND is_arrival_1 <> is_arrival
             UNION ALL
-            SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(0 AS BIGINT), {nowhere}
+            SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(0 AS BIGINT), {nowhere},
+                   cut_day
             FROM at_ends WHERE known_1 IS NULL
             UNION ALL
             SELECT 'start', person_key, is_arrival_1, {partner_group("_1", is_before=False)}, stay_1, cut_day,
-                   day_1, odds, {_parts("day", "day", "cut_day", "day_1")}
+                   day_1, odds, {_parts("day", "day", "cut_day", "day_1")}, cut_day
             FROM at_starts
             WHERE day_1 IS NOT NULL AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'start', person_key, is_arrival, {partner_group(is_before=False)}, stay, cut_day, day,
-                   CAST(0 AS BIGINT), {nowhere}
+                   CAST(0 AS BIGINT), {nowhere}, cut_day
             FROM at_starts
         )
         SELECT ROW_NUMBER() OVER (ORDER BY kind, person_key, is_arrival, from_day, until_day, weight, part_1, part_2)
@@ -173,7 +213,7 @@ def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
     )
     finest = shrink_ratios(pl.concat([patterns.hidden.select(nothing.columns), nothing]), CELLS)
     placed, places = _step_places(patterns.places, asked)
-    ratios = finest.select("error", p=pl.col("ratio").clip(0.0, 1.0), cell=CELLS[-1])
+    ratios = finest.select("error", p="share", cell=CELLS[-1])
     weighed = asked.join(ratios, left_on=CELLS[-1], right_on="cell", how="left", maintain_order="left")
     return weighed.with_columns(placed), places
 

@@ -21,8 +21,8 @@ def shrink_ratios(counts: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
     counts: n (expected, the weight of n_donors cases), n_donors, seen, and a column for each level, from the widest to
         the narrowest; the name of a cell begins with that of the one that holds it, and that of the widest ends with
         a word that tells it from others of its kind.
-    Gives: the narrowest level's column, ratio (above 1 where fewer were seen than expected) and error (standard error
-        of the log odds of the ratio as a share).
+    Gives: the narrowest level's column; ratio, above 1 where fewer were seen than expected; share: the ratio where it
+        cannot be above 1, on average over its error; and error, the standard error of that share's log odds.
     Source: Morris (1983), Parametric empirical Bayes inference: a cell's ratio is drawn towards that of the cell that
         holds it by what chance alone does to it, over that and the spread of such ratios, which is estimated for each
         level and kind. Estimated without bounds: cut at 1 cell by cell, chance alone would make shares too low.
@@ -46,11 +46,26 @@ def shrink_ratios(counts: pl.DataFrame, levels: Sequence[str]) -> pl.DataFrame:
             pl.col(level).alias("holder"), pl.Series("ratio", ratio), pl.Series("error", error), "weight"
         )
         holder = level
-    return above.rename({"holder": levels[-1]})
+    ratio, error = above["ratio"].to_numpy(), above["error"].to_numpy()
+    share = _mean_below_one(ratio, ratio * error)
+    moved = np.minimum(error / np.maximum(1 - share, _LEAST_REST), _MOST_ERROR)
+    return above.select(
+        pl.col("holder").alias(levels[-1]), "ratio", pl.Series("share", share), pl.Series("error", moved)
+    )
+
+
+def _mean_below_one(mean: Numbers, deviation: Numbers) -> Numbers:
+    """The mean of what is normal, where what is above 1 counts as 1."""
+    deviation = np.maximum(deviation, 1e-9)
+    x = np.clip((1 - mean) / deviation, -8.0, 8.0)
+    density = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
+    # The normal distribution function to a thousandth (Page 1977).
+    below = 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    return np.asarray(np.clip(mean * below - deviation * density + 1 - below, 0.0, 1.0), dtype=np.float64)
 
 
 def _shrink(cells: pl.DataFrame) -> tuple[Numbers, Numbers]:
-    """The ratios of the cells of a level and their errors.
+    """The ratios of the cells of a level and their errors, relative to them.
 
     cells: n, seen, and of the cell that holds each ratio, error and weight; kind.
     """
@@ -69,9 +84,7 @@ def _shrink(cells: pl.DataFrame) -> tuple[Numbers, Numbers]:
     spread = spreads[of]
     own = spread / (spread + chance)
     found = ratio * (1 + own * excess)
-    rest = np.maximum(1 - found, _LEAST_REST)
-    variance = spread * (1 - own) / rest**2 + ((1 - own) * error) ** 2
-    return found, np.minimum(np.sqrt(variance), _MOST_ERROR)
+    return found, np.sqrt(spread * (1 - own) + ((1 - own) * error) ** 2)
 
 
 def _likeliest_spread(excess: Numbers, chance: Numbers) -> float:
