@@ -102,7 +102,7 @@ def test_ratios_of_cells_that_are_alike_are_not_cut_by_chance() -> None:
     rng = np.random.default_rng(3)
     names = [f"kind 1 {number}" for number in range(300)]
     alike = pl.DataFrame(
-        {"wide": "kind 1", "narrow": names, "n": 6.0, "n_donors": 600, "seen": rng.poisson(6, 300)}
+        {"wide": "kind 1", "narrow": names, "n": 6.0, "n_donors": 600.0, "seen": rng.poisson(6, 300)}
     )
     found = shrink_ratios(alike, ("wide", "narrow"))
     assert found["ratio"].std() < 0.05
@@ -121,7 +121,7 @@ def test_ratios_of_cells_that_are_alike_are_not_cut_by_chance() -> None:
     together = shrink_ratios(pl.concat([differing, unseen.cast(dict(differing.schema))]), ("wide", "narrow"))
     new = together.filter(pl.col("narrow") == "kind 1 new")
     assert new["ratio"][0] == pytest.approx(differing["n"].sum() / differing["seen"].sum(), rel=0.05)
-    assert new["error"][0] > together.filter(pl.col("narrow") != "kind 1 new")["error"].max()
+    assert new["error"][0] > 2 * together.filter(pl.col("ratio") < 0.3)["error"].max()
 
 
 @pytest.mark.parametrize("p", [0.003, 0.05, 0.4, 0.95])
@@ -141,8 +141,8 @@ def test_a_cell_hides_as_many_crossings_as_like_stays_would_have_missed() -> Non
     cells = cells.with_columns(pl.col("shape").cast(pl.String))
     hidden = cells.select(CELLS).with_columns(
         n=pl.Series([400.0, 1.0, 10.0, 0.0]),
-        n_donors=pl.Series([4000, 10, 100, 0]),
-        seen=pl.Series([800, 1, 1000, 0]),
+        n_donors=pl.Series([4000.0, 10, 100, 0]),
+        seen=pl.Series([800.0, 1, 1000, 0]),
     )
     places = cells.with_columns(
         part_1=pl.lit(8), part_2=pl.lit(64), weight=pl.Series([1, 1, 3, 1]), n=pl.lit(30)
@@ -317,6 +317,7 @@ def test_who_never_crosses_and_shows_signs_of_life_lives_here(duckdb_engine: Eng
         country.add(person)
         for year in (2014, 2016):
             country.record(person, "activity", valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
+    for number in range(60):
         # They are like who is known to have come, and shows signs of life since.
         known = pseudonym(f"settled {number}")
         country.add(known, (date(2012, 2, 1) + number * DAY, IN))
@@ -325,4 +326,5 @@ def test_who_never_crosses_and_shows_signs_of_life_lives_here(duckdb_engine: Eng
     found = country.draw(duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("register", "not_listed"))
     first = found["residence_draws"].filter(pl.col("from_date") == PERIOD.from_date - DAY)
     own = first.filter(pl.col("person_id").is_in([pseudonym(f"unlisted {number}") for number in range(10)]))
-    assert own["status"].eq("resident").mean() > 0.7
+    assert own["person_id"].n_unique() == 10
+    assert own.filter(pl.col("status") == "resident").height > 0.7 * 10 * FORTY.number

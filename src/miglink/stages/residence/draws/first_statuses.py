@@ -88,7 +88,7 @@ def describe_starters(
 
     Reads: tables: people, crossings (`find_crossings`) and nationals. On a restart own_key is the person's number.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
-        is_listed, is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit and signs of life, and
+        is_listed (by register or permit), is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit and signs of life, and
         what the first crossing suggests; how much of the year after it was spent here, and national or not; how long
         after the first day it lies. turned: cell_1 if the first crossing had been one of the other direction.
     """
@@ -110,7 +110,7 @@ def describe_starters(
             GROUP BY p.{key}
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
-                   p.is_registered OR p.has_permit OR p.is_alive AS is_listed,
+                   p.is_registered OR p.has_permit AS is_listed,
                    p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_alive AS is_seen,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,

@@ -63,13 +63,14 @@ def find_patterns(
     intervals = engine.step(f"{name}_donors", _select_donors(days), **inputs)
     described = describe_intervals(engine, f"{name}_donors", intervals, listings)
     nothing = engine.frame(f"{name}_nothing", pl.DataFrame(schema={"cell": pl.String, "share": pl.Float64}))
-    first = _count_hidden(_count_cells(engine, described, _believe(engine, f"{name}_all", described, nothing)))
+    everything = _believe(engine, f"{name}_all", described, nothing)
+    first = _count_hidden(_count_cells(engine, described, everything), days)
     ratios = shrink_ratios(first.filter(pl.col(CELLS[0]).str.contains("^(end|start) ")), CELLS)
     shares = ratios.select(cell=CELLS[-1], share=1 - pl.col("share"))
     believed = _believe(engine, f"{name}_seen", described, engine.frame(f"{name}_shares", shares))
     found = _count_cells(engine, described, believed)
     places = found.filter("is_donor").select(*CELLS, "shape", "part_1", "part_2", "weight", "n")
-    return Patterns(ports, _count_hidden(found), places)
+    return Patterns(ports, _count_hidden(found, days), places)
 
 
 def _believe(engine: Engine, name: str, described: Table, shares: Table) -> Table:
@@ -107,30 +108,41 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
     ).sort(*CELLS, "is_donor", "part_1", "part_2", nulls_last=True)
 
 
-def _count_hidden(found: pl.DataFrame) -> pl.DataFrame:
-    """By cells the stays that would look so, by weight (n), their number (n_donors), and the intervals that do (seen)."""
+def _count_hidden(found: pl.DataFrame, days: tuple[int, int]) -> pl.DataFrame:
+    """By cells the stays that would look so, by weight (n), their number (n_donors), and the intervals that do (seen).
+
+    Whoever is gone is gone on several of the days looked at, and is known no better for it: those count once in all.
+    """
     donors, seen = found.filter("is_donor"), found.filter(~pl.col("is_donor"))
     hidden = pl.concat(
         [
             donors.group_by(CELLS).agg(
                 n=pl.col("weight").sum() / FRACTIONS,
-                n_donors=pl.col("n").sum().cast(pl.Int64),
-                seen=pl.lit(0, pl.Int64),
+                n_donors=pl.col("n").sum().cast(pl.Float64),
+                seen=pl.lit(0.0),
             ),
             seen.group_by(CELLS).agg(
-                n=pl.lit(0.0), n_donors=pl.lit(0, pl.Int64), seen=pl.col("n").sum().cast(pl.Int64)
+                n=pl.lit(0.0), n_donors=pl.lit(0.0), seen=pl.col("n").sum().cast(pl.Float64)
             ),
         ]
     )
-    return hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
+    counted = hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
+    kind = pl.col(CELLS[0])
+    n_days = (
+        pl.when(kind.str.starts_with("end "))
+        .then(max(1, len(_list_ends(days))))
+        .when(kind.str.starts_with("start "))
+        .then(max(1, len(_list_starts(days))))
+        .otherwise(1)
+    )
+    return counted.with_columns(pl.col("n", "n_donors", "seen") / n_days)
 
 
 def _select_donors(days: tuple[int, int]) -> str:
     """SQL: stays on record as they would appear had crossings been missed (weight: the odds), and what appears so."""
-    first, end = days
     ends, starts = (
-        ", ".join(f"({day})" for day in _spread(anniversaries)) or "(NULL)"
-        for anniversaries in (range(end - 365, first + 365, -365), range(first + 365, end - 365, 365))
+        ", ".join(f"({day})" for day in looked_at) or "(NULL)"
+        for looked_at in (_list_ends(days), _list_starts(days))
     )
     nowhere = "CAST(0 AS INTEGER) AS part_1, CAST(0 AS INTEGER) AS part_2"
     before = partner_group(is_before=True)
@@ -187,6 +199,18 @@ def _select_donors(days: tuple[int, int]) -> str:
         """
 
 
+def _list_ends(days: tuple[int, int]) -> range:
+    """The days that are looked at as ends of observation."""
+    first, end = days
+    return _spread(range(end - 365, first + 365, -365))
+
+
+def _list_starts(days: tuple[int, int]) -> range:
+    """The days that are looked at as beginnings of observation."""
+    first, end = days
+    return _spread(range(first + 365, end - 365, 365))
+
+
 def _spread(days: range) -> range:
     """Not more than _MOST_DAYS of the days, as far apart as the others."""
     return days[:: max(1, -(-len(days) // _MOST_DAYS))]
@@ -209,7 +233,7 @@ def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
     """
     asked = cells.sort(*CELLS)
     nothing = asked.select(*CELLS).with_columns(
-        n=pl.lit(0.0), n_donors=pl.lit(0, pl.Int64), seen=pl.lit(0, pl.Int64)
+        n=pl.lit(0.0), n_donors=pl.lit(0.0), seen=pl.lit(0.0)
     )
     finest = shrink_ratios(pl.concat([patterns.hidden.select(nothing.columns), nothing]), CELLS)
     placed, places = _step_places(patterns.places, asked)

@@ -15,6 +15,8 @@ from miglink.stages.residence.draws.shrinkage import Numbers
 _GROUPS = 3
 # A port's rate counts so many crossings at the rate of all beside its own.
 _PRIOR_CROSSINGS = 10.0
+# Where hardly any crossing is on record between two others, no port is taken to miss more than this share.
+_MOST_MISSED = 0.9
 # Steps in which missed crossings are shared out among ports; rates change by less than a thousandth long before.
 _STEPS = 50
 # Odds are added up as whole numbers, which are the same in any order.
@@ -120,10 +122,10 @@ def _rate(journeys: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     missed[partners["partner"].search_sorted(missing["partner"]).to_numpy()] = missing["n"].to_numpy()
     mean = float(missed.sum() / (missed.sum() + n.sum()))
     total = np.bincount(at, n, n_ports)
-    rate = np.full(n_ports, mean)
+    rate = np.full(n_ports, min(mean, _MOST_MISSED))
     for _ in range(_STEPS):
         rate = _share_out(missed, (n, at, of), total, rate, mean)
-    rounded = np.round(rate / np.maximum(1 - rate, 1 / FRACTIONS) * FRACTIONS).astype(np.int64)
+    rounded = np.round(rate / (1 - rate) * FRACTIONS).astype(np.int64)
     return ports.join(own, how="cross").select(*_OWN, "port").with_columns(odds=pl.Series(rounded))
 
 
@@ -136,7 +138,7 @@ def _share_out(
 ) -> Numbers:
     """The rates that follow when missed crossings are shared out among ports by those of the step before."""
     n, at, of = seen
-    odds = rate / np.maximum(1 - rate, 1 / FRACTIONS)
+    odds = rate / (1 - rate)
     likely = n * odds[at]
     of_partner = np.bincount(of, likely, len(missed))
     is_known = of_partner > 0
@@ -146,9 +148,8 @@ def _share_out(
     overall = total * odds
     if overall.sum() > 0:
         shared += missed[~is_known].sum() * overall / overall.sum()
-    return np.asarray(
-        (shared + _PRIOR_CROSSINGS * mean) / (shared + total + _PRIOR_CROSSINGS), dtype=np.float64
-    )
+    found = (shared + _PRIOR_CROSSINGS * mean) / (shared + total + _PRIOR_CROSSINGS)
+    return np.asarray(np.minimum(found, _MOST_MISSED), dtype=np.float64)
 
 
 def _group(journeys: pl.DataFrame) -> pl.DataFrame:

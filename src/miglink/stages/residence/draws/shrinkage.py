@@ -65,7 +65,8 @@ def keep_mean(moves: Numbers, p: Numbers, variance: Numbers | float) -> Numbers:
     p, variance: of each cell, or of each cell and draw. Odds that are multiplied by as much as they are divided by make
     what is unlikely likelier on average. To second order, which is exact for what is very unlikely or all but sure.
     """
-    return moves - (np.asarray(variance) / 2 * (1 - 2 * p)).reshape(len(p), -1)
+    shift = np.asarray(variance) / 2 * (1 - 2 * p)
+    return moves - (shift if shift.ndim == 2 else shift[:, None])
 
 
 def _draw(
