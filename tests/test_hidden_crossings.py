@@ -105,10 +105,10 @@ def test_ratios_of_cells_that_are_alike_are_not_cut_by_chance() -> None:
         {"wide": "kind 1", "narrow": names, "n": 6.0, "n_donors": 600.0, "seen": rng.poisson(6, 300)}
     )
     found = shrink_ratios(alike, ("wide", "narrow"))
-    assert found["ratio"].std() < 0.05
-    weights = found.join(alike.select("narrow", "seen"), on="narrow")
-    held = (weights["ratio"].clip(0, 1) * weights["seen"]).sum() / weights["seen"].sum()
-    assert held > 0.95
+    ratio = found["ratio"].to_numpy()
+    assert ratio.std() < 0.05
+    seen = found.join(alike.select("narrow", "seen"), on="narrow", maintain_order="left")["seen"].to_numpy()
+    assert np.average(ratio.clip(0, 1), weights=seen) > 0.95
     differing = alike.with_columns(
         n=pl.Series([60.0, 6.0] * 150), n_donors=6000, seen=pl.Series(rng.poisson(60, 300))
     )
@@ -118,10 +118,11 @@ def test_ratios_of_cells_that_are_alike_are_not_cut_by_chance() -> None:
     assert all(of[name] < 0.3 for name in names[1::2])
     # A cell of which nothing is known has the ratio of all, and an error that says so.
     unseen = pl.DataFrame({"wide": ["kind 1"], "narrow": ["kind 1 new"], "n": 0.0, "n_donors": 0, "seen": 0})
-    together = shrink_ratios(pl.concat([differing, unseen.cast(dict(differing.schema))]), ("wide", "narrow"))
+    together = shrink_ratios(pl.concat([differing, unseen.cast(differing.schema)]), ("wide", "narrow"))
     new = together.filter(pl.col("narrow") == "kind 1 new")
-    assert new["ratio"][0] == pytest.approx(differing["n"].sum() / differing["seen"].sum(), rel=0.05)
-    assert new["error"][0] > 2 * together.filter(pl.col("ratio") < 0.3)["error"].max()
+    of_all = differing["n"].to_numpy().sum() / differing["seen"].to_numpy().sum()
+    assert new["ratio"][0] == pytest.approx(of_all, rel=0.05)
+    assert (new["error"][0] > 2 * together.filter(pl.col("ratio") < 0.3)["error"]).all()
 
 
 @pytest.mark.parametrize("p", [0.003, 0.05, 0.4, 0.95])
@@ -287,7 +288,9 @@ def test_a_visitor_leaves_soon_after_coming_whatever_the_register_says(duckdb_en
     crossings = [one for day in days for one in ((day, IN), (day + 12 * DAY, OUT))]
     crossings.remove((days[1] + 12 * DAY, OUT))
     country = abroad(*crossings)
-    found = country.draw(duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("first_crossing", "register"))
+    found = country.draw(
+        duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("first_crossing", "register")
+    )
     asked = found["migration_draws"].filter(pl.col("person_id") == pseudonym("asked"))
     came = asked.filter((pl.col("direction") == "immigration") & (pl.col("counted_date") == days[1]))
     assert came["draw"].n_unique() < 0.2 * FORTY.number
@@ -303,9 +306,12 @@ def test_what_begins_after_the_last_day_observed_says_nothing(duckdb_engine: Eng
                 made.record(pseudonym(person), kind, valid_from=date(2020, 1, 1), purpose="work", **until)
         return made
 
-    chosen = {"is_listed": True, "initial_status": ("not_listed",)}
-    without = country(is_later=False).draw(duckdb_engine, [NZ], FORTY, **chosen)
-    found = country(is_later=True).draw(duckdb_engine, [NZ], FORTY, **chosen)
+    without, found = (
+        country(is_later=is_later).draw(
+            duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("not_listed",)
+        )
+        for is_later in (False, True)
+    )
     for name, rows in without.items():
         assert found[name].sort(pl.all()).equals(rows.sort(pl.all())), name
 
@@ -323,7 +329,9 @@ def test_who_never_crosses_and_shows_signs_of_life_lives_here(duckdb_engine: Eng
         country.add(known, (date(2012, 2, 1) + number * DAY, IN))
         for year in (2014, 2015, 2016):
             country.record(known, "activity", valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
-    found = country.draw(duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("register", "not_listed"))
+    found = country.draw(
+        duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("register", "not_listed")
+    )
     first = found["residence_draws"].filter(pl.col("from_date") == PERIOD.from_date - DAY)
     own = first.filter(pl.col("person_id").is_in([pseudonym(f"unlisted {number}") for number in range(10)]))
     assert own["person_id"].n_unique() == 10

@@ -88,9 +88,10 @@ def describe_starters(
 
     Reads: tables: people, crossings (`find_crossings`) and nationals. On a restart own_key is the person's number.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
-        is_listed (by register or permit), is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit and signs of life, and
-        what the first crossing suggests; how much of the year after it was spent here, and national or not; how long
-        after the first day it lies. turned: cell_1 if the first crossing had been one of the other direction.
+        is_listed (by register or permit), is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit
+        and signs of life, and what the first crossing suggests; how much of the year after it was spent here, and
+        national or not; how long after the first day it lies. turned: cell_1 if the first crossing had been one of the
+        other direction.
     """
     people, crossings, nationals = tables
     key = "own_key" if is_restart else "person_key"
@@ -183,7 +184,7 @@ def count_first_statuses(
             statuses=case.statuses,
             firsts=firsts,
         )
-        counts.append(found.with_columns(pl.col("n", "k") / len(restarts)))
+        counts.append(found)
     together = pl.concat(counts).sort(*_LEVELS, "n", "k")
     return together.group_by(_LEVELS, maintain_order=True).agg(pl.col("n", "k").sum())
 
@@ -218,7 +219,8 @@ def find_first_statuses(
     used = shares.cells["level"].is_in([1, len(_LEVELS)])
     p = shares.drawn[used.to_numpy()].clip(1e-9, 1 - 1e-9)
     drawn = pl.DataFrame(
-        1 / (1 + (1 - p) / p * np.exp(-keep_mean(shifts[None, :], p, _SHARED**2))), schema=[str(draw) for draw in range(1, number + 1)]
+        1 / (1 + (1 - p) / p * np.exp(-keep_mean(shifts[None, :], p, _SHARED**2))),
+        schema=[str(draw) for draw in range(1, number + 1)],
     )
     finest = shares.cells.filter(pl.col("level") == len(_LEVELS)).select("cell", "p")
     chances = (

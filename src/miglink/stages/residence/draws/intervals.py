@@ -11,7 +11,7 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
-# Of cells, each within the one before: kind, direction and length; listed or not, national or not; how long the stays
+# Of cells, each within the one before: kind, direction and length; listed then, before, or never, national or not; how long the stays
 # before and after the interval were; from when to when listed, with signs of life or without, half of the length's
 # band; port.
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
@@ -139,7 +139,7 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
         f"""
         WITH joined AS (
             SELECT i.*, v.number IS NOT NULL AS is_alive, n.person_key IS NOT NULL AS is_national,
-                   CASE WHEN l.first_day IS NULL THEN 'none'
+                   CASE WHEN l.number IS NULL THEN 'never' WHEN l.first_day IS NULL THEN 'past'
                         WHEN l.first_day <= i.from_day AND l.last_day >= i.until_day THEN 'whole'
                         WHEN l.first_day <= i.from_day THEN 'begin' WHEN l.last_day >= i.until_day THEN 'end'
                         ELSE 'part' END AS listing,
@@ -177,16 +177,20 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
 
 
 def _look_up(engine: Engine, name: str, intervals: Table, listings: Listings) -> tuple[Table, Table]:
-    """When persons were listed within the intervals (first_day, last_day), and which of these have a sign of life."""
+    """When persons were listed within the intervals (first_day, last_day), and which of these have a sign of life.
+
+    Of who was listed before the interval alone both days are null; who never was by then has no row.
+    """
     tail = f"CASE WHEN i.kind = 'end' THEN {TAIL_DAYS} ELSE 0 END"
     since = f"CASE WHEN i.kind = 'end' THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
     lists = engine.step(
         f"{name}_lists",
         """
-        SELECT i.number, MIN(GREATEST(l.from_day, i.from_day)) AS first_day,
-               MAX(LEAST(l.until_day, i.until_day)) AS last_day
+        SELECT i.number,
+               MIN(CASE WHEN l.until_day >= i.from_day THEN GREATEST(l.from_day, i.from_day) END) AS first_day,
+               MAX(CASE WHEN l.until_day >= i.from_day THEN LEAST(l.until_day, i.until_day) END) AS last_day
         FROM intervals i
-        JOIN listed l ON l.person_key = i.person_key AND l.from_day <= i.until_day AND l.until_day >= i.from_day
+        JOIN listed l ON l.person_key = i.person_key AND l.from_day <= i.until_day
         GROUP BY i.number
         """,
         intervals=intervals,

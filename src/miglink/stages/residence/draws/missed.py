@@ -112,7 +112,8 @@ def _list_intervals(engine: Engine, name: str, tables: tuple[Table, Table, Table
             SELECT 'between' AS kind, g.person_key, g.position, g.is_arrival,
                    COALESCE(CASE WHEN c.is_listed = c.is_arrival THEN c.port_group_1 ELSE c.port_group END, 0)
                        AS port_group,
-                   COALESCE(10 * c.stay_before + c.stay_1, 0) AS stays, g.day AS from_day, g.gap_day AS until_day, TRUE AS is_known, TRUE AS is_sure
+                   COALESCE(10 * c.stay_before + c.stay_1, 0) AS stays, g.day AS from_day, g.gap_day AS until_day,
+                   TRUE AS is_known, TRUE AS is_sure
             FROM gaps g LEFT JOIN grouped c ON c.person_key = g.person_key AND c.position = g.position
             WHERE NOT g.is_by_evidence
             UNION ALL

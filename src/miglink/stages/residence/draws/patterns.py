@@ -162,7 +162,8 @@ def _select_donors(days: tuple[int, int]) -> str:
         ), intervals AS (
             SELECT 'between' AS kind, person_key, is_arrival,
                    CASE WHEN is_listed = is_arrival THEN port_group_2 ELSE port_group END AS port_group,
-                   10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight, {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day
+                   10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight,
+                   {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day
             FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_3, day, day_3,
@@ -232,9 +233,7 @@ def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
     and the places: place, step, part_1, part_2: by steps of luck from 0 to N_STEPS - 1.
     """
     asked = cells.sort(*CELLS)
-    nothing = asked.select(*CELLS).with_columns(
-        n=pl.lit(0.0), n_donors=pl.lit(0.0), seen=pl.lit(0.0)
-    )
+    nothing = asked.select(*CELLS).with_columns(n=pl.lit(0.0), n_donors=pl.lit(0.0), seen=pl.lit(0.0))
     finest = shrink_ratios(pl.concat([patterns.hidden.select(nothing.columns), nothing]), CELLS)
     placed, places = _step_places(patterns.places, asked)
     ratios = finest.select("error", p="share", cell=CELLS[-1])

@@ -5,7 +5,10 @@ leaves again. The way back is mostly the way here. So what a crossing says of an
 one of its journey; the port at which a resident came home says nothing of where the next journey begins.
 """
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from miglink.engine import Engine, Table
@@ -115,13 +118,13 @@ def _rate(journeys: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     ports = known.join(own, on=_OWN, how="semi").select("port").sort("port")
     partners = journeys.select("partner").unique().sort("partner")
     n_ports, n_partners = ports.height, partners.height
-    at = ports["port"].search_sorted(seen["port"]).to_numpy()
+    at = np.asarray(ports["port"].search_sorted(seen["port"]))
     of = partners["partner"].search_sorted(seen["partner"]).to_numpy()
     n = seen["n"].to_numpy()
     missed = np.zeros(n_partners)
     missed[partners["partner"].search_sorted(missing["partner"]).to_numpy()] = missing["n"].to_numpy()
     mean = float(missed.sum() / (missed.sum() + n.sum()))
-    total = np.bincount(at, n, n_ports)
+    total: Numbers = np.bincount(at, n, n_ports).astype(np.float64)
     rate = np.full(n_ports, min(mean, _MOST_MISSED))
     for _ in range(_STEPS):
         rate = _share_out(missed, (n, at, of), total, rate, mean)
@@ -131,7 +134,7 @@ def _rate(journeys: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
 def _share_out(
     missed: Numbers,
-    seen: tuple[Numbers, np.ndarray, np.ndarray],
+    seen: tuple[Numbers, npt.NDArray[Any], npt.NDArray[Any]],
     total: Numbers,
     rate: Numbers,
     mean: float,
