@@ -324,11 +324,12 @@ def test_who_never_crosses_and_shows_signs_of_life_lives_here(duckdb_engine: Eng
         for year in (2014, 2016):
             country.record(person, "activity", valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
     for number in range(60):
-        # They are like who is known to have come, and shows signs of life since.
+        # They are like who is known to have come, shows signs of life since, and was registered late.
         known = pseudonym(f"settled {number}")
         country.add(known, (date(2012, 2, 1) + number * DAY, IN))
         for year in (2014, 2015, 2016):
             country.record(known, "activity", valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
+        country.record(known, "register", valid_from=date(2017, 1, 1))
     found = country.draw(
         duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("register", "not_listed")
     )
