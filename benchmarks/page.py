@@ -158,9 +158,18 @@ def _residence_peers(found: dict[str, Any]) -> str:
 
 def linkage_scale(results: Path) -> str:
     """Linkage and clusters beside bare Splink, by size; what splitting costs; ratios and exponents."""
-    if not (results / "linkage-scale.json").exists():
+    return _linkage(results, "linkage-scale")
+
+
+def linkage_plain(results: Path) -> str:
+    """The same with blocking rules as people write them by hand."""
+    return _linkage(results, "linkage-plain")
+
+
+def _linkage(results: Path, name: str) -> str:
+    if not (results / f"{name}.json").exists():
         return "Not measured yet."
-    found = read(results, "linkage-scale")
+    found = read(results, name)
     made = [table for size in measurements(found) for table in tables(size)]
     grids = [grid((title, *headings[1:]), rows) for title, headings, rows in made]
     return "\n\n".join([*grids, "\n".join(f"- {said}" for said in sayings(found))])
@@ -359,9 +368,8 @@ def plot(found: dict[str, Any], target: Path) -> None:
 PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
     for part in (
-        machine, stages, truth, peers, linkage_scale, classify_scale, growth, febrl, accuracy, calibration, coverage,
-        draws,
-        pairs, slowed, sizes,
+        machine, stages, truth, peers, linkage_scale, linkage_plain, classify_scale, growth, febrl, accuracy,
+        calibration, coverage, draws, pairs, slowed, sizes,
     )
 }  # fmt: skip
 

@@ -42,6 +42,7 @@ from miglink.stages.residence.draws.missed import Missed, find_missed
 from miglink.stages.residence.draws.missing import draw_chain, draw_hidden, keep_chain, own_position
 from miglink.stages.residence.draws.outcomes import find_drawn_statuses, settle_draws
 from miglink.stages.residence.draws.patterns import Patterns, find_patterns
+from miglink.stages.residence.draws.ports import rate_crossings, rate_ports
 from miglink.stages.residence.elements import Placement
 from miglink.stages.residence.initial_status import Evidence
 
@@ -102,13 +103,15 @@ def see(
     listings = find_listings(engine, name, people, evidence, settings.resident_permits, country)
     crossings = find_crossings(engine, name, chain, people, evidence, listings.listed)
     days = _number_days(engine, period)
-    learnt = patterns or find_patterns(engine, name, crossings, listings, people, days)
+    ports = rate_ports(engine, crossings) if patterns is None else patterns.ports
+    rated = rate_crossings(engine, f"{name}_rated", crossings, ports)
+    learnt = patterns or find_patterns(engine, name, (rated, people), listings, ports, days)
     described = (people, crossings, listings.nationals)
     return Seen(
         crossings,
         describe_starters(engine, name, described),
         find_restarts(engine, name, evidence, described, chosen) if patterns is None else (),
-        find_missed(engine, name, (chain, crossings, people), listings, learnt, (seed, days[1])),
+        find_missed(engine, name, (chain, rated, people), listings, learnt, (seed, days[1])),
         learnt,
     )
 

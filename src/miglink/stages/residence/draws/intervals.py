@@ -12,8 +12,8 @@ from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
 # Of cells, each within the one before: kind, direction and length; listed then, before or never, national or not; how
-# long the stays before and after the interval were; from when to when listed, with signs of life or without, half of the
-# length's band; port.
+# long the stays before and after the interval were; from when to when listed, with signs of life or without, and half
+# of the length's band; port.
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
 # Who goes away for less lives here, and who comes for less lives abroad.
 _TRIP_DAYS = 61

@@ -8,7 +8,7 @@ from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.chances import luck_of, number_of, with_chances
 from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_intervals
 from miglink.stages.residence.draws.patterns import LEAST_PAIR_DAYS, Patterns, weigh
-from miglink.stages.residence.draws.ports import partner_group, rate_crossings
+from miglink.stages.residence.draws.ports import partner_group
 
 # What is less likely is drawn for some persons, who stand for the others: as likely as this, and as many fewer.
 LEAST_LIKELY = 0.1
@@ -41,13 +41,12 @@ def find_missed(
 ) -> Missed:
     """Find the intervals of all persons in which crossings may be hidden.
 
-    Reads: tables: chain, crossings (`find_crossings`), people; asked: the seed, and the first day that is not observed.
+    Reads: tables: chain, crossings (`rate_crossings`), people; asked: the seed, and the first day that is not observed.
     Gives: those with a chance of at least LEAST_LIKELY; of the others so many as there would be in all were it that (as
         particles are let go in the transport of neutrons: Kahn 1955), whatever the seed of the draws: by pseudonym.
     """
-    (chain, crossings, people), (seed, end_day) = tables, asked
-    rated = rate_crossings(engine, f"{name}_own", crossings, patterns.ports)
-    intervals = _list_intervals(engine, name, (chain, rated, people), end_day)
+    (_, _, people), (seed, end_day) = tables, asked
+    intervals = _list_intervals(engine, name, tables, end_day)
     described = describe_intervals(engine, f"{name}_own", intervals, listings)
     names = ", ".join((*CELLS, "shape"))
     cells = engine.collect(f"SELECT DISTINCT {names} FROM described", described=described)

@@ -12,7 +12,7 @@ import polars as pl
 
 from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_intervals
-from miglink.stages.residence.draws.ports import FRACTIONS, partner_group, rate_crossings, rate_ports
+from miglink.stages.residence.draws.ports import FRACTIONS, partner_group
 from miglink.stages.residence.draws.ratios import shrink_ratios
 from miglink.stages.residence.draws.shrinkage import Numbers
 
@@ -48,36 +48,43 @@ class Patterns:
 
 
 def find_patterns(
-    engine: Engine, name: str, crossings: Table, listings: Listings, lives: Table, days: tuple[int, int]
+    engine: Engine,
+    name: str,
+    tables: tuple[Table, Table],
+    listings: Listings,
+    ports: pl.DataFrame,
+    days: tuple[int, int],
 ) -> Patterns:
     """Learn from the crossings of persons.
 
-    Reads: crossings (`find_crossings`), lives (person_key, from_day, death_day); days: the first day, and the one after
-        the last. Ends and beginnings of observation are looked at on the same day of other years.
+    Reads: tables: crossings (`rate_crossings`), lives (person_key, from_day, death_day); ports: as `rate_ports` gives
+        them; days: the first day, and the one after the last. Ends and beginnings of observation are looked at on the
+        same day of other years.
     Source: capture and recapture of events (who is seen again shows what was missed between: Seber 1982); places by hot
         deck (Andridge and Little 2010).
     """
-    ports = rate_ports(engine, crossings)
-    rated = rate_crossings(engine, f"{name}_rated", crossings, ports)
-    inputs = {"crossings": rated, "lives": lives}
-    intervals = engine.step(f"{name}_donors", _select_donors(days), **inputs)
+    crossings, lives = tables
+    intervals = engine.step(f"{name}_donors", _select_donors(days), crossings=crossings, lives=lives)
     described = describe_intervals(engine, f"{name}_donors", intervals, listings)
-    nothing = engine.frame(f"{name}_nothing", pl.DataFrame(schema={"cell": pl.String, "share": pl.Float64}))
-    everything = _believe(engine, f"{name}_all", described, nothing)
-    first = _count_hidden(_count_cells(engine, described, everything), days)
-    ratios = shrink_ratios(first.filter(pl.col(CELLS[0]).str.contains("^(end|start) ")), CELLS)
-    shares = ratios.select(cell=CELLS[-1], share=1 - pl.col("share"))
-    believed = _believe(engine, f"{name}_seen", described, engine.frame(f"{name}_shares", shares))
-    found = _count_cells(engine, described, believed)
+    found = _count_cells(engine, described, _believe(engine, f"{name}_believed", described, days))
     places = found.filter("is_donor").select(*CELLS, "shape", "part_1", "part_2", "weight", "n")
     return Patterns(ports, _count_hidden(found, days), places)
 
 
-def _believe(engine: Engine, name: str, described: Table, shares: Table) -> Table:
+def _believe(engine: Engine, name: str, described: Table, days: tuple[int, int]) -> Table:
     """How likely the last crossing on record before each end, or the first after each beginning, was the last or first.
 
     Where another is hidden beyond it, a stay that ends with it is not what it seems, and speaks of no other stay.
     """
+    found = engine.collect(
+        f"""
+        SELECT {", ".join(CELLS)}, weight > 0 AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n
+        FROM described WHERE cut_day IS NOT NULL GROUP BY {", ".join(CELLS)}, weight > 0
+        """,
+        described=described,
+    ).sort(*CELLS, "is_donor")
+    ratios = shrink_ratios(_count_hidden(found, days), CELLS)
+    shares = ratios.select(cell=CELLS[-1], share=1 - pl.col("share"))
     return engine.step(
         name,
         f"""
@@ -85,7 +92,7 @@ def _believe(engine: Engine, name: str, described: Table, shares: Table) -> Tabl
         FROM described d JOIN shares s ON s.cell = d.{CELLS[-1]} WHERE d.weight = 0 AND d.cut_day IS NOT NULL
         """,
         described=described,
-        shares=shares,
+        shares=engine.frame(f"{name}_shares", shares),
     )
 
 
