@@ -19,7 +19,8 @@ class Missed:
     """Intervals in which crossings may be hidden, and where such crossings lie.
 
     intervals: person_key, position, kind, is_arrival, from_day, until_day, p, cell, place, is_doubt. cells: cell, kind,
-    is_arrival, p and the error of its log odds. places: place, step,
+    is_arrival, is_listed, p, the error of its log odds and rate_error, the relative one of the odds
+    of a missed crossing. places: place, step,
     part_1, part_2, as `weigh` gives them.
     kind: between (two crossings of one direction: one is hidden for sure), pair (two of either: two may be), end (after
     the last one) and start (before the first one). is_arrival: of the crossing with which the interval begins; of a
@@ -85,7 +86,15 @@ def find_missed(
     used = engine.collect(
         "SELECT DISTINCT cell, kind, is_arrival FROM kept WHERE kind <> 'between'", kept=kept
     )
-    errors = used.join(weighed.select("cell", "error", "p"), on="cell").sort("cell")
+    # Who was never listed by the end of the interval mostly never is.
+    asked_of = weighed.select("cell", "error", "p", is_listed=~pl.col(CELLS[1]).str.contains(" never "))
+    rates = patterns.ports.select(~pl.col("is_arrival"), "is_listed", rate_error="error").unique()
+    errors = (
+        used.join(asked_of, on="cell")
+        .join(rates, on=["is_arrival", "is_listed"], how="left")
+        .with_columns(pl.col("rate_error").fill_null(1.0))
+        .sort("cell")
+    )
     return Missed(kept, errors, engine.frame(f"{name}_places", places))
 
 

@@ -13,6 +13,8 @@ from miglink.stages.residence.draws.shrinkage import keep_mean
 # Standard deviation, in log odds, of what all hidden crossings of a kind and direction have in common in a draw: the
 # rates are known from crossings that are seen again, and who is not seen again may be missed more often: assumed.
 _SHARED = 0.5
+# The error of log odds that the rates bring is at most this; and what is left beside a chance is taken to be so much.
+_MOST_ERROR, _LEAST_REST = 1.5, 0.05
 
 
 def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number: int, seed: int) -> Table:
@@ -126,19 +128,27 @@ def own_position(engine: Engine, name: str, decided: Table) -> Table:
 
 
 def _draw_shifts(cells: pl.DataFrame, number: int, seed: int) -> pl.DataFrame:
-    """What the odds of each cell are multiplied by in each draw: its own error, and what those of a kind share."""
+    """What the odds of each cell are multiplied by in each draw.
+
+    Its own error, what those of a kind share, and the error of how often crossings of a direction are missed, which is
+    one of the chance itself: it moves the odds the more the less is left beside the chance.
+    """
     rng = np.random.default_rng([seed, number_of("hidden crossings")])
     kinds = [(kind, is_arrival) for kind in ("pair", "end", "start") for is_arrival in (False, True)]
     shared = rng.normal(0.0, _SHARED, (len(kinds), number))
     own = rng.normal(0.0, 1.0, (cells.height, number)) * cells["error"].to_numpy()[:, None]
+    rates = np.random.default_rng([seed, number_of("missed crossings")]).normal(0.0, 1.0, (4, number))
     of_kind = cells.join(
         pl.DataFrame(kinds, schema=["kind", "is_arrival"], orient="row").with_row_index("row"),
         on=["kind", "is_arrival"],
         how="left",
         maintain_order="left",
     )["row"]
+    of_rate = cells.select(2 * pl.col("is_arrival").cast(pl.Int64) + pl.col("is_listed").cast(pl.Int64))
     p = np.maximum(cells["p"].to_numpy(), LEAST_LIKELY)
-    moved = keep_mean(shared[of_kind.to_numpy()] + own, p, _SHARED**2 + cells["error"].to_numpy() ** 2)
+    rate_error = np.minimum(cells["rate_error"].to_numpy() / np.maximum(1 - p, _LEAST_REST), _MOST_ERROR)
+    moves = shared[of_kind.to_numpy()] + own + rates[of_rate.to_series().to_numpy()] * rate_error[:, None]
+    moved = keep_mean(moves, p, _SHARED**2 + cells["error"].to_numpy() ** 2 + rate_error**2)
     return pl.DataFrame(
         {
             "cell": np.repeat(cells["cell"].to_numpy(), number),

@@ -32,7 +32,8 @@ def rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
 
     Reads: crossings (`find_crossings`).
     Gives: is_arrival, is_listed, port; port_group: by how often the other crossing of the journey is missing; odds:
-        that a crossing of this direction is missed there, in billionths.
+        that a crossing of this direction is missed there, in billionths; error: what all odds of a direction, of those
+        ever listed or never, have in common, relative to them: that of the number of missing crossings they rest on.
     Source: capture and recapture of events (Seber 1982); the port of a missed crossing is shared out as journeys on
         record with the same other port have it, the likelier the more are missed there (EM: Dempster, Laird and Rubin
         1977).
@@ -65,13 +66,16 @@ def rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
     known = engine.collect("SELECT DISTINCT is_arrival, is_listed, port FROM crossings", crossings=crossings)
     rated = [_rate(of, known) for _, of in sorted(journeys.group_by(_OWN))]
     grouped = [_group(of) for _, of in sorted(journeys.group_by(_OWN))]
+    missing = pl.col("n").filter(pl.col("port").is_null()).sum()
+    errors = journeys.group_by(_OWN).agg(error=1 / (missing + 0.5).sqrt())
     empty = known.clear()
     odds = pl.concat([empty.with_columns(odds=pl.lit(0, pl.Int64)), *rated])
     groups = pl.concat([empty.with_columns(port_group=pl.lit(0, pl.Int32)), *grouped])
     return (
         known.join(groups, on=[*_OWN, "port"], how="left")
         .join(odds, on=[*_OWN, "port"], how="left")
-        .with_columns(pl.col("port_group", "odds").fill_null(0))
+        .join(errors, on=_OWN, how="left")
+        .with_columns(pl.col("port_group", "odds").fill_null(0), pl.col("error").fill_null(1.0))
         .sort(*_OWN, "port")
     )
 
