@@ -118,7 +118,8 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
 def _count_hidden(found: pl.DataFrame, days: tuple[int, int]) -> pl.DataFrame:
     """By cells the stays that would look so, by weight (n), their number (n_donors), and the intervals that do (seen).
 
-    Whoever is gone is gone on several of the days looked at, and is known no better for it: those count once in all.
+    Whoever is gone for long is gone on several of the days looked at, and is known no better for it: a band of lengths
+    counts once for all days that it lasts.
     """
     donors, seen = found.filter("is_donor"), found.filter(~pl.col("is_donor"))
     hidden = pl.concat(
@@ -134,15 +135,21 @@ def _count_hidden(found: pl.DataFrame, days: tuple[int, int]) -> pl.DataFrame:
         ]
     )
     counted = hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
-    kind = pl.col(CELLS[0])
+    kind, band = (pl.col(CELLS[0]).str.extract(part) for part in (r"^(\S+)", r"(\d+)$"))
+    lasting = 2.0 ** band.cast(pl.Float64, strict=False)
     n_days = (
-        pl.when(kind.str.starts_with("end "))
-        .then(max(1, len(_list_ends(days))))
-        .when(kind.str.starts_with("start "))
-        .then(max(1, len(_list_starts(days))))
-        .otherwise(1)
+        pl.when(kind == "end")
+        .then(_repeat(lasting, _list_ends(days)))
+        .when(kind == "start")
+        .then(_repeat(lasting, _list_starts(days)))
+        .otherwise(1.0)
     )
     return counted.with_columns(pl.col("n", "n_donors", "seen") / n_days)
+
+
+def _repeat(lasting: pl.Expr, looked_at: range) -> pl.Expr:
+    """On how many of the days looked at an interval has lengths of a band, which lasts so many days; once at least."""
+    return (lasting / abs(looked_at.step)).clip(1.0, max(1, len(looked_at)))
 
 
 def _select_donors(days: tuple[int, int]) -> str:
