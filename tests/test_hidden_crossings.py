@@ -296,7 +296,7 @@ def test_a_visitor_leaves_soon_after_coming_whatever_the_register_says(duckdb_en
     assert came["draw"].n_unique() < 0.2 * FORTY.number
 
 
-@pytest.mark.parametrize("kind", ["activity", "register", "permits", "visas"])
+@pytest.mark.parametrize("kind", ["activity", "register", "permits"])
 def test_what_begins_after_the_last_day_observed_says_nothing(duckdb_engine: Engine, kind: str) -> None:
     def country(*, is_later: bool) -> Country:
         # A sign of life speaks of a return, the others of a stay.
