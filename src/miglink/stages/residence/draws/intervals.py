@@ -5,6 +5,7 @@ the interval begins, its length, whether the person was listed as living here, a
 port are missing.
 """
 
+import itertools
 from dataclasses import dataclass
 
 from miglink.engine import Engine, Table, text_literal
@@ -90,12 +91,16 @@ def find_crossings(
     """
     follows = ", ".join(
         f"LEAD({column}, {step}) OVER h AS {column}_{step}"
-        for step in (1, 2, 3)
-        for column in ("day", "is_arrival", "stay")
+        for step in (1, 2, 3, 4)
+        for column in ("day", "is_arrival")
     )
-    length = f"CASE WHEN {{}} THEN CASE WHEN {{}} < {_TRIP_DAYS} THEN 1 ELSE 2 END ELSE 0 END"
-    before = length.format("LAG(is_arrival) OVER h <> is_arrival", "day - LAG(day) OVER h")
-    after = length.format("LEAD(is_arrival) OVER h <> is_arrival", "LEAD(day) OVER h - day")
+    whole = f"CASE WHEN {{}} - {{}} < {_TRIP_DAYS} THEN 1 ELSE 2 END"
+    length = f"CAST(CASE WHEN {{}} <> {{}} THEN {whole} ELSE 0 END AS INTEGER)"
+    places = ("_before", "", "_1", "_2", "_3", "_4")
+    stays = ", ".join(
+        f"{length.format(f'is_arrival{begun}', f'is_arrival{ended}', f'day{ended}', f'day{begun}')} AS stay{begun}"
+        for begun, ended in itertools.pairwise(places)
+    )
     return engine.step(
         f"{name}_crossings",
         f"""
@@ -108,12 +113,11 @@ def find_crossings(
             LEFT JOIN records r ON r.source = s.start_source AND r.record_id = s.start_record_id
             LEFT JOIN (SELECT DISTINCT person_key FROM listed) AS l ON l.person_key = c.person_key
             WHERE c.is_crossing
-        ), stays AS (
-            SELECT *, LAG(day) OVER h AS day_before, CAST({before} AS INTEGER) AS stay_before,
-                   CAST({after} AS INTEGER) AS stay
+        ), followed AS (
+            SELECT *, LAG(day) OVER h AS day_before, LAG(is_arrival) OVER h AS is_arrival_before, {follows}
             FROM known WINDOW h AS (PARTITION BY person_key ORDER BY position)
         )
-        SELECT *, {follows} FROM stays WINDOW h AS (PARTITION BY person_key ORDER BY position)
+        SELECT *, {stays} FROM followed
         """,
         chain=chain,
         people=people,

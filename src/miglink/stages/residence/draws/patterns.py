@@ -208,9 +208,7 @@ def _select_donors(days: tuple[int, int]) -> str:
                    CAST(0 AS BIGINT), {nowhere}, cut_day
             FROM at_starts
         )
-        SELECT ROW_NUMBER() OVER (ORDER BY kind, person_key, is_arrival, from_day, until_day, weight, part_1, part_2)
-                   AS number, *
-        FROM intervals
+        SELECT ROW_NUMBER() OVER (ORDER BY person_key) AS number, * FROM intervals
         """
 
 
