@@ -83,19 +83,24 @@ def find_missed(
         """,
         chances=chances,
     )
+    errors = _find_errors(engine, kept, weighed, patterns)
+    return Missed(kept, errors, engine.frame(f"{name}_places", places))
+
+
+def _find_errors(engine: Engine, kept: Table, weighed: pl.DataFrame, patterns: Patterns) -> pl.DataFrame:
+    """The cells of the intervals that are drawn, with the errors of their chances, as Missed has them."""
     used = engine.collect(
         "SELECT DISTINCT cell, kind, is_arrival FROM kept WHERE kind <> 'between'", kept=kept
     )
     # Who was never listed by the end of the interval mostly never is.
     asked_of = weighed.select("cell", "error", "p", is_listed=~pl.col(CELLS[1]).str.contains(" never "))
     rates = patterns.ports.select(~pl.col("is_arrival"), "is_listed", rate_error="error").unique()
-    errors = (
+    return (
         used.join(asked_of, on="cell")
         .join(rates, on=["is_arrival", "is_listed"], how="left")
         .with_columns(pl.col("rate_error").fill_null(1.0))
         .sort("cell")
     )
-    return Missed(kept, errors, engine.frame(f"{name}_places", places))
 
 
 def _list_intervals(engine: Engine, name: str, tables: tuple[Table, Table, Table], end_day: int) -> Table:
