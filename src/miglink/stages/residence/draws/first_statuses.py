@@ -146,7 +146,7 @@ def count_first_statuses(
 ) -> pl.DataFrame:
     """How many of those who appear alike were resident on that day, by cells: n, k.
 
-    On restarts, by the status on that day; cells count once for all restarts. Who is in no list is counted if crossings
+    On restarts, by the status on that day, each for itself. Who is in no list is counted if crossings
     before the day tell the status, and of the undetermined ones who came back and lives
     here as lists say is resident, who came for a visit is not. Without restarts, by the first statuses that evidence
     tells.

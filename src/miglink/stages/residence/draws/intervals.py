@@ -1,8 +1,8 @@
 """Intervals between crossings on record, and what registers, permits and signs of life say of them.
 
 Whoever is likened is described in the same way as those he is likened to: by the direction of the crossing with which
-the interval begins, its length, whether the person was listed as living here, and how often crossings after one at that
-port are missing.
+the interval begins, its length, whether the person was listed as living here, how long the stays around it were, and
+how often the other crossing of a journey by that port is missing.
 """
 
 import itertools
@@ -83,11 +83,11 @@ def find_listings(
 def find_crossings(
     engine: Engine, name: str, chain: Table, people: Table, evidence: Evidence, listed: Table
 ) -> Table:
-    """Every crossing with its port and the three that follow it; is_listed: the person ever stood in a list.
+    """Every crossing with its port and the four that follow it; is_listed: the person ever stood in a list.
 
     Gives: person_key, position, day, is_arrival, port, is_listed, day_before; stay_before and stay, between it and the
         crossings on record before and after it: 1 a short one, 2 a long one, 0 none that is on record whole; day_1 to
-        day_3, is_arrival_1 to is_arrival_3, stay_1 to stay_3.
+        day_4, is_arrival_1 to is_arrival_4, stay_1 to stay_3.
     """
     follows = ", ".join(
         f"LEAD({column}, {step}) OVER h AS {column}_{step}"

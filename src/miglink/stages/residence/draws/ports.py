@@ -64,13 +64,12 @@ def rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
         crossings=crossings,
     )
     known = engine.collect("SELECT DISTINCT is_arrival, is_listed, port FROM crossings", crossings=crossings)
-    rated = [_rate(of, known) for _, of in sorted(journeys.group_by(_OWN))]
-    grouped = [_group(of) for _, of in sorted(journeys.group_by(_OWN))]
+    parts = journeys.sort(*_OWN, "partner", "port").partition_by(_OWN, maintain_order=True)
     missing = pl.col("n").filter(pl.col("port").is_null()).sum()
     errors = journeys.group_by(_OWN).agg(error=1 / (missing + 0.5).sqrt())
     empty = known.clear()
-    odds = pl.concat([empty.with_columns(odds=pl.lit(0, pl.Int64)), *rated])
-    groups = pl.concat([empty.with_columns(port_group=pl.lit(0, pl.Int32)), *grouped])
+    odds = pl.concat([empty.with_columns(odds=pl.lit(0, pl.Int64)), *(_rate(part, known) for part in parts)])
+    groups = pl.concat([empty.with_columns(port_group=pl.lit(0, pl.Int32)), *map(_group, parts)])
     return (
         known.join(groups, on=[*_OWN, "port"], how="left")
         .join(odds, on=[*_OWN, "port"], how="left")

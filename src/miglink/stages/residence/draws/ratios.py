@@ -59,7 +59,7 @@ def _mean_below_one(mean: Numbers, deviation: Numbers) -> Numbers:
     deviation = np.maximum(deviation, 1e-9)
     x = np.clip((1 - mean) / deviation, -8.0, 8.0)
     density = np.exp(-x * x / 2) / np.sqrt(2 * np.pi)
-    # The normal distribution function to a thousandth (Page 1977).
+    # The normal distribution function, to less than a thousandth.
     below = 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     return np.asarray(np.clip(mean * below - deviation * density + 1 - below, 0.0, 1.0), dtype=np.float64)
 
