@@ -42,9 +42,14 @@ def table(run: Path, name: str) -> pl.DataFrame:
 
 
 def test_what_splits_a_rule_is_read_from_the_model() -> None:
-    blocks = [Block(("surname_key", "birth_year")), Block(("birth_year",), ("sex", "surname_start"))]
+    blocks = [
+        Block(("surname_key", "birth_year")),
+        Block(("birth_year",), ("sex", "surname_start")),
+        Block(("birth_year",), ("given_names_start",), is_beside=True),
+    ]
     model = {"blocking_rules_to_generate_predictions": [{"blocking_rule": one.condition()} for one in blocks]}
-    assert rule_columns(model) == [(one.columns, one.split) for one in blocks]
+    ways = [("sex", "surname_start"), ("given_names_start",)]
+    assert rule_columns(model) == {("surname_key", "birth_year"): [], ("birth_year",): ways}
 
 
 def routes_of(run: Path, left: str, right: str, rule: str) -> Route:
@@ -54,15 +59,18 @@ def routes_of(run: Path, left: str, right: str, rule: str) -> Route:
 def test_a_split_rule_says_what_parts_the_pair(run: Path) -> None:
     """The identities of a year of birth are many; two of them are a pair only where the splitting fields agree."""
     model = json.loads((run / "model.json").read_text("utf-8"))["settings"]
-    splits = dict(rule_columns(model))
-    assert splits["birth_year",] and splits["document_number",] == ()
+    splits = rule_columns(model)
+    assert splits["birth_year",] and splits["document_number",] == []
     born = table(run, "identities").with_columns(year=pl.col("birth_date").dt.year()).sort("identity_id")
     year, n_block = born.group_by("year").len().drop_nulls().sort("len", "year").row(-1)
     assert n_block > LARGE
     first, *others = born.filter(year=year)["identity_id"][:12]
     routes = [routes_of(run, first, other, "birth_year") for other in others]
     assert {route.n_block for route in routes} == {n_block}
-    assert all(set(route.parted_by) <= set(splits["birth_year",]) for route in routes)
+    assert all(
+        set(route.parted_by) <= {column for way in splits["birth_year",] for column in way}
+        for route in routes
+    )
     assert all(route.proposes == (not route.parted_by) and not route.differs for route in routes)
     parted = next(other for other, route in zip(others, routes, strict=True) if route.parted_by)
     found = explain_pair(run, first, parted)

@@ -200,7 +200,8 @@ def test_a_sample_within_names_and_dates_counts_for_all(duckdb_engine: Engine) -
     prepared = prepare_identities(duckdb_engine, identities)
     comparisons = choose_comparisons(duckdb_engine, prepared, NAMED, ())
     blocks = [Block(("document_number",))]
-    compared = (compare_pairs(duckdb_engine, prepared, comparisons, blocks), comparisons, blocks)
+    pairs = propose_pairs(duckdb_engine, prepared, blocks)
+    compared = (compare_pairs(duckdb_engine, prepared, comparisons, pairs), comparisons, blocks)
     n = duckdb_engine.count(prepared)
     every, third = (count_patterns(duckdb_engine, prepared, compared, Sample(m, 1)) for m in (n, n // 3))
     assert every.n_pairs.sum() == pytest.approx(n * (n - 1) / 2, rel=0.001)

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -38,35 +39,43 @@ def crowd(engine: Engine, n: int, seed: int) -> Table:
     return prepare_identities(engine, identities)
 
 
-def by_definition(prepared: pl.DataFrame, block: Block, whole: int = 20) -> set[tuple[int, int]]:
-    """Pairs that share all columns and, where more than `whole` do, the further fields as well."""
+def by_definition(prepared: pl.DataFrame, ways: Sequence[Block], whole: int = 20) -> set[tuple[int, int]]:
+    """Pairs that share all columns and, where more than `whole` do, the further fields of one way at least."""
     pairs = set()
-    for key, members in prepared.group_by(block.columns):
+    for key, members in prepared.group_by(ways[0].columns):
         if None in key:
             continue
-        fields = block.split if members.height > whole else ()
-        values = {row["unique_id"]: tuple(row[f] for f in fields) for row in members.iter_rows(named=True)}
-        pairs |= {(a, b) for a, b in itertools.combinations(sorted(values), 2) if values[a] == values[b]}
+        is_large = members.height > whole
+        for fields in [way.split for way in ways] if is_large else [()] if not ways[0].is_beside else []:
+            values = {
+                row["unique_id"]: tuple(row[f] for f in fields) for row in members.iter_rows(named=True)
+            }
+            pairs |= {(a, b) for a, b in itertools.combinations(sorted(values), 2) if values[a] == values[b]}
     return pairs
 
 
-@pytest.mark.parametrize("most_each", [0.5, 2.0])
-def test_the_pairs_are_those_of_the_definition(engine: Engine, most_each: float) -> None:
+@pytest.mark.parametrize(("most_each", "n_ways"), [(0.01, 1), (0.5, 2), (12.0, 4)])
+def test_the_pairs_are_those_of_the_definition(engine: Engine, most_each: float, n_ways: int) -> None:
     prepared = crowd(engine, sized(engine, 900), 5)
     marked, found = split_blocks(engine, prepared, BLOCKS, most_each)
     rows = engine.collect("SELECT * FROM marked", marked=marked)
-    assert [block.columns for block in found] == [block.columns for block in BLOCKS]
-    surname, *others = found
-    assert surname.split != ()
-    assert all(block.split == () for block in others)
-    counted = count_pairs(engine, marked, found)["n_pairs"].to_list()
-    for block, n_pairs in zip(found, counted, strict=True):
-        made = engine.collect("SELECT * FROM made", made=propose_pairs(engine, marked, [block]))
+    ways = [block for block in found if block.columns == BLOCKS[0].columns]
+    assert found == [*ways, *BLOCKS[1:]]
+    assert len(ways) == n_ways and all(way.split for way in ways)
+    assert [way.is_beside for way in ways] == [False] + [True] * (n_ways - 1)
+    assert len({field for way in ways for field in way.split}) == sum(len(way.split) for way in ways)
+    for rule in (ways, BLOCKS[1:2], BLOCKS[2:]):
+        made = engine.collect("SELECT * FROM made", made=propose_pairs(engine, marked, rule))
         pairs = set(made.select("unique_id_l", "unique_id_r").iter_rows())
-        assert pairs == by_definition(rows, block)
-        assert len(pairs) == n_pairs == made.height
-        assert by_definition(rows, block, whole=10**9) >= pairs
-    assert counted[0] < count_pairs(engine, prepared, BLOCKS)["n_pairs"][0] / 2
+        assert pairs == by_definition(rows, rule)
+        # A pair that agrees in several ways is counted for each, and made once.
+        assert [len(by_definition(rows, [way])) for way in rule] == list(
+            count_pairs(engine, marked, rule)["n_pairs"]
+        )
+        assert made.height == len(pairs)
+        assert by_definition(rows, rule[:1], whole=10**9) >= pairs
+    counted = count_pairs(engine, marked, ways)["n_pairs"].sum()
+    assert counted < count_pairs(engine, prepared, BLOCKS)["n_pairs"][0] / 2
 
 
 def test_a_rule_within_its_budget_stays_as_it_is(duckdb_engine: Engine) -> None:

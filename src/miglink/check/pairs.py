@@ -74,9 +74,9 @@ def predict_pairs(
     blocks = choose_blocks(comparisons, config.linkage) if comparisons else []
     found = _pairs_of(engine, prepared, blocks, sampling)
     if config.linkage.pairs_per_identity is not None:
-        whole = found["n_pairs"].to_list()
+        whole = {block.columns: n for block, n in zip(blocks, found["n_pairs"], strict=True)}
         prepared, blocks = split_blocks(engine, prepared, blocks, config.linkage.pairs_per_identity, share)
-        rules = [_rule(block, n_pairs) for block, n_pairs in zip(blocks, whole, strict=True)]
+        rules = [_rule(block, whole[block.columns]) for block in blocks]
         found = _pairs_of(engine, prepared, blocks, sampling).with_columns(
             rule=pl.Series(rules, dtype=pl.String)
         )
@@ -102,6 +102,8 @@ def _rule(block: Block, n_whole: int) -> str:
     """The rule in words; where its over-full blocks are split, by what, and the pairs that it would propose else."""
     if not block.split:
         return block.name
+    if block.is_beside:
+        return f"{block.name}; large blocks also by {', '.join(block.split)}"
     return f"{block.name}; large blocks by {', '.join(block.split)}, else {n_whole:,} pairs"
 
 
@@ -129,9 +131,8 @@ def extrapolate_pairs(
         names = [f"key_{place}" for place, _ in enumerate(block.keys())]
         keys = ", ".join(names)
         made = ", ".join(f"{key} AS {name}" for key, name in zip(block.keys(), names, strict=True))
-        known = " AND ".join(f"{column} IS NOT NULL" for column in block.columns)
         counted = engine.collect(
-            f"""WITH keyed AS (SELECT {made}, cluster FROM clustered WHERE {known}),
+            f"""WITH keyed AS (SELECT {made}, cluster FROM clustered WHERE {block.holds()}),
             within AS (
                 SELECT {keys}, cluster, CAST(count(*) AS DOUBLE) AS n FROM keyed GROUP BY {keys}, cluster),
             sizes AS (

@@ -148,7 +148,7 @@ class LinkageSettings(Section):
     """The model.json of an earlier run, or its run folder: its parameters score the pairs, and nothing is trained."""
     pairs_per_identity: float | None = Field(default=5.0, gt=0)
     """A blocking rule that would propose more pairs an identity has its blocks of more than 20 identities split by
-    further fields (sex, country of birth, year of birth …); null: never."""
+    further fields (sex, citizenship, sound of names …), in several ways; a pair need agree in one. null: never."""
     max_pairs: int = Field(default=1_000_000_000, gt=0)
     """Most pairs that the blocking rules may propose, all rules together; beyond, the run stops before it makes one."""
     training_pairs: int = Field(default=1_000_000, gt=0)

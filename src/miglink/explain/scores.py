@@ -1,5 +1,6 @@
 """How the model of a run scores pairs of identities, kept in `links` or not: levels, weights, frequencies."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -259,26 +260,29 @@ def _frequencies(
     )
 
 
-def rule_columns(model: Model) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Of each blocking rule of the model, in their order: the columns that it wants equal, and those that split it.
+def rule_columns(model: Model) -> dict[tuple[str, ...], list[tuple[str, ...]]]:
+    """Of each blocking rule of the model, in their order: the columns that it wants equal, and the ways that split it.
 
-    Where more than LARGE identities share the first, the others must be equal as well (stages/linkage/splitting.py).
+    Where more than LARGE identities share the first, the columns of one way at least must be equal as well
+    (stages/linkage/splitting.py).
     """
-    rules = [
-        str(rule["blocking_rule"] if isinstance(rule, Mapping) else rule)
-        for rule in model["blocking_rules_to_generate_predictions"]
-    ]
-    return [(tuple(left for left, _ in _RULE.findall(rule)), tuple(_SPLIT.findall(rule))) for rule in rules]
+    found: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for entry in model["blocking_rules_to_generate_predictions"]:
+        rule = str(entry["blocking_rule"] if isinstance(entry, Mapping) else entry)
+        ways = found.setdefault(tuple(left for left, _ in _RULE.findall(rule)), [])
+        if way := tuple(_SPLIT.findall(rule)):
+            ways.append(way)
+    return found
 
 
 def compare_rules(engine: Engine, prepared: Table, paired: Table, model: Model) -> list[dict[str, Any]]:
     """What each blocking rule says of the one pair.
 
     Gives: name, columns that differ, columns that a side does not hold; n_block, the identities of its block where that
-    is over-full and split, and the columns among those that split it that differ.
+    is over-full and split, and where none of the ways proposes the pair, the columns of these that differ.
     """
     rules = rule_columns(model)
-    columns = sorted({column for rule in rules for part in rule for column in part})
+    columns = sorted({column for rule, ways in rules.items() for part in (rule, *ways) for column in part})
     states = ", ".join(
         f"""CASE WHEN {left} IS NULL AND {right} IS NULL THEN 'neither' WHEN {left} IS NULL OR {right} IS NULL
             THEN 'missing' WHEN {left} = {right} THEN 'equal' ELSE 'differs' END AS {identifier(column)}"""
@@ -287,19 +291,20 @@ def compare_rules(engine: Engine, prepared: Table, paired: Table, model: Model) 
     )
     (state,) = engine.collect(f"SELECT {states} FROM paired", paired=paired).to_dicts() if columns else [{}]
     found = []
-    for rule, split in rules:
+    for rule, ways in rules.items():
         differs = tuple(column for column in rule if state[column] == "differs")
         missing = tuple(column for column in rule if state[column] in ("missing", "neither"))
-        n_block = None if differs or missing or not split else _block_size(engine, prepared, paired, rule)
+        n_block = None if differs or missing or not ways else _block_size(engine, prepared, paired, rule)
         is_split = n_block is not None and n_block > LARGE
+        # Not known agrees with not known, and with nothing else.
+        parted = [[column for column in way if state[column] in ("differs", "missing")] for way in ways]
         found.append(
             {
                 "name": " + ".join(rule),
                 "differs": differs,
                 "missing": missing,
                 "n_block": n_block if is_split else None,
-                # Not known agrees with not known, and with nothing else.
-                "parted_by": tuple(c for c in split if is_split and state[c] in ("differs", "missing")),
+                "parted_by": tuple(itertools.chain(*parted)) if is_split and all(parted) else (),
             }
         )
     return found

@@ -16,7 +16,7 @@ from miglink.stages.linkage.held_out import HeldOut, describe_held_out, withhold
 from miglink.stages.linkage.keys import prepare_identities
 from miglink.stages.linkage.levels import Comparison
 from miglink.stages.linkage.model import Model, check_model, read_model, save_model
-from miglink.stages.linkage.scoring import compare_pairs, score_pairs
+from miglink.stages.linkage.scoring import compare_pairs, propose_pairs, score_pairs
 from miglink.stages.linkage.splitting import split_blocks
 from miglink.stages.linkage.training import train
 from miglink.stages.linkage.travel import find_travel, measure_open_ends
@@ -102,11 +102,12 @@ def _link(
     if earlier is not None:
         check_model(earlier, comparisons)
     blocks = choose_blocks(comparisons, settings)
-    prepared, blocks = _within_budget(engine, prepared, blocks, settings)
+    marked, blocks = _within_budget(engine, prepared, blocks, settings)
     bound = _bound_pairs(engine, prepared, identified)
     if not comparisons or not blocks or engine.count(prepared) < 2:
         return _collect_links(engine, prepared, comparisons, None, bound)
-    compared = compare_pairs(engine, prepared, comparisons, blocks, identified.previous)
+    pairs = propose_pairs(engine, marked, blocks, identified.previous)
+    compared = compare_pairs(engine, prepared, comparisons, pairs)
     proposed = compared if identified.previous is None else _proposed(engine, compared, blocks)
     model = (
         train(engine, prepared, (proposed, comparisons, blocks), settings)
@@ -114,7 +115,7 @@ def _link(
         else _reuse(earlier, blocks, engine.count(prepared))
     )
     rules = (comparisons, blocks)
-    scored, model, held = _score(engine, (prepared, compared, proposed), rules, model, identified, settings)
+    scored, model, held = _score(engine, (marked, compared, proposed), rules, model, identified, settings)
     save_model(model_path, model, comparisons, settings.seed)
     return _collect_links(
         engine, prepared, comparisons, _with_probabilities(engine, scored, model, held), bound
@@ -124,7 +125,7 @@ def _link(
 def _within_budget(
     engine: Engine, prepared: Table, blocks: list[Block], settings: LinkageSettings
 ) -> tuple[Table, list[Block]]:
-    """The identities and rules with over-full blocks split; the rules propose at most max_pairs then."""
+    """The identities, marked where rules have over-full blocks, and the rules; they propose at most max_pairs."""
     counted = count_pairs(engine, prepared, blocks)
     found = prepared, blocks
     if settings.pairs_per_identity is not None:
@@ -143,19 +144,19 @@ def _score(
 ) -> tuple[Table, Model, HeldOut | None]:
     """The scored pairs, the model with its calibration, and the pairs that hold a number as scored without it.
 
-    pairs: the prepared identities, the compared pairs, and those of them that the blocking rules propose.
+    pairs: the marked identities, the compared pairs, and those of them that the blocking rules propose.
     """
-    prepared, compared, proposed = pairs
-    held = withhold_number(engine, (prepared, proposed), rules, model)
+    marked, compared, proposed = pairs
+    held = withhold_number(engine, (marked, proposed), rules, model)
     if settings.scored_by == "splink":
-        scored = score_with_splink(engine, prepared, rules, model, settings.keep_p_match)
+        scored = score_with_splink(engine, marked, rules, model, settings.keep_p_match)
         if identified.previous is not None:
             scored = _with_previous(engine, scored, compared, rules, (model, settings.keep_p_match))
     else:
         scored = score_pairs(engine, compared, rules, model, settings.keep_p_match)
     reviewed = (identified.judgements, identified.record_identities)
     earlier = model.calibration if settings.model is not None else None
-    calibration = calibrate(engine, prepared, scored, reviewed, earlier)
+    calibration = calibrate(engine, marked, scored, reviewed, earlier)
     described = describe_held_out(engine, held, calibration)
     return scored, replace(model, calibration=calibration, held_out=described), held
 

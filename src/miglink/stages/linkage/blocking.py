@@ -17,12 +17,14 @@ class Block:
     """Pairs that agree on every one of these columns of the prepared identities.
 
     split: in over-full blocks, those whose identities carry the column `mark`, pairs must agree on these too; not known
-    agrees with not known (splitting.py). teaches: whether training may find matches among its pairs; where they agree
-    on no name and no number, strangers who agree on other things (born on 1 January) would look like a kind of match.
+    agrees with not known (splitting.py). is_beside: over-full blocks alone, split in another way than by the rule that
+    stands before. teaches: whether training may find matches among its pairs; where they agree on no name and no
+    number, strangers who agree on other things (born on 1 January) would look like a kind of match.
     """
 
     columns: tuple[str, ...]
     split: tuple[str, ...] = ()
+    is_beside: bool = False
     teaches: bool = True
 
     @property
@@ -38,14 +40,17 @@ class Block:
     def condition(self) -> str:
         """The rule as Splink writes it."""
         whole = " AND ".join(f"l.{column} = r.{column}" for column in self.columns)
-        return f"{whole} AND (NOT l.{self.mark} OR ({self._parts('l.', 'r.')}))" if self.split else whole
+        if not self.split:
+            return whole
+        parts = " AND ".join(f"coalesce(l.{column}, '') = coalesce(r.{column}, '')" for column in self.split)
+        return f"{whole} AND {self._where_large(f'l.{self.mark}', parts)}"
 
     def pair_condition(self) -> str:
         """The rule on the columns of a pair, never null."""
         whole = " AND ".join(f"{column}_l = {column}_r" for column in self.columns)
         if self.split:
             parts = " AND ".join(f"{column}_l IS NOT DISTINCT FROM {column}_r" for column in self.split)
-            whole += f" AND (NOT {self.mark}_l OR ({parts}))"
+            whole += f" AND {self._where_large(f'{self.mark}_l', parts)}"
         return f"coalesce({whole}, false)"
 
     def keys(self) -> list[str]:
@@ -53,18 +58,21 @@ class Block:
         parts = [f"CASE WHEN {self.mark} THEN coalesce({column}, '') END" for column in self.split]
         return [*self.columns, *([self.mark, *parts] if self.split else [])]
 
+    def holds(self) -> str:
+        """Whether an identity is in a block of this rule."""
+        known = " AND ".join(f"{column} IS NOT NULL" for column in self.columns)
+        return f"{known} AND {self.mark}" if self.is_beside else known
+
     def key_sql(self, fingerprint: Callable[[Sequence[str]], str]) -> str:
         """A number that the identities of one block, or of one part of an over-full block, have in common."""
         key = fingerprint(self.columns)
         if self.split:
             parts = [f"coalesce({column}, '')" for column in self.split]
             key = f"CASE WHEN {self.mark} THEN {fingerprint([*self.columns, *parts])} ELSE {key} END"
-        return f"CASE WHEN {' AND '.join(f'{column} IS NOT NULL' for column in self.columns)} THEN {key} END"
+        return f"CASE WHEN {self.holds()} THEN {key} END"
 
-    def _parts(self, left: str, right: str) -> str:
-        return " AND ".join(
-            f"coalesce({left}{column}, '') = coalesce({right}{column}, '')" for column in self.split
-        )
+    def _where_large(self, mark: str, parts: str) -> str:
+        return f"{mark} AND {parts}" if self.is_beside else f"(NOT {mark} OR ({parts}))"
 
 
 _NAME_AND_DATE = (
@@ -128,7 +136,7 @@ def count_pairs(engine: Engine, prepared: Table, blocks: Sequence[Block]) -> pl.
                CAST(coalesce(sum(size * (size - 1) / 2), 0) AS BIGINT) AS n_pairs,
                CAST(coalesce(max(size), 0) AS BIGINT) AS largest_block
         FROM (SELECT CAST(count(*) AS DOUBLE) AS size FROM prepared
-              WHERE {" AND ".join(f"{column} IS NOT NULL" for column in block.columns)}
+              WHERE {block.holds()}
               GROUP BY {", ".join(block.keys())})"""
         for index, block in enumerate(blocks)
     ]

@@ -19,19 +19,16 @@ def compare_pairs(
     engine: Engine,
     prepared: Table,
     comparisons: Sequence[Comparison],
-    blocks: Sequence[Block],
-    previous: Table | None = None,
+    pairs: Table,
 ) -> Table:
-    """Compare every pair that a blocking rule proposes, once, whichever rules propose it.
+    """Compare every proposed pair once, whichever rules propose it.
 
-    previous: links of an earlier run (identity_id_l, identity_id_r), which are compared again whatever the rules say.
-    Gives: unique_id_l < unique_id_r, rule (number of the first rule that proposes the pair; after them all, the links
-    of the earlier run), n_record_pairs (pairs of
+    Reads: the prepared identities, and pairs as `propose_pairs` gives them.
+    Gives: unique_id_l, unique_id_r, rule, n_record_pairs (pairs of
     records, at most 5 each side), and by field level_<field> (-1 not known, 0 other, the strongest highest) and where
     a level of the field uses one frequency_<field>: the share of persons who carry the value, null at other levels.
     The costly comparisons of texts are made here and nowhere else: training and scoring read their levels.
     """
-    pairs = propose_pairs(engine, prepared, blocks, previous)
     sides, columns = _sides(engine, prepared, comparisons)
     levels = ", ".join(
         f"CAST({level_sql(comparison)} AS TINYINT) AS level_{comparison.field}" for comparison in comparisons
@@ -62,8 +59,12 @@ def compare_pairs(
 def propose_pairs(
     engine: Engine, prepared: Table, blocks: Sequence[Block], previous: Table | None = None
 ) -> Table:
-    """Every pair that at least one rule proposes, once: unique_id_l < unique_id_r, rule (number of the first rule).
+    """Every pair that at least one rule proposes, once.
 
+    Reads: the prepared identities with the marks of split rules. previous: links of an earlier run (identity_id_l,
+    identity_id_r), which are proposed whatever the rules say.
+    Gives: unique_id_l < unique_id_r, rule (number of the first rule that proposes the pair; after them all, the links
+    of the earlier run).
     Identities meet by a number for their block, for joins of numbers take half the time of joins of texts. Texts that
     have one number by chance (one pair in 10^13) propose a pair of strangers, which is compared like any other.
     """
@@ -100,10 +101,6 @@ def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -
     )
     if not counted:
         return prepared, read
-    tables = {
-        f"frequency_{column}": count_frequencies(engine, prepared, column, given)
-        for column, given in counted.items()
-    }
     joins = " ".join(
         f"LEFT JOIN frequency_{column} f_{column} ON {_same_group(column, given)}"
         for column, given in counted.items()
@@ -113,13 +110,19 @@ def _sides(engine: Engine, prepared: Table, comparisons: Sequence[Comparison]) -
         for column, given in counted.items()
         for kind in (("tf", "all") if given else ("tf",))
     }
-    # What is read of an identity is wide: it is not written once more for the sake of a few numbers.
-    found = engine.hold(
-        "linkage_shares",
-        f"SELECT p.unique_id, {', '.join(shares.values())} FROM prepared p {joins}",
-        prepared=prepared,
-        **tables,
-    )
+    # Frequencies of many names fill memory that the pairs need: they go when each identity has its shares.
+    with engine.holding():
+        tables = {
+            f"frequency_{column}": count_frequencies(engine, prepared, column, given)
+            for column, given in counted.items()
+        }
+        # What is read of an identity is wide: it is not written once more for the sake of a few numbers.
+        found = engine.step(
+            "linkage_shares",
+            f"SELECT p.unique_id, {', '.join(shares.values())} FROM prepared p {joins}",
+            prepared=prepared,
+            **tables,
+        )
     named = ", ".join([*(f"p.{column}" for column in read), *(f"s.{column}" for column in shares)])
     sides = engine.view(
         "linkage_sides",
