@@ -15,12 +15,16 @@ _COLUMNS = ("seconds", "of these", "peak GB", "links: precision", "recall", "clu
 def ratios(programs: dict[str, dict[str, Any]], seconds_of_keys: float) -> dict[str, dict[str, float]]:
     """Ours over each of Splink's two: seconds, CPU seconds (start and reading included), peak memory.
 
-    seconds_without_keys: Splink gets keys for nothing. Empty where one of the two did not end.
+    seconds_without_keys: Splink gets keys for nothing. seconds_at_most: of one that was ended because it took too long,
+    which is all that is known of it then. Empty where one of the two did not end otherwise.
     """
     found = {}
     ours = programs.get("ours", {})
     for name in ("splink", "bare"):
         theirs = programs.get(name, {})
+        if "seconds" in ours and "seconds_at_least" in theirs:
+            most = round(ours["total_seconds"] / theirs["seconds_at_least"], 4)
+            found[name] = {"seconds_at_most": most}
         if "seconds" not in ours or "seconds" not in theirs:
             continue
         pairs = {
@@ -109,6 +113,10 @@ def sayings(result: dict[str, Any]) -> list[str]:
     said = []
     for found in measurements(result):
         for name, ratio in found["ratios"].items():
+            if "seconds_at_most" in ratio:
+                less = f"{ratio['seconds_at_most']:.3f} of the seconds of *{name}*, which was ended."
+                said.append(f"{found['rows']:,} rows: less than {less}")
+                continue
             said.append(
                 f"{found['rows']:,} rows: {ratio['seconds']:.3f} of the seconds of *{name}* "
                 f"({ratio['seconds_without_keys']:.3f} without making keys), {ratio['cpu_seconds']:.3f} of its CPU "
@@ -134,8 +142,8 @@ def _title(found: dict[str, Any]) -> str:
 def _rows(found: dict[str, Any]) -> list[tuple[str, ...]]:
     lines = []
     for name, result in found["programs"].items():
-        if "too_large" in result:
-            lines.append((name, result["too_large"], *[""] * (len(_COLUMNS) - 1)))
+        if "ended" in result:
+            lines.append((name, result["ended"], *[""] * (len(_COLUMNS) - 1)))
             continue
         rates = [
             f"{result[kind][rate] if rate == 'precision' else result[kind][rate][ALL]:.5f}"

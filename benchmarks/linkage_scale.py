@@ -1,11 +1,11 @@
 """Linkage from identities to clusters beside bare Splink, up to ten million of them, and what splitting blocks costs.
 
     python -m benchmarks.linkage_scale RUN TRUTH [RUN TRUTH …] [--identities N …] [--repeats N] [--rules plain]
-        [--only NAME …] [--memory 16] [--times 1] [--json FILE]
+        [--only NAME …] [--memory 16] [--seconds S] [--times 1] [--json FILE]
 
 RUN is a finished run of the synthetic country, TRUTH the truth of that country; several, made with different seeds, are
 one population (linkage_population.py). --identities takes samples of it, by whole true persons. The programs, each in a
-process of its own that is ended when it holds more than --memory (GB):
+process of its own that is ended when it holds more than --memory (GB), or takes longer than --seconds:
 
 - ours: keys, training, blocking, scoring (`linkage`) and clusters under constraints, with default settings and without
   crossings, as stage persons makes them.
@@ -30,6 +30,7 @@ program is run so often, and the run of median seconds counts.
 
 import argparse
 import json
+import math
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -52,7 +53,7 @@ from benchmarks.linkage_population import (
     write_identities,
 )
 from benchmarks.linkage_programs import PROGRAMS
-from benchmarks.measured import TooLarge, machine, timed
+from benchmarks.measured import TooLarge, TooSlow, machine, timed
 from benchmarks.peer_linkage import MEMORY
 from miglink.engine.duckdb_engine import DuckDBEngine
 
@@ -111,6 +112,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rules", choices=list(RULES), default="default", help="blocking rules of all")
     parser.add_argument("--only", nargs="+", choices=list(PROGRAMS), default=list(PROGRAMS))
     parser.add_argument("--memory", type=float, default=16.0, help="the most that each may hold, in GB")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="the longest that each may take")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--task", choices=list(PROGRAMS), help=argparse.SUPPRESS)
@@ -153,16 +155,18 @@ def measure_size(population: Population, size: int, each: int, asked: argparse.N
 
 
 def run(program: str, folder: Path, asked: argparse.Namespace) -> dict[str, Any]:
-    """The result of one program: of several runs that of median seconds; {"too_large": …} if it held too much."""
+    """The result of one program: of several runs that of median seconds; {"ended": …} if it held or took too much."""
     results = []
     for _ in range(asked.times):
         with TemporaryDirectory(dir=folder) as name:
             out = Path(name)
             command = [sys.executable, "-m", "benchmarks.linkage_scale", str(folder), str(out)]
             try:
-                taken = timed([*command, "--task", program], asked.memory * 1e9)
+                taken = timed([*command, "--task", program], asked.memory * 1e9, asked.seconds)
             except TooLarge as error:
-                return {"too_large": str(error)}
+                return {"ended": str(error)}
+            except TooSlow as error:
+                return {"ended": str(error), "seconds_at_least": asked.seconds}
             seconds = json.loads((out / "seconds.json").read_text(encoding="utf-8"))
             # Of events the links of miglink join identities, and those of Splink rows.
             links = None if (folder / "records.parquet").exists() else out / "links.parquet"

@@ -25,10 +25,17 @@ class TooLarge(Exception):
     """A command held more memory than it was allowed."""
 
 
-def timed(command: Sequence[str], most_memory: float = math.inf) -> dict[str, float]:
+class TooSlow(Exception):
+    """A command took longer than it was allowed."""
+
+
+def timed(
+    command: Sequence[str], most_memory: float = math.inf, most_seconds: float = math.inf
+) -> dict[str, float]:
     """Run a command that must succeed; its seconds, CPU seconds and most memory (of one process, in bytes).
 
-    Errors: TooLarge when it holds more bytes than most_memory; it is ended then.
+    Errors: TooLarge when it holds more bytes than most_memory, TooSlow when it takes longer than most_seconds; it is
+    ended then.
     """
     began, peak = time.monotonic(), 0
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -37,10 +44,13 @@ def timed(command: Sequence[str], most_memory: float = math.inf) -> dict[str, fl
         if ended:
             break
         peak = max(peak, _peak_memory(process.pid))
-        if peak > most_memory:
+        taken = time.monotonic() - began
+        if peak > most_memory or taken > most_seconds:
             process.kill()
             process.wait()
-            raise TooLarge(f"more than {most_memory / 1e9:g} GB after {time.monotonic() - began:.0f} s")
+            if peak > most_memory:
+                raise TooLarge(f"more than {most_memory / 1e9:g} GB after {taken:.0f} s")
+            raise TooSlow(f"more than {most_seconds:,.0f} s")
         time.sleep(_SECONDS_BETWEEN)
     process.returncode = os.waitstatus_to_exitcode(status)
     if status:

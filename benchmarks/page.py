@@ -166,6 +166,11 @@ def linkage_plain(results: Path) -> str:
     return _linkage(results, "linkage-plain")
 
 
+def linkage_split(results: Path) -> str:
+    """What it costs to split the over-full blocks of such rules."""
+    return _linkage(results, "linkage-split")
+
+
 def _linkage(results: Path, name: str) -> str:
     if not (results / f"{name}.json").exists():
         return "Not measured yet."
@@ -368,8 +373,8 @@ def plot(found: dict[str, Any], target: Path) -> None:
 PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
     for part in (
-        machine, stages, truth, peers, linkage_scale, linkage_plain, classify_scale, growth, febrl, accuracy,
-        calibration, coverage, draws, pairs, slowed, sizes,
+        machine, stages, truth, peers, linkage_scale, linkage_plain, linkage_split, classify_scale, growth, febrl,
+        accuracy, calibration, coverage, draws, pairs, slowed, sizes,
     )
 }  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Linkage at scale: countries put together stay apart by their numbers, and every program finds what there is."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -135,8 +136,18 @@ def test_what_follows_from_results_is_reckoned() -> None:
     assert linkage_figures.ratios(programs, 1.0) == {"splink": expected}
     lost = linkage_figures.lost(programs)["links"]
     assert lost == {"precision": 0.0, "recall": {ALL: 0.5, "eu": None}}
-    ended: dict[str, Any] = {"ours": programs["ours"], "splink": {"too_large": "more than 16 GB"}}
+    ended: dict[str, Any] = {"ours": programs["ours"], "splink": {"ended": "more than 16 GB"}}
     assert linkage_figures.ratios(ended, 1.0) == linkage_figures.lost(ended) == {}
+    slow = {**ended, "splink": {"ended": "more than 10 s", "seconds_at_least": 10.0}}
+    assert linkage_figures.ratios(slow, 1.0) == {"splink": {"seconds_at_most": 0.2}}
+    (said,) = linkage_figures.sayings(
+        {
+            "sizes": [{"rows": 1000, "ratios": {"splink": {"seconds_at_most": 0.2}}}],
+            "repeats": None,
+            "exponents": {},
+        }
+    )
+    assert said == "1,000 rows: less than 0.200 of the seconds of *splink*, which was ended."
     sizes = [{"identities": n, "programs": {"ours": result(n**1.1, 1.0)}} for n in (10, 100, 1000)]
     assert linkage_figures.exponents(sizes) == {"ours": {"seconds": 1.1, "peak_memory_bytes": 0.0}}
     assert linkage_figures.exponents(sizes[:1]) == {}
@@ -203,14 +214,22 @@ def test_tables_say_what_was_measured(measured: dict[str, Any]) -> None:
     assert len(linkage_figures.sayings(measured)) == 4
 
 
-def test_what_holds_too_much_has_no_figures(
-    engine: Engine, countries: list[tuple[Path, Path]], tmp_path: Path
+@pytest.mark.parametrize(
+    ("memory", "seconds", "keys"), [(0.02, math.inf, {"ended"}), (16.0, 0.2, {"ended", "seconds_at_least"})]
+)
+def test_what_holds_or_takes_too_much_has_no_figures(
+    engine: Engine,
+    countries: list[tuple[Path, Path]],
+    tmp_path: Path,
+    memory: float,
+    seconds: float,
+    keys: set[str],
 ) -> None:
     chosen = linkage_population.sample(engine, linkage_population.unite(engine, countries), 200)
     linkage_population.write_identities(engine, chosen, tmp_path)
-    found = linkage_scale.run("ours", tmp_path, Namespace(times=1, memory=0.02))
-    assert found.keys() == {"too_large"}
+    found = linkage_scale.run("ours", tmp_path, Namespace(times=1, memory=memory, seconds=seconds))
+    assert found.keys() == keys
     programs = {"ours": found}
     told = {"identities": 200, "rows": 200, "persons": 70, "pairs_proposed": {"ours": 1, "splink": 2}}
     (table,) = linkage_figures.tables({**told, "programs": programs, "lost_by_splitting": {}})
-    assert table[2][0][:2] == ("ours", found["too_large"])
+    assert table[2][0][:2] == ("ours", found["ended"])
