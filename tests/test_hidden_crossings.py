@@ -144,6 +144,7 @@ def test_a_cell_hides_as_many_crossings_as_like_stays_would_have_missed() -> Non
         n=pl.Series([400.0, 1.0, 10.0, 0.0]),
         n_donors=pl.Series([4000.0, 10, 100, 0]),
         seen=pl.Series([800.0, 1, 1000, 0]),
+        told=pl.Series([None] * 4, dtype=pl.Float64),
     )
     places = cells.with_columns(
         part_1=pl.lit(8), part_2=pl.lit(64), weight=pl.Series([1, 1, 3, 1]), n=pl.lit(30)
@@ -316,26 +317,3 @@ def test_what_begins_after_the_last_day_observed_says_nothing(duckdb_engine: Eng
     )
     for name, rows in without.items():
         assert found[name].sort(pl.all()).equals(rows.sort(pl.all())), name
-
-
-def test_who_never_crosses_and_shows_signs_of_life_lives_here(duckdb_engine: Engine) -> None:
-    country = registered()
-    for number in range(10):
-        person = pseudonym(f"unlisted {number}")
-        country.add(person)
-        for year in (2014, 2016):
-            country.record(person, "activity", valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
-    for number in range(60):
-        # They are like who is known to have come, shows signs of life since, and was registered late.
-        known = pseudonym(f"settled {number}")
-        country.add(known, (date(2012, 2, 1) + number * DAY, IN))
-        for year in (2014, 2015, 2016):
-            country.record(known, "activity", valid_from=date(year, 1, 1), valid_to=date(year, 12, 31))
-        country.record(known, "register", valid_from=date(2017, 1, 1))
-    found = country.draw(
-        duckdb_engine, [NZ], FORTY, is_listed=True, initial_status=("register", "not_listed")
-    )
-    first = found["residence_draws"].filter(pl.col("from_date") == PERIOD.from_date - DAY)
-    own = first.filter(pl.col("person_id").is_in([pseudonym(f"unlisted {number}") for number in range(10)]))
-    assert own["person_id"].n_unique() == 10
-    assert own.filter(pl.col("status") == "resident").height > 0.7 * 10 * FORTY.number

@@ -115,7 +115,8 @@ def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[
     ).join(shared.with_row_index("shift"), on=SHIFTED, how="left", maintain_order="left")
     p = shares.drawn[rows["row"].to_numpy()].clip(1e-9, 1 - 1e-9)
     moved = keep_mean(shifts[rows["shift"].to_numpy()], p, model.shift_sd**2 + model.common_sd**2)
-    shifted = 1 / (1 + np.exp(-(np.log(p / (1 - p)) + moved)))
+    # Where few earlier cuts were wrong by much, shifts are wide: beyond these log odds a chance is 0 or 1.
+    shifted = 1 / (1 + np.exp(-np.clip(np.log(p / (1 - p)) + moved, -50, 50)))
     return pl.DataFrame(
         {
             "cell": np.repeat(rows["cell"].to_numpy(), number),

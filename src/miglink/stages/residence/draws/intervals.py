@@ -12,14 +12,14 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
-# Of cells, each within the one before: kind, direction and length; listed then, before or never, national or not; how
-# long the stays before and after the interval were; from when to when listed, with signs of life or without, and half
-# of the length's band; port.
+# Of cells, each within the one before: kind, direction and length; listed then, before or never, national or not, with
+# signs of life lately, before or never; how long the stays before and after the interval were; from when to when
+# listed, and half of the length's band; port.
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
 # Who goes away for less lives here, and who comes for less lives abroad.
 _TRIP_DAYS = 61
 # In the last days before the end of observation not all signs of life have been delivered, and older ones than this
-# say nothing of them.
+# say that somebody was here, not that somebody is.
 TAIL_DAYS, OLD_DAYS = 365, 1096
 
 
@@ -142,7 +142,9 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
         f"{name}_described",
         f"""
         WITH joined AS (
-            SELECT i.*, v.number IS NOT NULL AS is_alive, n.person_key IS NOT NULL AS is_national,
+            SELECT i.*,
+                   CASE WHEN v.number IS NULL THEN ' silent' WHEN v.is_late THEN ' alive' ELSE ' lived' END AS signs,
+                   n.person_key IS NOT NULL AS is_national,
                    CASE WHEN l.number IS NULL THEN 'never' WHEN l.first_day IS NULL THEN 'past'
                         WHEN l.first_day <= i.from_day AND l.last_day >= i.until_day THEN 'whole'
                         WHEN l.first_day <= i.from_day THEN 'begin' WHEN l.last_day >= i.until_day THEN 'end'
@@ -158,13 +160,13 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
             LEFT JOIN lives v ON v.number = i.number
             LEFT JOIN nationals n ON n.person_key = i.person_key
         ), broad AS (
-            SELECT *, CONCAT(cell_0, ' ', listing, CASE WHEN is_national THEN ' national' ELSE ' foreign' END) AS cell_1
+            SELECT *, CONCAT(cell_0, ' ', listing, CASE WHEN is_national THEN ' national' ELSE ' foreign' END,
+                          signs) AS cell_1
             FROM joined
         ),
         kept AS (SELECT *, CONCAT(cell_1, ' ', CAST(stays AS VARCHAR)) AS cell_2 FROM broad),
         narrow AS (
-            SELECT *, CONCAT(cell_2, ' ', listed_until, CASE WHEN is_alive THEN ' alive ' ELSE ' silent ' END,
-                             CAST(half AS VARCHAR)) AS cell_3
+            SELECT *, CONCAT(cell_2, ' ', listed_until, ' ', CAST(half AS VARCHAR)) AS cell_3
             FROM kept
         )
         SELECT *, CONCAT(cell_3, ' port ', CAST(port_group AS VARCHAR)) AS cell_4,
@@ -181,9 +183,10 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
 
 
 def _look_up(engine: Engine, name: str, intervals: Table, listings: Listings) -> tuple[Table, Table]:
-    """When persons were listed within the intervals (first_day, last_day), and which of these have a sign of life.
+    """When persons were listed within the intervals (first_day, last_day), and which of these have signs of life.
 
-    Of who was listed before the interval alone both days are null; who never was by then has no row.
+    Of who was listed before the interval alone both days are null; who never was by then has no row. is_late: whether
+    the last sign is of late; of an interval that is not the last one, every sign is.
     """
     tail = f"CASE WHEN i.kind = 'end' THEN {TAIL_DAYS} ELSE 0 END"
     since = f"CASE WHEN i.kind = 'end' THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
@@ -203,10 +206,10 @@ def _look_up(engine: Engine, name: str, intervals: Table, listings: Listings) ->
     lives = engine.step(
         f"{name}_lives",
         f"""
-        SELECT DISTINCT i.number
+        SELECT i.number, MAX(CASE WHEN s.day > {since} THEN 1 ELSE 0 END) = 1 AS is_late
         FROM intervals i
-        JOIN signs s ON s.person_key = i.person_key AND s.day > GREATEST(i.from_day, {since})
-             AND s.day <= i.until_day - {tail}
+        JOIN signs s ON s.person_key = i.person_key AND s.day > i.from_day AND s.day <= i.until_day - {tail}
+        GROUP BY i.number
         """,
         intervals=intervals,
         signs=listings.signs,

@@ -15,6 +15,7 @@ from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_i
 from miglink.stages.residence.draws.ports import FRACTIONS, partner_group
 from miglink.stages.residence.draws.ratios import shrink_ratios
 from miglink.stages.residence.draws.shrinkage import Numbers
+from miglink.stages.residence.draws.signs import hold_to_signs, match_signs
 
 # Persons whose stays are looked at, at most. Pseudonyms are hashes, so that the first of them are a random sample.
 _MOST_PERSONS = 100_000
@@ -36,8 +37,8 @@ class Patterns:
     """What was learnt.
 
     ports: as `rate_ports` gives them.
-    hidden: cells (CELLS) with n (stays, by weight, that would look like this), n_donors of them, and seen (intervals
-    that do).
+    hidden: cells (CELLS) with n (stays, by weight, that would look like this), n_donors of them, seen (intervals
+    that do), and told (the share that signs of life tell, of the cell CELLS[1]).
     places: cells (CELLS, shape) with part_1, part_2 (where the hidden crossings lie, in parts of the interval), weight
     and n.
     """
@@ -66,30 +67,44 @@ def find_patterns(
     crossings, lives = tables
     intervals = engine.step(f"{name}_donors", _select_donors(days), crossings=crossings, lives=lives)
     described = describe_intervals(engine, f"{name}_donors", intervals, listings)
-    found = _count_cells(engine, described, _believe(engine, f"{name}_believed", described, days))
+    believed = _believe(engine, f"{name}_believed", described, ports, days)
+    found = _count_cells(engine, described, believed)
     places = found.filter("is_donor").select(*CELLS, "shape", "part_1", "part_2", "weight", "n")
-    return Patterns(ports, _count_hidden(found, days), places)
+    return Patterns(ports, _count_hidden(found, ports, days), places)
 
 
-def _believe(engine: Engine, name: str, described: Table, days: tuple[int, int]) -> Table:
-    """How likely the last crossing on record before each end, or the first after each beginning, was the last or first.
+def _believe(
+    engine: Engine, name: str, described: Table, ports: pl.DataFrame, days: tuple[int, int]
+) -> Table:
+    """How far what is on record can be believed, first of all: kind, person_key, day, share (a chance).
 
-    Where another is hidden beyond it, a stay that ends with it is not what it seems, and speaks of no other stay.
+    Of ends and starts (day: the one looked at) how likely the last crossing on record before it, or the first after it,
+    was the last or first: where another is hidden beyond it, a stay that ends with it is not what it seems, and speaks
+    of no other stay. Of what confirms them (kind: end or start with `confirmed` before it; day: the crossing on record
+    before the end, or after the start) how likely the stay on record over the day hides no pair of crossings.
     """
     found = engine.collect(
         f"""
-        SELECT {", ".join(CELLS)}, weight > 0 AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n
-        FROM described WHERE cut_day IS NOT NULL GROUP BY {", ".join(CELLS)}, weight > 0
+        SELECT {", ".join(CELLS)}, weight > 0 AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n,
+               SUM(CASE WHEN is_confirmed THEN {FRACTIONS} ELSE 0 END) AS confirmed
+        FROM described WHERE kind <> 'between' GROUP BY {", ".join(CELLS)}, weight > 0
         """,
         described=described,
     ).sort(*CELLS, "is_donor")
-    ratios = shrink_ratios(_count_hidden(found, days), CELLS)
+    ratios = _estimate_shares(_count_hidden(found, ports, days))
     shares = ratios.select(cell=CELLS[-1], share=1 - pl.col("share"))
     return engine.step(
         name,
         f"""
-        SELECT d.kind, d.person_key, d.cut_day, s.share
-        FROM described d JOIN shares s ON s.cell = d.{CELLS[-1]} WHERE d.weight = 0 AND d.cut_day IS NOT NULL
+        WITH seen AS (
+            SELECT d.kind, d.person_key, d.cut_day, d.from_day, d.until_day, s.share
+            FROM described d JOIN shares s ON s.cell = d.{CELLS[-1]} WHERE d.weight = 0
+        )
+        SELECT kind, person_key, cut_day AS day, share FROM seen WHERE kind <> 'pair'
+        UNION ALL
+        SELECT 'confirmed end', person_key, from_day, share FROM seen WHERE kind = 'pair'
+        UNION ALL
+        SELECT 'confirmed start', person_key, until_day, share FROM seen WHERE kind = 'pair'
         """,
         described=described,
         shares=engine.frame(f"{name}_shares", shares),
@@ -103,11 +118,17 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
         f"""
         WITH weighed AS (
             SELECT {", ".join(f"d.{cell}" for cell in CELLS)}, d.shape, d.part_1, d.part_2, d.weight > 0 AS is_donor,
-                   CAST(FLOOR(d.weight * COALESCE(b.share, 1)) AS BIGINT) AS weight
+                   CAST(FLOOR(d.weight * COALESCE(b.share, 1)) AS BIGINT) AS weight,
+                   CASE WHEN d.is_confirmed THEN CAST(FLOOR({FRACTIONS} * COALESCE(c.share, 1)) AS BIGINT)
+                        ELSE 0 END AS confirmed
             FROM described d
-            LEFT JOIN believed b ON b.kind = d.kind AND b.person_key = d.person_key AND b.cut_day = d.cut_day
+            LEFT JOIN believed b ON b.kind = d.kind AND b.person_key = d.person_key AND b.day = d.cut_day
+            LEFT JOIN believed c ON d.is_confirmed AND c.kind = CONCAT('confirmed ', d.kind)
+                 AND c.person_key = d.person_key
+                 AND c.day = CASE WHEN d.kind = 'end' THEN d.from_day ELSE d.until_day END
         )
-        SELECT {names}, part_1, part_2, is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n
+        SELECT {names}, part_1, part_2, is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n,
+               CAST(SUM(confirmed) AS BIGINT) AS confirmed
         FROM weighed GROUP BY {names}, part_1, part_2, is_donor
         """,
         described=described,
@@ -115,26 +136,24 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
     ).sort(*CELLS, "is_donor", "part_1", "part_2", nulls_last=True)
 
 
-def _count_hidden(found: pl.DataFrame, days: tuple[int, int]) -> pl.DataFrame:
+def _count_hidden(found: pl.DataFrame, ports: pl.DataFrame, days: tuple[int, int]) -> pl.DataFrame:
     """By cells the stays that would look so, by weight (n), their number (n_donors), and the intervals that do (seen).
 
     Whoever is gone for long is gone on several of the days looked at, and is known no better for it: a band of lengths
-    counts once for all days that it lasts.
+    counts once for all days that it lasts. told: the share that signs of life tell (`match_signs`), of ends after an
+    arrival and starts before a departure: of who is away a sign says less, for it is dated by the middle of its period.
     """
-    donors, seen = found.filter("is_donor"), found.filter(~pl.col("is_donor"))
-    hidden = pl.concat(
-        [
-            donors.group_by(CELLS).agg(
-                n=pl.col("weight").sum() / FRACTIONS,
-                n_donors=pl.col("n").sum().cast(pl.Float64),
-                seen=pl.lit(0.0),
-            ),
-            seen.group_by(CELLS).agg(
-                n=pl.lit(0.0), n_donors=pl.lit(0.0), seen=pl.col("n").sum().cast(pl.Float64)
-            ),
-        ]
+    is_seen = ~pl.col("is_donor")
+    counted = (
+        found.group_by(CELLS)
+        .agg(
+            n=pl.col("weight").filter("is_donor").sum() / FRACTIONS,
+            n_donors=pl.col("n").filter("is_donor").sum().cast(pl.Float64),
+            seen=pl.col("n").filter(is_seen).sum().cast(pl.Float64),
+            confirmed=pl.col("confirmed").filter(is_seen).cast(pl.Float64).sum() / FRACTIONS,
+        )
+        .sort(*CELLS)
     )
-    counted = hidden.group_by(CELLS).agg(pl.col("n", "n_donors", "seen").sum()).sort(*CELLS)
     kind, band = (pl.col(CELLS[0]).str.extract(part) for part in (r"^(\S+)", r"(\d+)$"))
     lasting = 2.0 ** band.cast(pl.Float64, strict=False)
     n_days = (
@@ -144,7 +163,21 @@ def _count_hidden(found: pl.DataFrame, days: tuple[int, int]) -> pl.DataFrame:
         .then(_repeat(lasting, _list_starts(days)))
         .otherwise(1.0)
     )
-    return counted.with_columns(pl.col("n", "n_donors", "seen") / n_days)
+    counted = counted.with_columns(pl.col("n", "n_donors", "seen", "confirmed") / n_days)
+    is_asked = pl.col(CELLS[0]).str.contains("^(end arrival|start departure) ")
+    rate_error = float(ports["error"].max() or 0.0)  # type: ignore[arg-type]
+    told = match_signs(counted.filter(is_asked), rate_error)
+    others = counted.filter(~is_asked).with_columns(told=pl.lit(None, pl.Float64))
+    return pl.concat([others, told]).drop("confirmed").sort(*CELLS)
+
+
+def _estimate_shares(hidden: pl.DataFrame) -> pl.DataFrame:
+    """The share of each finest cell that hides crossings, and the error of its log odds."""
+    ratios = shrink_ratios(hidden, CELLS)
+    cells = hidden.group_by(CELLS[1], CELLS[-1]).agg(pl.col("seen").sum(), pl.col("told").max())
+    cells = cells.with_columns(pl.col("told").max().over(CELLS[1]))
+    shares = ratios.join(cells, on=CELLS[-1], how="left", maintain_order="left")
+    return shares.with_columns(hold_to_signs(shares)).select(CELLS[-1], "share", "error")
 
 
 def _repeat(lasting: pl.Expr, looked_at: range) -> pl.Expr:
@@ -177,35 +210,36 @@ def _select_donors(days: tuple[int, int]) -> str:
             SELECT 'between' AS kind, person_key, is_arrival,
                    CASE WHEN is_listed = is_arrival THEN port_group_2 ELSE port_group END AS port_group,
                    10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight,
-                   {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day
+                   {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day,
+                   FALSE AS is_confirmed
             FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_3, day, day_3,
                    CAST(FLOOR(CAST(odds_1 AS DOUBLE) * odds_2 / {FRACTIONS}) AS BIGINT),
-                   {_parts("day_1", "day_2", "day", "day_3")}, NULL
+                   {_parts("day_1", "day_2", "day", "day_3")}, NULL, FALSE
             FROM own
             WHERE day_3 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
               AND is_arrival_2 = is_arrival AND is_arrival_3 <> is_arrival
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_1, day, day_1,
-                   CAST(0 AS BIGINT), {nowhere}, NULL
+                   CAST(0 AS BIGINT), {nowhere}, NULL, FALSE
             FROM own WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, odds_1,
-                   {_parts("known_1", "known_1", "day", "cut_day")}, cut_day
+                   {_parts("known_1", "known_1", "day", "cut_day")}, cut_day, FALSE
             FROM at_ends WHERE known_1 IS NOT NULL AND known_2 IS NULL AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(0 AS BIGINT), {nowhere},
-                   cut_day
+                   cut_day, stay <> 0
             FROM at_ends WHERE known_1 IS NULL
             UNION ALL
             SELECT 'start', person_key, is_arrival_1, {partner_group("_1", is_before=False)}, stay_1, cut_day,
-                   day_1, odds, {_parts("day", "day", "cut_day", "day_1")}, cut_day
+                   day_1, odds, {_parts("day", "day", "cut_day", "day_1")}, cut_day, FALSE
             FROM at_starts
             WHERE day_1 IS NOT NULL AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'start', person_key, is_arrival, {partner_group(is_before=False)}, stay, cut_day, day,
-                   CAST(0 AS BIGINT), {nowhere}, cut_day
+                   CAST(0 AS BIGINT), {nowhere}, cut_day, stay_before <> 0
             FROM at_starts
         )
         SELECT ROW_NUMBER() OVER (ORDER BY person_key) AS number, * FROM intervals
@@ -245,8 +279,10 @@ def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
     and the places: place, step, part_1, part_2: by steps of luck from 0 to N_STEPS - 1.
     """
     asked = cells.sort(*CELLS)
-    nothing = asked.select(*CELLS).with_columns(n=pl.lit(0.0), n_donors=pl.lit(0.0), seen=pl.lit(0.0))
-    finest = shrink_ratios(pl.concat([patterns.hidden.select(nothing.columns), nothing]), CELLS)
+    nothing = asked.select(*CELLS).with_columns(
+        n=pl.lit(0.0), n_donors=pl.lit(0.0), seen=pl.lit(0.0), told=pl.lit(None, pl.Float64)
+    )
+    finest = _estimate_shares(pl.concat([patterns.hidden.select(nothing.columns), nothing]))
     placed, places = _step_places(patterns.places, asked)
     ratios = finest.select("error", p="share", cell=CELLS[-1])
     weighed = asked.join(ratios, left_on=CELLS[-1], right_on="cell", how="left", maintain_order="left")
