@@ -1,5 +1,6 @@
 """What a stage may ask of an engine, on both: the same tables, the same refusals."""
 
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -117,6 +118,40 @@ def test_what_duckdb_holds_goes_at_the_end(duckdb_engine: Engine) -> None:
     assert duckdb_engine.count(outer) == 1
     with pytest.raises(duckdb.CatalogException):
         duckdb_engine.count(inner)
+
+
+def test_joins_as_written_give_the_same(engine: Engine) -> None:
+    few, many = (engine.step(f"rows_{n}", f"SELECT unnest(range({n})) AS a, 'x' AS b") for n in (10, 1000))
+    select = "SELECT count(*) AS n FROM few JOIN many m ON m.a = few.a JOIN many o ON o.a = m.a + 1"
+    with engine.as_written():
+        assert engine.collect(select, few=few, many=many).item() == 10
+    assert engine.collect(select, few=few, many=many).item() == 10
+
+
+def test_duckdb_holds_the_right_side_of_a_join_as_written(duckdb_engine: Engine) -> None:
+    few, many = (
+        duckdb_engine.hold(name, f"SELECT unnest(range({n})) AS a")
+        for name, n in (("ten", 10), ("more", 100_000))
+    )
+
+    def held() -> str:
+        plan = duckdb_engine.collect(
+            "EXPLAIN SELECT * FROM few JOIN many ON many.a = few.a", few=few, many=many
+        )
+        return str(plan["explain_value"][0])
+
+    def is_left(plan: str) -> bool:
+        return plan.index("view_ten") < plan.index("view_more")
+
+    with duckdb_engine.as_written():
+        assert is_left(held())
+    assert not is_left(held())
+
+
+def test_an_engine_knows_what_it_may_hold(tmp_path: Path) -> None:
+    for limit, least in (("2GB", 2e9), ("750MB", 750e6)):
+        with closing(DuckDBEngine(tmp_path / limit, memory_limit=limit)) as limited:
+            assert limited.memory == pytest.approx(least, rel=0.06)  # DuckDB rounds it down to a digit
 
 
 def test_texts_have_one_fingerprint_where_they_are_the_same(engine: Engine) -> None:

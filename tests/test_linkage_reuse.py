@@ -6,6 +6,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from given_examples import is_quick
 from given_links import sized
@@ -191,6 +192,31 @@ def test_a_run_stops_before_its_blocks_explode(engine: Engine, tmp_path: Path) -
     with pytest.raises(ConfigError, match=r"`surname_key \+ birth_day_iso` with 4,498,500 pairs"):
         linked(engine, rows, tmp_path, settings)
     assert not (tmp_path / "model.json").exists()
+
+
+@pytest.mark.parametrize("n_parts", [2, 7])
+def test_pairs_compared_by_parts_are_those_compared_at_once(
+    duckdb_engine: Engine, monkeypatch: pytest.MonkeyPatch, n_parts: int
+) -> None:
+    rows, _ = population(700, 31)
+    identities, _ = find_identities(duckdb_engine, records_of(rows, duckdb_engine))
+    prepared = prepare_identities(duckdb_engine, identities)
+    comparisons = choose_comparisons(duckdb_engine, prepared, NAMED, ())
+    pairs = propose_pairs(duckdb_engine, prepared, choose_blocks(comparisons, NAMED))
+
+    def compared() -> pl.DataFrame:
+        found = compare_pairs(duckdb_engine, prepared, comparisons, pairs)
+        return duckdb_engine.collect("SELECT * FROM found ORDER BY ALL", found=found)
+
+    with duckdb_engine.holding():
+        at_once = compared()
+    assert at_once.height == duckdb_engine.count(pairs) > 500
+    each = (duckdb_engine.memory or 0) * (n_parts - 0.5) / duckdb_engine.count(prepared)
+    monkeypatch.setattr("miglink.stages.linkage.scoring._BYTES_HELD", int(each))
+    by_parts = compared()
+    assert_frame_equal(by_parts, at_once)
+    folder = Path(prepared.path).parent
+    assert len([*folder.glob("linkage_compared_*.parquet")]) == n_parts
 
 
 def test_a_sample_within_names_and_dates_counts_for_all(duckdb_engine: Engine) -> None:

@@ -86,6 +86,18 @@ class Engine(Protocol):
         """What is held within goes at its end."""
         ...
 
+    def as_written(self) -> AbstractContextManager[None]:
+        """Joins within are made in the order they stand: what follows JOIN is held, what precedes it passes by it.
+
+        For rows whose number an engine guesses wrongly: it would hold the widest of them. Not every engine guesses.
+        """
+        ...
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that one query may hold; None where the engine divides its work by itself."""
+        ...
+
     def view(self, name: str, select: str, **tables: Table) -> Table:
         """Give one SELECT a name without writing it: for rows that only the next step reads."""
         ...

@@ -17,6 +17,9 @@ from miglink.engine.duckdb_files import Reader, read_files
 from miglink.engine.files import path_literal
 from miglink.tables import TABLES, Contract
 
+# In which DuckDB states a memory limit.
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
 
 class DuckDBEngine:
     """Runs every query in one embedded DuckDB; tables are single Parquet files."""
@@ -83,6 +86,22 @@ class DuckDBEngine:
             for held in self._held - before:
                 self._connection.execute(f"DROP TABLE IF EXISTS {identifier(held)}")
             self._held = before
+
+    @contextmanager
+    def as_written(self) -> Iterator[None]:
+        """Joins within are made in the order they stand: what follows JOIN is held, what precedes it passes by it."""
+        self._connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        try:
+            yield
+        finally:
+            self._connection.execute("RESET disabled_optimizers")
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that one query may hold: the memory limit."""
+        (limit,) = self._fetch_one("SELECT current_setting('memory_limit')")
+        size, unit = limit.split()
+        return int(float(size) * 1024 ** _UNITS.index(unit))
 
     def view(self, name: str, select: str, **tables: Table) -> Table:
         """Give one SELECT a name without writing it: for rows that only the next step reads."""

@@ -83,6 +83,15 @@ class SparkEngine:
         """Nothing goes before the engine closes."""
         return nullcontext()
 
+    def as_written(self) -> AbstractContextManager[None]:
+        """Spark sees how many rows there are while it joins them."""
+        return nullcontext()
+
+    @property
+    def memory(self) -> int | None:
+        """Work is divided among tasks by Spark itself."""
+        return None
+
     def view(self, name: str, select: str, **tables: Table) -> Table:
         """Give one SELECT a name without writing it: for rows that only the next step reads."""
         self._name(tables)

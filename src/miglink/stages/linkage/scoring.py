@@ -1,5 +1,7 @@
 """Every proposed pair is compared once: training counts the levels it finds, scoring weighs them."""
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +15,8 @@ from miglink.stages.linkage.model import Given, Model, Shared
 
 # Records of one identity beyond this number say little more about how fields agree within a person.
 MOST_REPEATS = 5
+# What is compared of an identity takes about 1 KB in a join, which leaves half of the memory to what is held already.
+_BYTES_HELD = 2_000
 
 
 def compare_pairs(
@@ -42,18 +46,48 @@ def compare_pairs(
     frequencies = "".join(f", {_frequency_sql(c, given)}" for c in comparisons if _by_level(c))
     fields = ", ".join(f"level_{comparison.field}" for comparison in comparisons)
     weights = f"least(n_records_l, {MOST_REPEATS}) * least(n_records_r, {MOST_REPEATS})"
-    return engine.hold(
-        "linkage_compared",
-        f"""WITH both_sides AS (
+    select = f"""WITH both_sides AS (
             SELECT p.unique_id_l, p.unique_id_r, p.rule, {both_sides_sql(columns)}
-            FROM pairs p JOIN sides l ON l.unique_id = p.unique_id_l JOIN sides r ON r.unique_id = p.unique_id_r),
+            FROM l JOIN pairs p ON p.unique_id_l = l.unique_id JOIN r ON r.unique_id = p.unique_id_r),
         compared AS (
             SELECT unique_id_l, unique_id_r, rule, CAST({weights} AS INTEGER) AS n_record_pairs, {levels}{kept}
             FROM both_sides)
-        SELECT unique_id_l, unique_id_r, rule, n_record_pairs, {fields}{frequencies} FROM compared""",
-        pairs=pairs,
-        sides=sides,
-    )
+        SELECT unique_id_l, unique_id_r, rule, n_record_pairs, {fields}{frequencies} FROM compared"""
+    return _compare_in_parts(engine, select, (pairs, sides), engine.count(prepared))
+
+
+def _compare_in_parts(engine: Engine, select: str, tables: tuple[Table, Table], n: int) -> Table:
+    """The compared pairs; where the identities fill the memory, by parts of their right sides.
+
+    Pairs are narrow and identities are wide: the right sides and the pairs are held, the left sides pass by them, and
+    no row of two sides is held. tables: the pairs, and what is compared of the n identities.
+    """
+    pairs, sides = tables
+    n_parts = -(-n * _BYTES_HELD // engine.memory) if engine.memory else 1
+    if n_parts <= 1:
+        with engine.as_written():
+            return engine.hold("linkage_compared", select, pairs=pairs, l=sides, r=sides)
+    # Numbers are in the order of a hash, so that right sides up to the share x of all numbers are in x² of the pairs.
+    ends = [math.ceil(n * math.sqrt(part / n_parts)) for part in range(n_parts + 1)]
+    parts = {}
+    for part, (before, last) in enumerate(itertools.pairwise(ends)):
+        own = {
+            "l": engine.view("linkage_left", f"SELECT * FROM s WHERE unique_id <= {last}", s=sides),
+            "r": engine.view(
+                "linkage_right",
+                f"SELECT * FROM s WHERE unique_id > {before} AND unique_id <= {last}",
+                s=sides,
+            ),
+            "pairs": engine.view(
+                "linkage_paired",
+                f"SELECT * FROM p WHERE unique_id_r > {before} AND unique_id_r <= {last}",
+                p=pairs,
+            ),
+        }
+        with engine.as_written():
+            parts[f"part_{part}"] = engine.step(f"linkage_compared_{part}", select, **own)
+    every = " UNION ALL ".join(f"SELECT * FROM {name}" for name in parts)
+    return engine.view("linkage_compared", every, **parts)
 
 
 def propose_pairs(
