@@ -111,11 +111,11 @@ def _empty(engine: Engine, name: str) -> Table:
     return engine.step(f"empty_{name}", f"SELECT * FROM (SELECT {columns}) AS nothing WHERE false")
 
 
-def with_splink(folder: Path, out: Path, *, is_tuned: bool) -> Seconds:
+def with_splink(folder: Path, out: Path, *, n_parts: int, is_tuned: bool) -> Seconds:
     """Train, predict and cluster as Splink's tutorial does, on keys made beforehand.
 
-    is_tuned: with integers as ids, and what was compared is not kept; else rows have the ids they came with, and pairs
-    keep what Splink keeps by itself.
+    n_parts: so many parts of the pairs are predicted one after another. is_tuned: with integers as ids, and what was
+    compared is not kept; else rows have the ids they came with, and pairs keep what Splink keeps by itself.
     """
     logging.getLogger("splink").setLevel(logging.CRITICAL)
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
@@ -144,7 +144,9 @@ def with_splink(folder: Path, out: Path, *, is_tuned: bool) -> Seconds:
             with suppress(ValueError):
                 linker.training.estimate_parameters_using_expectation_maximisation(block_on(*columns))
         times["training"] = time.perf_counter()
-        pairs = linker.inference.predict(threshold_match_probability=_KEPT)
+        pairs = linker.inference.predict(
+            threshold_match_probability=_KEPT, num_chunks_left=n_parts, num_chunks_right=1
+        )
         times["predict"] = time.perf_counter()
         clusters = linker.clustering.cluster_pairwise_predictions_at_threshold(
             pairs, threshold_match_probability=_SPLINK_LINKED
@@ -170,9 +172,10 @@ def _between(times: dict[str, float]) -> Seconds:
     return {name: round(ended - began, 2) for (_, began), (name, ended) in itertools.pairwise(steps)}
 
 
-PROGRAMS: dict[str, Callable[[Path, Path], Seconds]] = {
-    "ours": lambda folder, out: with_miglink(folder, out, read_rules(folder)),
-    "whole": lambda folder, out: with_miglink(folder, out, read_rules(folder).model_copy(update=_WHOLE)),
-    "splink": lambda folder, out: with_splink(folder, out, is_tuned=True),
-    "bare": lambda folder, out: with_splink(folder, out, is_tuned=False),
+# Of an input folder and one for what is found; the last is the number of parts of Splink's pairs.
+PROGRAMS: dict[str, Callable[[Path, Path, int], Seconds]] = {
+    "ours": lambda folder, out, _: with_miglink(folder, out, read_rules(folder)),
+    "whole": lambda folder, out, _: with_miglink(folder, out, read_rules(folder).model_copy(update=_WHOLE)),
+    "splink": lambda folder, out, n: with_splink(folder, out, n_parts=n, is_tuned=True),
+    "bare": lambda folder, out, n: with_splink(folder, out, n_parts=n, is_tuned=False),
 }

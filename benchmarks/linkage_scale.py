@@ -1,7 +1,7 @@
 """Linkage from identities to clusters beside bare Splink, up to ten million of them, and what splitting blocks costs.
 
     python -m benchmarks.linkage_scale RUN TRUTH [RUN TRUTH …] [--identities N …] [--repeats N] [--rules plain]
-        [--only NAME …] [--memory 16] [--seconds S] [--times 1] [--json FILE]
+        [--only NAME …] [--memory 16] [--seconds S] [--parts 1] [--times 1] [--json FILE]
 
 RUN is a finished run of the synthetic country, TRUTH the truth of that country; several, made with different seeds, are
 one population (linkage_population.py). --identities takes samples of it, by whole true persons. The programs, each in a
@@ -13,7 +13,8 @@ process of its own that is ended when it holds more than --memory (GB), or takes
 - bare: Splink 5 as its tutorial shows, on the same comparisons, with term frequencies, and the same rules (none
   split), on rows with the ids they came with. It gets keys and rows for nothing; reading and making keys are in
   miglink's seconds.
-- splink: the same by who knows it well: integers as ids, and nothing kept of what was compared.
+- splink: the same by who knows it well: integers as ids, and nothing kept of what was compared. --parts divides its
+  pairs, where they would fill the disk (a whole number of parts, predicted in turn).
 
 --repeats takes a sample too, and gives each person 30 records (divided among its identities as its own records are, all
 equal in what identifies): events, which a program gets as they come. miglink collapses them into identities, and these
@@ -67,7 +68,8 @@ def main() -> int:
     asked = _parser().parse_args()
     if asked.task:  # in a process of its own: the folder of the input, and that of what is found
         folder, out = asked.paths
-        (out / "seconds.json").write_text(json.dumps(PROGRAMS[asked.task](folder, out)), encoding="utf-8")
+        seconds = PROGRAMS[asked.task](folder, out, asked.parts)
+        (out / "seconds.json").write_text(json.dumps(seconds), encoding="utf-8")
         return 0
     if len(asked.paths) % 2:
         sys.exit("every RUN needs its TRUTH")
@@ -77,6 +79,7 @@ def main() -> int:
         "times": asked.times,
         "countries": len(asked.paths) // 2,
         "rules": asked.rules,
+        "parts": asked.parts,
         "sizes": [],
         "repeats": None,
         "exponents": {},
@@ -113,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", nargs="+", choices=list(PROGRAMS), default=list(PROGRAMS))
     parser.add_argument("--memory", type=float, default=16.0, help="the most that each may hold, in GB")
     parser.add_argument("--seconds", type=float, default=math.inf, help="the longest that each may take")
+    parser.add_argument("--parts", type=int, default=1, help="of the pairs that Splink proposes, in turn")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--json", type=Path, help="file for the result")
     parser.add_argument("--task", choices=list(PROGRAMS), help=argparse.SUPPRESS)
@@ -162,7 +166,11 @@ def run(program: str, folder: Path, asked: argparse.Namespace) -> dict[str, Any]
             out = Path(name)
             command = [sys.executable, "-m", "benchmarks.linkage_scale", str(folder), str(out)]
             try:
-                taken = timed([*command, "--task", program], asked.memory * 1e9, asked.seconds)
+                taken = timed(
+                    [*command, "--task", program, "--parts", str(asked.parts)],
+                    asked.memory * 1e9,
+                    asked.seconds,
+                )
             except TooLarge as error:
                 return {"ended": str(error)}
             except TooSlow as error:

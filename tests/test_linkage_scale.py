@@ -227,7 +227,7 @@ def test_what_holds_or_takes_too_much_has_no_figures(
 ) -> None:
     chosen = linkage_population.sample(engine, linkage_population.unite(engine, countries), 200)
     linkage_population.write_identities(engine, chosen, tmp_path)
-    found = linkage_scale.run("ours", tmp_path, Namespace(times=1, memory=memory, seconds=seconds))
+    found = linkage_scale.run("ours", tmp_path, Namespace(times=1, parts=1, memory=memory, seconds=seconds))
     assert found.keys() == keys
     programs = {"ours": found}
     told = {"identities": 200, "rows": 200, "persons": 70, "pairs_proposed": {"ours": 1, "splink": 2}}
