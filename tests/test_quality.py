@@ -140,6 +140,23 @@ def little_run() -> dict[str, Rows]:
             migration | {"sequence": 2, "outcome": "undetermined", "is_implied": False},
             migration | {"sequence": 1, "outcome": "migration", "is_implied": False, "draw": 1},
         ],
+        "back_tests": [
+            {
+                "rule": "nz_12_16",
+                "policy": "midpoint",
+                "cut_date": date(year, 1, 1),
+                "direction": direction,
+                "n_open": 10,
+                "n_migrations": n,
+                "n_forecast": 4.0,
+                "standard_error": error,
+            }
+            for year, direction, n, error in (
+                (2017, "arrival", 4, 1.0),
+                (2018, "arrival", 9, 2.5),
+                (2018, "departure", 4, 0.0),
+            )
+        ],
     }
 
 
@@ -202,9 +219,16 @@ def test_measures_by_hand(engine: Engine) -> None:
         ("residence", "person_days_by_basis_share", f"{stratum} / crossing"): 13 / 22,
         ("residence", "migrations", f"{stratum} / undetermined"): 2,
         ("residence", "implied_migrations", f"{stratum} / undetermined"): 1,
+        # Of the last day alone: 9 where 4 were forecast, give or take 2.5.
+        ("residence", "follow_up_open", "nz_12_16 / midpoint / arrival"): 10,
+        ("residence", "follow_up_migrations", "nz_12_16 / midpoint / arrival"): 9,
+        ("residence", "follow_up_forecast", "nz_12_16 / midpoint / arrival"): 4,
+        ("residence", "follow_up_drift", "nz_12_16 / midpoint / arrival"): 2,
+        ("residence", "follow_up_migrations", "nz_12_16 / midpoint / departure"): 4,
     }
     assert {key: found.get(key) for key in expected} == pytest.approx(expected)
     assert ("residence", "migrations", f"{stratum} / migration") not in found
+    assert ("residence", "follow_up_drift", "nz_12_16 / midpoint / departure") not in found
     assert all(0 <= value <= 1 for (_, name, _), value in found.items() if name.endswith("_share"))
 
 

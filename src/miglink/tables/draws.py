@@ -125,4 +125,26 @@ DRAW_TABLES = (
         ),
         is_aggregate=True,
     ),
+    Contract(
+        "back_tests",
+        "residence",
+        "Earlier days as if the data had ended there: what other years forecast of the crossings open then, and what "
+        "became of them.",
+        ("rule", "policy", "cut_date", "direction"),
+        (
+            RULE,
+            POLICY,
+            required("cut_date", DATE, "the day; windows of crossings before it are over by now"),
+            required("direction", TEXT, "arrival or departure"),
+            required("n_open", "BIGINT", "crossings whose window was not over on the day, and is now"),
+            required("n_migrations", "BIGINT", "those of them that became a migration"),
+            required("n_forecast", NUMBER, "how many that would be by the crossings open on the other days"),
+            required(
+                "standard_error",
+                NUMBER,
+                "of the forecast: chance, and how far the other days lie from what others make of them",
+            ),
+        ),
+        is_aggregate=True,
+    ),
 )

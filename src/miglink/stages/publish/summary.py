@@ -16,6 +16,8 @@ from miglink.tables.contract import DIMENSIONS
 
 _PROVISIONAL = "p"
 _FLOWS = ("immigration", "emigration", "net")
+# Standard errors of the forecast beyond which the last back-test says that people no longer behave as before.
+_MOST_DRIFT = 3.0
 _COVERAGE = {
     "population": "usual residents",
     "travellers_only": "travellers only: residents who never crossed the border are missing",
@@ -39,7 +41,8 @@ def render_summary(
     """For each rule and policy: migration and stock by year, with intervals, and the accounts of the last final year.
 
     Months without any crossing (of `quality`) come first: they change what all the figures are worth. How far several
-    rules and policies lie apart follows them, and what a clerical review found comes last.
+    rules and policies lie apart follows them, then where the last back-test of unfinished follow-up has failed, and
+    what a clerical review found.
     """
     stock, flow = _read(stocks), _read(flows)
     account = _read(accounts) if accounts is not None else None
@@ -64,7 +67,7 @@ def render_summary(
         elif not years.is_empty():
             shown.append(Text("No year is final yet, so none is broken down.", style="dim"))
     shown += render_spread(stock, flow)
-    shown += _review(quality) if quality is not None else []
+    shown += [*_drift(quality), *_review(quality)] if quality is not None else []
     return (
         Group(*shown)
         if strata.height
@@ -90,6 +93,26 @@ def _warnings(quality: Table) -> list[Grid | Text]:
             style="bold yellow",
         ),
         Text(),
+    ]
+
+
+def _drift(quality: Table) -> list[Grid | Text]:
+    """Where the crossings open at the last cut became migrations far more or less often than those of earlier years."""
+    rows = read_rows(quality).filter(pl.col("measure").str.starts_with("follow_up_"))
+    if rows.is_empty():  # in a protected run
+        return []
+    wide = rows.pivot(on="measure", index="item", values="value").sort("item")
+    if "follow_up_drift" not in wide.columns:
+        return []
+    return [
+        Text(
+            f"People no longer behave as before ({row['item']}): of {row['follow_up_open']:,.0f} crossings that were "
+            f"open at the last back-test {row['follow_up_migrations']:,.0f} became a migration, where earlier years "
+            f"make {row['follow_up_forecast']:,.0f} likely, {abs(row['follow_up_drift']):.1f} standard errors away. "
+            "What is still open now is forecast from the same years: see docs/intervals.md.",
+            style="bold yellow",
+        )
+        for row in wide.filter(pl.col("follow_up_drift").abs() > _MOST_DRIFT).iter_rows(named=True)
     ]
 
 

@@ -9,6 +9,7 @@ import polars as pl
 from miglink.config.windows import Windows
 from miglink.engine import Engine, Table
 from miglink.errors import ResultError
+from miglink.stages.quality.back_tests import measure_back_tests
 from miglink.stages.quality.contradictions import measure_contradictions
 from miglink.stages.quality.error_rates import Linkage, measure_error_rates
 from miglink.stages.quality.expired_stays import count_expired_stays
@@ -33,10 +34,10 @@ def measure(
     """Measure every stage of a run, after checking that all rows are accounted for.
 
     Reads: row_accounts, rejected, records, judgements, identities, record_identities, identity_persons,
-        record_persons, links, persons, person_traits, conflicts, spells, contradictions, residence, migrations;
-        left_out (crossings that no spell uses, and why), open_ends (measures of travel). empty_months: months that
-        lack all of their crossings. linkage: what decided on links; without it no error rates are estimated.
-        review: what clerks found in a drawn sample of pairs (measure, item, value).
+        record_persons, links, persons, person_traits, conflicts, spells, contradictions, residence, migrations,
+        back_tests; left_out (crossings that no spell uses, and why), open_ends (measures of travel). empty_months:
+        months that lack all of their crossings. linkage: what decided on links; without it no error rates are
+        estimated. review: what clerks found in a drawn sample of pairs (measure, item, value).
     Gives: quality, one row for each stage, measure and item; item `all` is the whole. A share of nothing is
         left out.
     Units: counts, and shares from 0 to 1 (measures named `…_share`); person-days until the end of what is observed.
@@ -56,6 +57,7 @@ def measure(
         _of_stage("spells", measure_contradictions(engine, tables["contradictions"])),
         measure_residence(engine, tables, windows),
         measure_migrations(engine, tables),
+        _of_stage("residence", measure_back_tests(engine, tables["back_tests"])),
         _of_stage("residence", measure_register(engine, tables, windows)),
     ]
     if linkage is not None:

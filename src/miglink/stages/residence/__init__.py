@@ -35,6 +35,7 @@ from miglink.stages.residence.draws.tables import (
     find_best_rows,
     find_linked_rows,
     find_shares,
+    write_back_tests,
     write_draws,
     write_follow_up,
 )
@@ -110,8 +111,9 @@ def draw_residence(
 
     Reads: as `find_residence`.
     Gives: residence and migrations, as `find_residence` (with p_migration of undetermined crossings: the share of
-        draws in which they are one); doubts, residence_draws, migration_draws, and follow_up, the model that unfinished
-        crossings are drawn from. Rules that rest on no crossings, or look back, are not drawn.
+        draws in which they are one); doubts, residence_draws, migration_draws; follow_up, the model that unfinished
+        crossings are drawn from, and back_tests, what it would have forecast on earlier days. Rules that rest on no
+        crossings, or look back, are not drawn.
     Units: as `find_residence`.
     Errors: TableError if a contract is broken.
     Source: docs/decisions/0021; methods of miglink, sections 2 and 5.
@@ -122,7 +124,7 @@ def draw_residence(
     shares = find_shares(engine, draws.made, number)
     residence = write_residence(engine, decided)
     migrations = write_migrations(engine, evidence, decided, by_crossings, shares)
-    follow_up = write_follow_up(engine, draws.made)
+    models = write_follow_up(engine, draws.made), write_back_tests(engine, draws.made)
     has_linkages = bool(number and drawing.linkages and engine.count(drawing.linkages.person_draws))
     rows = [find_best_rows(engine, evidence, draws.made, has_linkages=has_linkages)]
     if drawing.linkages is not None and has_linkages:
@@ -132,7 +134,7 @@ def draw_residence(
         again = _Draws(drawing, is_of_draw=True, learnt=draws.learnt, patterns=patterns)
         others = _decide_all(engine, linked, windows, settings, again)
         rows.append(find_linked_rows(engine, linked, others, again.made, residence))
-    return residence, migrations, *write_draws(engine, rows), follow_up
+    return residence, migrations, *write_draws(engine, rows), *models
 
 
 def find_residence(

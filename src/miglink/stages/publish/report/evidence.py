@@ -38,9 +38,34 @@ def evidence(published: Published) -> Section:
             )
         )
     parts += _person_time(published)
+    parts += _back_tests(published)
     return Section(
         "evidence", "Spells and evidence", parts or ["Neither spells nor their evidence are published."]
     )
+
+
+def _back_tests(published: Published) -> list[Part]:
+    """What earlier years forecast of the crossings open at the last cut, beside what became of them."""
+    names = ("follow_up_open", "follow_up_migrations", "follow_up_forecast", "follow_up_drift")
+    found = published.measured(names[0]).select("item")
+    for name in names:
+        measured = published.measured(name).rename({"value": name})
+        found = found.join(measured, on="item", how="left", maintain_order="left")
+    if found.is_empty():
+        return []
+    heads = {
+        "item": ("rule / policy / direction", "text"),
+        "follow_up_open": ("open then", "count"),
+        "follow_up_migrations": ("became a migration", "count"),
+        "follow_up_forecast": ("by earlier years", "number"),
+        "follow_up_drift": ("standard errors apart", "number"),
+    }
+    note = (
+        "Crossings whose window was not over on an earlier day, a year or more before the end; settled ones alone. "
+        "Figures that rest on crossings open today are forecast in the same way; beyond three standard errors people "
+        "no longer behave as before."
+    )
+    return [listing("Forecast and found: the last back-test of unfinished follow-up", found, heads, note)]
 
 
 def _tiles(published: Published) -> tuple[Tile, ...]:

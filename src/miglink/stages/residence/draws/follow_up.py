@@ -30,6 +30,16 @@ SHIFTED = ("direction", "group_name", "quarter")
 _TRIED = LEVELS[:3]
 # The shift's standard deviation where the data reach back over one cut alone: assumed.
 _ASSUMED_SHIFT = 0.2
+# Fewer cuts than these do not show how far years lie apart.
+_FEWEST_CUTS = 3
+_BACK_TESTS: dict[str, type[pl.DataType]] = {
+    "cut_date": pl.Date,
+    "direction": pl.String,
+    "n_open": pl.Int64,
+    "n_migrations": pl.Int64,
+    "n_forecast": pl.Float64,
+    "standard_error": pl.Float64,
+}
 _CELLS: dict[str, type[pl.DataType]] = {
     "level": pl.Int32,
     "cell": pl.String,
@@ -46,12 +56,13 @@ class FollowUp:
 
     counts: for each cut and finest cell the settled crossings (n) and those that became a migration (k), by weight.
     shift_sd: standard deviation, in log odds, of what all crossings of a direction, group of citizenship and quarter
-        share. common_sd: of what all of a direction share.
+        share. common_sd: of what all of a direction share. back_tests: as `_compare_cuts` gives them.
     """
 
     counts: pl.DataFrame
     shift_sd: float
     common_sd: float
+    back_tests: pl.DataFrame
 
 
 def find_cuts(first: date, last: date, follow_up_days: int) -> list[date]:
@@ -85,7 +96,8 @@ def learn_follow_up(engine: Engine, case: Case, opened: Table, last_date: date) 
     # Sums of such fractions are exact, whatever the order of rows.
     exact = (weight * _FRACTIONS).round() / _FRACTIONS
     weighted = counts.with_columns(pl.col("n", "k") * exact, n_cases="n", k_cases="k")
-    return FollowUp(weighted, *_find_shifts(weighted))
+    forecasts = _forecast_cuts(weighted)
+    return FollowUp(weighted, *_find_shifts(forecasts), _compare_cuts(forecasts))
 
 
 def draw_chances(model: FollowUp, asked: pl.DataFrame, number: int, seed: tuple[int, ...]) -> pl.DataFrame:
@@ -215,20 +227,16 @@ def _label(engine: Engine, case: Case, opened: Table) -> Table:
     )
 
 
-def _find_shifts(counts: pl.DataFrame) -> tuple[float, float]:
-    """How far the outcomes of a direction, group and quarter lie from what other years make of them, in log odds.
+def _forecast_cuts(counts: pl.DataFrame) -> pl.DataFrame:
+    """What other cuts make of the crossings open at each, by direction, group and quarter.
 
-    The mean square of the residuals of each cut, predicted from the others, beyond what chance alone gives. Predicted
-    without the narrowest cells, which say little of a whole group. Gives also what a whole direction shares, as far as
-    the residuals of its groups and quarters do not cancel each other.
+    Predicted without the narrowest cells, which say little of a whole group. Gives: cut_day, SHIFTED, n_open,
+    n_migrations (persons' crossings, unweighted), n_forecast, excess (found less forecast), variance (of chance).
     """
     columns = ["cut_day", *SHIFTED, *_TRIED]
     counts = counts.group_by(columns).agg(pl.col("n", "k", "n_cases", "k_cases").sum()).sort(columns)
-    cuts = counts["cut_day"].unique().sort()
-    if cuts.len() < 2:
-        return _ASSUMED_SHIFT, _ASSUMED_SHIFT
-    residuals = []
-    for cut in cuts:
+    found = []
+    for cut in counts["cut_day"].unique().sort():
         others = counts.with_columns(
             n=pl.when(pl.col("cut_day") == cut).then(0.0).otherwise("n"),
             k=pl.when(pl.col("cut_day") == cut).then(0.0).otherwise("k"),
@@ -236,15 +244,60 @@ def _find_shifts(counts: pl.DataFrame) -> tuple[float, float]:
         shares = shrink(others.select(*_TRIED, "n", "k"), _TRIED, 1, (0,)).cells
         finest = shares.filter(pl.col("level") == len(_TRIED)).select("p", cell="cell")
         own = counts.filter(pl.col("cut_day") == cut).join(finest, left_on=_TRIED[-1], right_on="cell")
-        residuals.append(
+        forecast = pl.col("n_cases") * pl.col("p")
+        found.append(
             own.group_by("cut_day", *SHIFTED).agg(
-                excess=(pl.col("k_cases") - pl.col("n_cases") * pl.col("p")).sum(),
-                variance=(pl.col("n_cases") * pl.col("p") * (1 - pl.col("p"))).sum(),
+                n_open=pl.col("n_cases").sum(),
+                n_migrations=pl.col("k_cases").sum(),
+                n_forecast=forecast.sum(),
+                excess=(pl.col("k_cases") - forecast).sum(),
+                variance=(forecast * (1 - pl.col("p"))).sum(),
             )
         )
-    found = pl.concat(residuals)
-    together = found.group_by("cut_day", "direction").agg(pl.col("excess", "variance").sum())
-    return _beyond_chance(found), _beyond_chance(together)
+    # One cut alone has no others that could predict it.
+    return pl.concat(found) if len(found) > 1 else pl.DataFrame()
+
+
+def _find_shifts(forecasts: pl.DataFrame) -> tuple[float, float]:
+    """How far the outcomes of a direction, group and quarter lie from what other years make of them, in log odds.
+
+    The mean square of the residuals of each cut, predicted from the others, beyond what chance alone gives. Gives also
+    what a whole direction shares, as far as the residuals of its groups and quarters do not cancel each other.
+    """
+    if forecasts.is_empty():
+        return _ASSUMED_SHIFT, _ASSUMED_SHIFT
+    together = forecasts.group_by("cut_day", "direction").agg(pl.col("excess", "variance").sum())
+    return _beyond_chance(forecasts), _beyond_chance(together)
+
+
+def _compare_cuts(forecasts: pl.DataFrame) -> pl.DataFrame:
+    """For each cut and direction the migrations that other cuts forecast beside those found.
+
+    Gives: cut_date, direction, n_open, n_migrations, n_forecast, standard_error (of the forecast: chance, and how far
+    the cuts but this one lie from what others make of them; assumed where there are fewer than three).
+    Source: methods of miglink, section 5 (back-tests).
+    """
+    if forecasts.is_empty():
+        return pl.DataFrame(schema=_BACK_TESTS)
+    sums = ("n_open", "n_migrations", "n_forecast", "excess", "variance")
+    together = forecasts.group_by("cut_day", "direction").agg(pl.col(*sums).sum())
+    cuts = together["cut_day"].unique().sort()
+    apart = [
+        _beyond_chance(together.filter(pl.col("cut_day") != cut))
+        if cuts.len() >= _FEWEST_CUTS
+        else _ASSUMED_SHIFT
+        for cut in cuts
+    ]
+    by_cut = together.join(pl.DataFrame({"cut_day": cuts, "apart": apart}), on="cut_day")
+    error = (pl.col("variance") + (pl.col("apart") * pl.col("variance")) ** 2).sqrt()
+    return by_cut.sort("cut_day", "direction").select(
+        # Sums of probabilities depend on the order of rows in their last digits.
+        (pl.lit(_EPOCH) + pl.duration(days="cut_day")).cast(pl.Date).alias("cut_date"),
+        "direction",
+        pl.col("n_open", "n_migrations").cast(pl.Int64),
+        pl.col("n_forecast").round(6),
+        standard_error=error.round(6),
+    )
 
 
 def _beyond_chance(residuals: pl.DataFrame) -> float:

@@ -261,17 +261,25 @@ def find_shares(engine: Engine, made: Sequence[Drawn], number: int) -> Table:
 
 def write_follow_up(engine: Engine, made: Sequence[Drawn]) -> Table:
     """The table follow_up."""
+    return _write_frames(engine, "follow_up", made, [list_cells(one.follow_up, one.asked) for one in made])
+
+
+def write_back_tests(engine: Engine, made: Sequence[Drawn]) -> Table:
+    """The table back_tests."""
+    return _write_frames(engine, "back_tests", made, [one.follow_up.back_tests for one in made])
+
+
+def _write_frames(engine: Engine, name: str, made: Sequence[Drawn], frames: Sequence[pl.DataFrame]) -> Table:
+    """A table of one frame for each rule and policy."""
     labelled = [
-        list_cells(one.follow_up, one.asked).select(
-            pl.lit(one.case.rule.name).alias("rule"), pl.lit(one.case.policy).alias("policy"), pl.all()
-        )
-        for one in made
+        frame.with_columns(rule=pl.lit(one.case.rule.name), policy=pl.lit(one.case.policy))
+        for one, frame in zip(made, frames, strict=True)
     ]
-    columns = [column.name for column in TABLES["follow_up"].columns]
+    columns = [column.name for column in TABLES[name].columns]
     if not labelled:
-        return _write(engine, "follow_up", [])
-    rows = engine.frame("residence_follow_up", pl.concat(labelled).select(columns))
-    return engine.query("follow_up", f"SELECT {', '.join(columns)} FROM found", found=rows)
+        return _write(engine, name, [])
+    rows = engine.frame(f"residence_{name}", pl.concat(labelled).select(columns))
+    return engine.query(name, f"SELECT {', '.join(columns)} FROM found", found=rows)
 
 
 def _stack(
