@@ -65,7 +65,10 @@ bench-all: $(STAMP) ## every number of benchmarks/README.md anew, many hours; BE
 	$(BIN)/python -m benchmarks.linkage_scale $(BENCH_KEEP)/scale-1/run $(BENCH_KEEP)/scale-1/country/truth \
 		--identities 1000000 5000000 --rules plain --only ours splink --json $(RESULTS)/linkage-plain.json
 	$(BIN)/python -m benchmarks.linkage_scale $(BENCH_KEEP)/scale-1/run $(BENCH_KEEP)/scale-1/country/truth \
-		--identities 5000000 --rules plain --only ours whole --json $(RESULTS)/linkage-split.json
+		$(BENCH_KEEP)/scale-2/run $(BENCH_KEEP)/scale-2/country/truth --identities 10000000 --rules plain \
+		--only ours splink --seconds 2300 --parts 4 --json $(RESULTS)/linkage-plain-ten.json
+	$(BIN)/python -m benchmarks.linkage_scale $(BENCH_KEEP)/scale-1/run $(BENCH_KEEP)/scale-1/country/truth \
+		--identities 2500000 --rules plain --only ours whole --json $(RESULTS)/linkage-split.json
 	$(BIN)/python -m benchmarks.classify_scale --json $(RESULTS)/classify-scale.json
 	$(BIN)/python -m benchmarks.accuracy small --json $(RESULTS)/accuracy.json
 	$(BIN)/python -m benchmarks.calibration small --json $(RESULTS)/calibration.json

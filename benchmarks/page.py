@@ -166,6 +166,11 @@ def linkage_plain(results: Path) -> str:
     return _linkage(results, "linkage-plain")
 
 
+def linkage_plain_ten(results: Path) -> str:
+    """The same at ten million identities, where the pairs of Splink have to be divided to fit a disk."""
+    return _linkage(results, "linkage-plain-ten")
+
+
 def linkage_split(results: Path) -> str:
     """What it costs to split the over-full blocks of such rules."""
     return _linkage(results, "linkage-split")
@@ -373,8 +378,8 @@ def plot(found: dict[str, Any], target: Path) -> None:
 PARTS: dict[str, Callable[[Path], str]] = {
     part.__name__: part
     for part in (
-        machine, stages, truth, peers, linkage_scale, linkage_plain, linkage_split, classify_scale, growth, febrl,
-        accuracy, calibration, coverage, draws, pairs, slowed, sizes,
+        machine, stages, truth, peers, linkage_scale, linkage_plain, linkage_plain_ten, linkage_split,
+        classify_scale, growth, febrl, accuracy, calibration, coverage, draws, pairs, slowed, sizes,
     )
 }  # fmt: skip
 
