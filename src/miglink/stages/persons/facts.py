@@ -73,14 +73,15 @@ def collect_traits(
     """Give the table person_traits: citizenship, region and further columns, each from the day it was first seen.
 
     Citizenship: a person who holds that of the reporting country counts as national from the first record that says so
-    (a single record of a source of crossings alone is not believed); before, and for all others, the most frequent
-    citizenship stands. A register states the citizenship of its extract, and a record without a date that of an unknown
+    (a single record of a source of crossings alone is not believed); before, and for all others, one other citizenship
+    stands: that of a member of the EU (on the day of the record) before any other, then the one that most records
+    other than crossings name first, then the most frequent; ties go to the smaller value. A register states the
+    citizenship of its extract, and a record without a date that of an unknown
     day: of who had visas or permits as a foreigner they are believed from the middle between the last record of another
-    citizenship and the first of this one elsewhere, or the end of the registration. Where the reporting country has
-    been a member of the EU, that of another member comes before any other that is none; members are those of the day of
-    the record. Region: the register's, from one registration to the next. A further column: what any record states,
+    citizenship and the first of this one elsewhere, or the end of the registration. Region: the register's, from one
+    registration to the next. A further column: what any record states,
     until another states otherwise; of several on one day the most frequent, ties to the smaller value.
-    Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of another member).
+    Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of a member).
     """
     national = f"'{reporting_country}'"
     return engine.query(
@@ -92,7 +93,7 @@ def collect_traits(
         others AS (
             SELECT person_id, citizenship, min(record_date) AS since, min(source) AS source, row_number() OVER (
                 PARTITION BY person_id ORDER BY max(CASE WHEN m.country IS NULL THEN 0 ELSE 1 END) DESC,
-                                                count(*) DESC, citizenship) AS rank
+                                                sum(is_stated) DESC, count(*) DESC, citizenship) AS rank
             FROM seen LEFT JOIN members m ON m.country = seen.citizenship AND m.valid_from <= seen.record_date
                  AND (m.valid_to IS NULL OR m.valid_to > seen.record_date)
             WHERE citizenship <> {national} GROUP BY person_id, citizenship),
@@ -115,7 +116,7 @@ def collect_traits(
         SELECT person_id, trait, valid_from, value,
                lead(valid_from) OVER (PARTITION BY person_id, trait ORDER BY valid_from) AS valid_to, source
         FROM traits""",
-        members=_members(reporting_country),
+        members=_members(),
         **inputs,
     )
 
@@ -123,6 +124,7 @@ def collect_traits(
 def _seen_citizenships(national: str) -> str:
     """SQL: `seen`, each citizenship that a record states, with the day from which it is believed.
 
+    is_stated: it stands first in a record that is no crossing; at a border the passport at hand is shown.
     changed: of who had visas or permits as a foreigner, the day in the middle between the last record of another
     citizenship and the first with a date that states the reporting country's.
     """
@@ -147,23 +149,22 @@ def _seen_citizenships(national: str) -> str:
             FROM abroad),
         seen AS (
             SELECT r.person_id, r.source, r.kind, r.citizenship,
+                   CASE WHEN r.kind = 'crossings' THEN 0 ELSE 1 END AS is_stated,
                    coalesce(CASE WHEN {is_undated} AND r.citizenship = {national} THEN c.record_date END,
                             r.record_date, DATE '0001-01-01') AS record_date
             FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
             WHERE r.citizenship IS NOT NULL AND r.citizenship <> 'XXX'
             UNION ALL
-            SELECT r.person_id, r.source, r.kind, r.citizenship_2,
+            SELECT r.person_id, r.source, r.kind, r.citizenship_2, 0,
                    coalesce(CASE WHEN {is_undated} AND r.citizenship_2 = {national} THEN c.record_date END,
                             r.record_date, DATE '0001-01-01')
             FROM person_records r LEFT JOIN changed c ON c.person_id = r.person_id
             WHERE r.citizenship_2 IS NOT NULL AND r.citizenship_2 <> 'XXX')"""
 
 
-def _members(reporting_country: str) -> pl.DataFrame:
-    """The members of the EU with their days, if the reporting country has been one; else nobody."""
-    members = citizenship_groups().filter(pl.col("group") == "eu").select("country", "valid_from", "valid_to")
-    is_member = reporting_country in members["country"].to_list()
-    return members if is_member else members.clear()
+def _members() -> pl.DataFrame:
+    """The members of the EU with their days."""
+    return citizenship_groups().filter(pl.col("group") == "eu").select("country", "valid_from", "valid_to")
 
 
 def _moves(further_columns: tuple[str, ...]) -> str:

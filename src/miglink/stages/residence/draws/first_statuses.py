@@ -113,6 +113,7 @@ def describe_starters(
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
                    p.is_registered OR p.has_permit AS is_listed,
                    p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_alive AS is_seen,
+                   p.first_day IS NULL AND NOT p.is_alive AS is_list_alone,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_alive THEN 'a' ELSE '-' END,
@@ -131,7 +132,7 @@ def describe_starters(
                    CONCAT(listing, CAST(1 - suggested AS VARCHAR)) AS turned
             FROM described
         ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM broad)
-        SELECT person_key, start, since_days, suggested, is_listed, is_seen, stay, turned, cell_1, cell_2,
+        SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, stay, turned, cell_1, cell_2,
                CONCAT(cell_2, ' ', since) AS cell_3
         FROM second{" WHERE is_seen" if is_restart else ""}
         """,
@@ -172,7 +173,8 @@ def count_first_statuses(
     for restart in restarts:
         found = engine.collect(
             f"""{select}
-            FROM (SELECT s.*, CASE WHEN t.status >= 0 THEN t.status WHEN s.stay = 'lives' AND s.is_listed THEN 1
+            FROM (SELECT s.*, CASE WHEN s.is_list_alone AND f.person_key IS NULL THEN -1
+                                   WHEN t.status >= 0 THEN t.status WHEN s.stay = 'lives' AND s.is_listed THEN 1
                                    WHEN s.stay = 'visits' AND s.suggested = 0 THEN 0 ELSE -1 END AS status
                   FROM starters s
                   JOIN statuses t ON t.person_key = s.person_key AND t.from_day < {restart.day}

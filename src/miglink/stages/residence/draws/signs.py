@@ -21,6 +21,8 @@ _LEAST_SHOWN = 0.02
 _LEAST_TOLD = 0.02
 # No chance is moved beyond these; and so many halvings find by how much all of a group are.
 _LEAST, _MOST_LOG_ODDS, _HALVINGS = 1e-4, 20.0, 40
+# The share that is likely tells what chance does to it: found in so many rounds.
+_ROUNDS = 3
 _SIGNS = ("alive", "lived", "silent")  # silent last
 _COUNTS = ("n", "n_donors", "seen", "confirmed")
 
@@ -105,20 +107,22 @@ def _split(counts: dict[str, Numbers], holders: tuple[Any, Any], rate_error: flo
     told = (apart**2).sum(axis=1)
     is_told = (told > _LEAST_TOLD) & is_shown
     told = np.where(is_told, told, 1.0)
-    shown = seen / total[:, None]
-    mean = (apart * shown).sum(axis=1)
-    by_signs = (mean - (apart * staying).sum(axis=1)) / told
+    by_signs = ((apart * seen).sum(axis=1) / total - (apart * staying).sum(axis=1)) / told
     by_rates = expected / total
     # How unlike the confirmed are matters as much as there are others: as many as either estimate leaves.
     rest = 1 - np.clip(np.minimum(by_rates, by_signs), 0.0, 1.0)
-    chance = np.maximum((apart**2 * shown).sum(axis=1) - mean**2, 0.0) / total
     few = staying * (1 - staying) / (cases + prior + 1)[:, None]
     unlike = (_APART * staying * (1 - staying)) ** 2
-    error_of_signs = (chance + rest**2 * (apart**2 * (few + unlike)).sum(axis=1)) / told**2 + 1e-9
     error_of_rates = (expected + (rate_error * expected) ** 2) / total**2 + 1e-9
-    share = (by_signs / error_of_signs + by_rates / error_of_rates) / (
-        1 / error_of_signs + 1 / error_of_rates
-    )
+    share = by_rates
+    for _ in range(_ROUNDS):
+        # What chance does to the signs of few is that of the shares that are likely, not of those that few have shown.
+        likely = np.clip(share, 0.0, 1.0)[:, None]
+        mixed = likely * hidden + (1 - likely) * staying
+        chance = np.maximum((apart**2 * mixed).sum(axis=1) - (apart * mixed).sum(axis=1) ** 2, 0.0) / total
+        error_of_signs = (chance + rest**2 * (apart**2 * (few + unlike)).sum(axis=1)) / told**2 + 1e-9
+        weights = 1 / error_of_signs, 1 / error_of_rates
+        share = (by_signs * weights[0] + by_rates * weights[1]) / sum(weights)
     likely = np.clip(share, 0.0, 1.0)[:, None] * hidden
     both = likely + (1 - np.clip(share, 0.0, 1.0))[:, None] * staying
     found = np.divide(likely, both, out=np.full_like(both, np.nan), where=both > 0)
