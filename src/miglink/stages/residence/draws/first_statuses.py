@@ -100,8 +100,11 @@ def describe_starters(
         f"{name}_starters",
         f"""
         WITH alive AS (
-            -- Of who never crosses, a sign of life of any later day says the same as one of the first year.
-            SELECT *, is_active OR (first_day IS NULL AND first_sign_end_day IS NOT NULL) AS is_alive FROM people
+            -- Of who never crosses, a sign of life of any later day, or a death on record, says the same as one
+            -- of the first year.
+            SELECT *, is_active OR (first_day IS NULL AND (first_sign_end_day IS NOT NULL OR death_day IS NOT NULL))
+                      AS is_alive
+            FROM people
         ), stays AS (
             SELECT p.{key} AS person_key,
                    SUM(LEAST(COALESCE(c.day_1, {year_later}), {year_later}) - c.day) AS n_days
@@ -147,10 +150,11 @@ def count_first_statuses(
 ) -> pl.DataFrame:
     """How many of those who appear alike were resident on that day, by cells: n, k.
 
-    On restarts, by the status on that day, each for itself. Who is in no list is counted if crossings
-    before the day tell the status, and of the undetermined ones who came back and lives
-    here as lists say is resident, who came for a visit is not. Without restarts, by the first statuses that evidence
-    tells.
+    On restarts, by the status on that day, each for itself. Who is in no list is counted if crossings tell the status:
+    those before the day, or a first arrival so long after the first day observed that it tells where the person was
+    until then. Who never crosses and showed no sign of life is counted only if a crossing before the day tells it: else
+    it rests on the very list whose worth is asked. Of the undetermined ones who came back and lives here as lists say
+    is resident, who came for a visit is not. Without restarts, by the first statuses that evidence tells.
     """
     names = ", ".join(_LEVELS)
     select = f"""SELECT {names}, CAST(COUNT(CASE WHEN status >= 0 THEN 1 END) AS DOUBLE) AS n,
@@ -171,6 +175,7 @@ def count_first_statuses(
         )
     ]
     for restart in restarts:
+        came_late = f"s.suggested = 0 AND {restart.day} + s.since_days - v.from_day >= {case.rule.settling_days}"
         found = engine.collect(
             f"""{select}
             FROM (SELECT s.*, CASE WHEN s.is_list_alone AND f.person_key IS NULL THEN -1
@@ -179,11 +184,14 @@ def count_first_statuses(
                   FROM starters s
                   JOIN statuses t ON t.person_key = s.person_key AND t.from_day < {restart.day}
                        AND (t.to_day IS NULL OR t.to_day >= {restart.day})
+                  JOIN travellers v ON v.person_key = s.person_key
                   LEFT JOIN firsts f ON f.person_key = s.person_key AND f.first_day < {restart.day}
-                  WHERE s.start = 'observation' AND (s.is_listed OR f.person_key IS NOT NULL)) AS f
+                  WHERE s.start = 'observation' AND COALESCE(s.since_days, 0) < {case.rule.settling_days}
+                    AND (s.is_listed OR f.person_key IS NOT NULL OR ({came_late}))) AS f
             GROUP BY {names}""",
             starters=restart.starters,
             statuses=case.statuses,
+            travellers=case.travellers,
             firsts=firsts,
         )
         counts.append(found)
