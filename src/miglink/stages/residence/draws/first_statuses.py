@@ -152,8 +152,9 @@ def count_first_statuses(
 
     On restarts, by the status on that day, each for itself. Who is in no list is counted if crossings tell the status:
     those before the day, or a first arrival so long after the first day observed that it tells where the person was
-    until then. Who never crosses and showed no sign of life is counted only if a crossing before the day tells it: else
-    it rests on the very list whose worth is asked. Of the undetermined ones who came back and lives here as lists say
+    until then. Of who is in a list and did not cross before the day, neither those are counted who never cross and
+    showed no sign of life (it would rest on the very list whose worth is asked) nor those listed from the
+    beginning whose first crossing is an arrival: list and crossing contradict each other. Of the undetermined ones who came back and lives here as lists say
     is resident, who came for a visit is not. Without restarts, by the first statuses that evidence tells.
     """
     names = ", ".join(_LEVELS)
@@ -178,18 +179,21 @@ def count_first_statuses(
         came_late = f"s.suggested = 0 AND {restart.day} + s.since_days - v.from_day >= {case.rule.settling_days}"
         found = engine.collect(
             f"""{select}
-            FROM (SELECT s.*, CASE WHEN s.is_list_alone AND f.person_key IS NULL THEN -1
+            FROM (SELECT s.*, CASE WHEN f.person_key IS NULL AND s.is_listed
+                                        AND (s.is_list_alone OR (g.is_listed AND s.suggested = 0)) THEN -1
                                    WHEN t.status >= 0 THEN t.status WHEN s.stay = 'lives' AND s.is_listed THEN 1
                                    WHEN s.stay = 'visits' AND s.suggested = 0 THEN 0 ELSE -1 END AS status
                   FROM starters s
                   JOIN statuses t ON t.person_key = s.person_key AND t.from_day < {restart.day}
                        AND (t.to_day IS NULL OR t.to_day >= {restart.day})
                   JOIN travellers v ON v.person_key = s.person_key
+                  JOIN beginnings g ON g.person_key = s.person_key
                   LEFT JOIN firsts f ON f.person_key = s.person_key AND f.first_day < {restart.day}
                   WHERE s.start = 'observation' AND COALESCE(s.since_days, 0) < {case.rule.settling_days}
                     AND (s.is_listed OR f.person_key IS NOT NULL OR ({came_late}))) AS f
             GROUP BY {names}""",
             starters=restart.starters,
+            beginnings=starters,
             statuses=case.statuses,
             travellers=case.travellers,
             firsts=firsts,
