@@ -76,8 +76,7 @@ def find_people(
                CASE WHEN n.death_day < n.birth_day THEN n.birth_day ELSE n.death_day END AS death_day,
                f.first_day, 1 - MOD(f.first_code, 2) AS status_before_first, COALESCE(f.has_gap, FALSE) AS has_gap,
                COALESCE(e.is_registered, FALSE) AS is_registered, COALESCE(e.has_permit, FALSE) AS has_permit,
-               COALESCE(e.is_active, FALSE) AS is_active, e.first_sign_end_day,
-               e.registered_day
+               COALESCE(e.is_active, FALSE) AS is_active, e.first_sign_end_day, e.registered_day, e.listed_day
         FROM numbered n
         LEFT JOIN firsts f ON f.person_id = n.person_id
         LEFT JOIN permissions e ON e.person_id = n.person_id
@@ -155,7 +154,7 @@ def find_newborns(engine: Engine, people: Table, statuses: Table, rule: StartedR
 def _find_permissions(
     engine: Engine, evidence: Evidence, period: Period, settings: ResidenceSettings
 ) -> Table:
-    """Registrations, permits and signs of life of each person when observation begins, and the first registration."""
+    """Registrations, permits and signs of life of each person when observation begins, and the first of each ever."""
     first, year_later = f"DATE '{period.from_date}'", f"DATE '{period.from_date + timedelta(days=365)}'"
     purposes = ", ".join(text_literal(purpose) for purpose in settings.resident_permits or ())
     counts_as_residence = (
@@ -175,7 +174,9 @@ def _find_permissions(
                MIN(CASE WHEN r.kind = 'activity' AND COALESCE(r.valid_to, r.valid_from) >= {first}
                         THEN {day_number("COALESCE(r.valid_to, r.valid_from)")} + 1 END) AS first_sign_end_day,
                MIN(CASE WHEN r.kind = 'register' AND r.valid_from >= q.birth_date
-                        THEN {day_number("r.valid_from")} END) AS registered_day
+                        THEN {day_number("r.valid_from")} END) AS registered_day,
+               MIN(CASE WHEN r.kind = 'register' OR (r.kind = 'permits' AND {counts_as_residence})
+                        THEN {day_number("r.valid_from")} END) AS listed_day
         FROM records r
         JOIN record_persons p ON p.source = r.source AND p.record_id = r.record_id
         JOIN persons q ON q.person_id = p.person_id

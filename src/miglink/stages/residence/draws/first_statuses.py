@@ -28,6 +28,8 @@ _SHARED = 0.5
 _MOST_RESTARTS = 2
 # What the first days after the first crossing were spent on tells residents from visitors.
 _STAY_DAYS = 365
+# Who was listed for the first time so shortly before came lately, and may be here for less than a rule asks for.
+_NEW_DAYS = 365
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ def describe_starters(
     Reads: tables: people, crossings (`find_crossings`) and nationals. On a restart own_key is the person's number.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
         is_listed (by register or permit), is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit
-        and signs of life, and what the first crossing suggests; how much of the year after it was spent here, and
-        national or not; how long after the first day it lies. turned: cell_1 if the first crossing had been one of the
+        and signs of life, and what the first crossing suggests; how much of the year after it was spent here,
+        national or not, and listed for the first time in the year before or earlier; how long after the first day it lies. turned: cell_1 if the first crossing had been one of the
         other direction.
     """
     people, crossings, nationals = tables
@@ -122,6 +124,8 @@ def describe_starters(
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_alive THEN 'a' ELSE '-' END,
                           ' ') AS listing,
                    CASE WHEN n.person_key IS NULL THEN 'foreign' ELSE 'national' END AS citizenship,
+                   CASE WHEN (p.is_registered OR p.has_permit) AND p.listed_day > p.from_day - {_NEW_DAYS} THEN ' new'
+                        ELSE '' END AS age_of_list,
                    CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
                         WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
                         ELSE 'later' END AS since,
@@ -134,7 +138,7 @@ def describe_starters(
             SELECT *, CONCAT(listing, COALESCE(CAST(suggested AS VARCHAR), 'none')) AS cell_1,
                    CONCAT(listing, CAST(1 - suggested AS VARCHAR)) AS turned
             FROM described
-        ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship) AS cell_2 FROM broad)
+        ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship, age_of_list) AS cell_2 FROM broad)
         SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, stay, turned, cell_1, cell_2,
                CONCAT(cell_2, ' ', since) AS cell_3
         FROM second{" WHERE is_seen" if is_restart else ""}
