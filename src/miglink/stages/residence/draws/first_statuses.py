@@ -91,13 +91,13 @@ def describe_starters(
     Reads: tables: people, crossings (`find_crossings`) and nationals. On a restart own_key is the person's number.
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
         is_listed (by register or permit), is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit
-        and signs of life, and what the first crossing suggests; how much of the year after it was spent here,
-        national or not, and listed for the first time in the year before or earlier; how long after the first day it lies. turned: cell_1 if the first crossing had been one of the
+        and signs of life, and what the first crossing suggests; how much of the year after it was spent here, national
+        or not, and listed for the first time in the year before or earlier; how long after the first day it lies.
+        is_list_alone: nothing but a list speaks of the person. turned: cell_1 if the first crossing had been one of the
         other direction.
     """
     people, crossings, nationals = tables
     key = "own_key" if is_restart else "person_key"
-    year_later = f"(p.first_day + {_STAY_DAYS})"
     return engine.step(
         f"{name}_starters",
         f"""
@@ -107,13 +107,7 @@ def describe_starters(
             SELECT *, is_active OR (first_day IS NULL AND (first_sign_end_day IS NOT NULL OR death_day IS NOT NULL))
                       AS is_alive
             FROM people
-        ), stays AS (
-            SELECT p.{key} AS person_key,
-                   SUM(LEAST(COALESCE(c.day_1, {year_later}), {year_later}) - c.day) AS n_days
-            FROM people p
-            JOIN crossings c ON c.person_key = p.{key} AND c.is_arrival
-                 AND c.day >= p.first_day AND c.day < {year_later}
-            GROUP BY p.{key}
+        ), stays AS ({_spent_here(key)}
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
                    p.is_registered OR p.has_permit AS is_listed,
@@ -139,8 +133,8 @@ def describe_starters(
                    CONCAT(listing, CAST(1 - suggested AS VARCHAR)) AS turned
             FROM described
         ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship, age_of_list) AS cell_2 FROM broad)
-        SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, stay, turned, cell_1, cell_2,
-               CONCAT(cell_2, ' ', since) AS cell_3
+        SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, stay, turned,
+               cell_1, cell_2, CONCAT(cell_2, ' ', since) AS cell_3
         FROM second{" WHERE is_seen" if is_restart else ""}
         """,
         people=people,
@@ -149,21 +143,25 @@ def describe_starters(
     )
 
 
+def _spent_here(key: str) -> str:
+    """SQL: person_key and n_days, how many days of the year after the first crossing each person was here."""
+    year_later = f"(p.first_day + {_STAY_DAYS})"
+    return f"""
+            SELECT p.{key} AS person_key,
+                   SUM(LEAST(COALESCE(c.day_1, {year_later}), {year_later}) - c.day) AS n_days
+            FROM people p
+            JOIN crossings c ON c.person_key = p.{key} AND c.is_arrival
+                 AND c.day >= p.first_day AND c.day < {year_later}
+            GROUP BY p.{key}"""
+
+
 def count_first_statuses(
     engine: Engine, case: Case, restarts: Sequence[Restart], starters: Table
 ) -> pl.DataFrame:
     """How many of those who appear alike were resident on that day, by cells: n, k.
 
-    On restarts, by the status on that day, each for itself. Who is in no list is counted if crossings tell the status:
-    those before the day, or a first arrival so long after the first day observed that it tells where the person was
-    until then. Of who is in a list and did not cross before the day, neither those are counted who never cross and
-    showed no sign of life (it would rest on the very list whose worth is asked) nor those listed from the
-    beginning whose first crossing is an arrival: list and crossing contradict each other. Of the undetermined ones who came back and lives here as lists say
-    is resident, who came for a visit is not. Without restarts, by the first statuses that evidence tells.
+    On restarts, by the status on that day, each for itself; without them, by the first statuses that evidence tells.
     """
-    names = ", ".join(_LEVELS)
-    select = f"""SELECT {names}, CAST(COUNT(CASE WHEN status >= 0 THEN 1 END) AS DOUBLE) AS n,
-                        CAST(COUNT(CASE WHEN status = 1 THEN 1 END) AS DOUBLE) AS k"""
     first = """SELECT s.cell_1, s.cell_2, s.cell_3, s.start, t.initial_status AS status
                FROM starters s JOIN travellers t ON t.person_key = s.person_key"""
     firsts = engine.view(
@@ -174,37 +172,58 @@ def count_first_statuses(
     of_first = "WHERE start <> 'observation'" if restarts else ""
     counts = [
         engine.collect(
-            f"{select} FROM ({first}) AS f {of_first} GROUP BY {names}",
-            starters=starters,
-            travellers=case.travellers,
-        )
+            _count_statuses(f"({first}) AS f {of_first}"), starters=starters, travellers=case.travellers
+        ),
+        *(_count_restart(engine, case, restart, starters, firsts) for restart in restarts),
     ]
-    for restart in restarts:
-        came_late = f"s.suggested = 0 AND {restart.day} + s.since_days - v.from_day >= {case.rule.settling_days}"
-        found = engine.collect(
-            f"""{select}
-            FROM (SELECT s.*, CASE WHEN f.person_key IS NULL AND s.is_listed
-                                        AND (s.is_list_alone OR (g.is_listed AND s.suggested = 0)) THEN -1
-                                   WHEN t.status >= 0 THEN t.status WHEN s.stay = 'lives' AND s.is_listed THEN 1
-                                   WHEN s.stay = 'visits' AND s.suggested = 0 THEN 0 ELSE -1 END AS status
-                  FROM starters s
-                  JOIN statuses t ON t.person_key = s.person_key AND t.from_day < {restart.day}
-                       AND (t.to_day IS NULL OR t.to_day >= {restart.day})
-                  JOIN travellers v ON v.person_key = s.person_key
-                  JOIN beginnings g ON g.person_key = s.person_key
-                  LEFT JOIN firsts f ON f.person_key = s.person_key AND f.first_day < {restart.day}
-                  WHERE s.start = 'observation' AND COALESCE(s.since_days, 0) < {case.rule.settling_days}
-                    AND (s.is_listed OR f.person_key IS NOT NULL OR ({came_late}))) AS f
-            GROUP BY {names}""",
-            starters=restart.starters,
-            beginnings=starters,
-            statuses=case.statuses,
-            travellers=case.travellers,
-            firsts=firsts,
-        )
-        counts.append(found)
     together = pl.concat(counts).sort(*_LEVELS, "n", "k")
     return together.group_by(_LEVELS, maintain_order=True).agg(pl.col("n", "k").sum())
+
+
+def _count_statuses(rows: str) -> str:
+    """SQL: of rows with cells and a status (1, 0; below: not known) those known and those resident, by cells."""
+    names = ", ".join(_LEVELS)
+    return f"""SELECT {names}, CAST(COUNT(CASE WHEN status >= 0 THEN 1 END) AS DOUBLE) AS n,
+                      CAST(COUNT(CASE WHEN status = 1 THEN 1 END) AS DOUBLE) AS k
+            FROM {rows} GROUP BY {names}"""
+
+
+def _count_restart(
+    engine: Engine, case: Case, restart: Restart, starters: Table, firsts: Table
+) -> pl.DataFrame:
+    """The same on a restart, of those whose status on that day crossings tell.
+
+    starters: as on the first day observed; firsts: person_key, first_day (of crossing). Who is in no list is counted if
+    there are crossings before the day, or the first one is an arrival so long after the first day observed that it
+    tells where the person was until then. Of who is in a list and did not cross before the day, neither those are
+    counted of whom nothing but the list speaks, for it is the list whose worth is asked, nor those listed from the
+    beginning whose first crossing is an arrival: list and crossing contradict each other. Of the undetermined, who came
+    back and lives here as lists say is resident, who came for a visit is not. Whose first crossing comes so late that
+    the rule could have told the status is not asked at the beginning either.
+    """
+    settling = case.rule.settling_days
+    came_late = f"s.suggested = 0 AND {restart.day} + s.since_days - t.from_day >= {settling}"
+    return engine.collect(
+        _count_statuses(f"""(
+            SELECT s.*, CASE WHEN f.person_key IS NULL AND s.is_listed
+                                  AND (s.is_list_alone OR (b.is_listed AND s.suggested = 0)) THEN -1
+                             WHEN o.status >= 0 THEN o.status WHEN s.stay = 'lives' AND s.is_listed THEN 1
+                             WHEN s.stay = 'visits' AND s.suggested = 0 THEN 0 ELSE -1 END AS status
+            FROM restarted s
+            JOIN statuses o ON o.person_key = s.person_key AND o.from_day < {restart.day}
+                 AND (o.to_day IS NULL OR o.to_day >= {restart.day})
+            JOIN travellers t ON t.person_key = s.person_key
+            JOIN starters b ON b.person_key = s.person_key
+            LEFT JOIN firsts f ON f.person_key = s.person_key AND f.first_day < {restart.day}
+            WHERE s.start = 'observation' AND COALESCE(s.since_days, 0) < {settling}
+              AND (s.is_listed OR f.person_key IS NOT NULL OR ({came_late}))
+        ) AS r"""),
+        restarted=restart.starters,
+        starters=starters,
+        statuses=case.statuses,
+        travellers=case.travellers,
+        firsts=firsts,
+    )
 
 
 @dataclass(frozen=True)
