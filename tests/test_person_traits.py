@@ -58,7 +58,7 @@ def test_values_of_one_day(engine: Engine) -> None:
     ]
 
 
-def test_the_reporting_country_comes_first_then_another_member_of_the_union(engine: Engine) -> None:
+def test_the_reporting_country_comes_first_then_a_member_of_the_union(engine: Engine) -> None:
     both = (
         *(record("a", "register", year, citizenship="BRA") for year in (2015, 2016, 2017)),
         record("a", "permits", 2018, citizenship="FRA"),
@@ -70,7 +70,22 @@ def test_the_reporting_country_comes_first_then_another_member_of_the_union(engi
     # The United Kingdom was no member in 2021.
     assert in_union == {("a", "FRA"), ("b", "BRA"), ("c", "DEU")}
     outside = {(person, value) for person, _, value, *_ in traits(engine, *both)}
-    assert outside == {("a", "BRA"), ("b", "BRA"), ("c", "DEU")}
+    # Of two members the one that the permit names first.
+    assert outside == {("a", "FRA"), ("b", "BRA"), ("c", "FRA")}
+
+
+def test_of_other_citizenships_the_one_that_is_stated_comes_before_the_passport_shown(engine: Engine) -> None:
+    records = (
+        record("a", "register", 2015, citizenship="TUR", citizenship_2="BRA"),
+        *(record("a", "crossings", year, citizenship="BRA") for year in (2016, 2017, 2018)),
+        # Nobody states it: the one most shown.
+        record("b", "crossings", 2016, citizenship="TUR"),
+        *(record("b", "crossings", year, citizenship="BRA") for year in (2017, 2018)),
+    )
+    assert {(person, value) for person, _, value, *_ in traits(engine, *records)} == {
+        ("a", "TUR"),
+        ("b", "BRA"),
+    }
 
 
 def test_a_register_states_the_citizenship_of_its_extract(engine: Engine) -> None:

@@ -40,6 +40,17 @@ def test_signs_of_life_tell_how_many_have_left_unseen() -> None:
     assert 116 / 212 < less["told"][0] < of["end arrival 10 left silent"]
 
 
+def test_one_sign_of_life_does_not_outweigh_the_rates() -> None:
+    """One person is seen, with signs; of those expected to have left half show some. That is little to go by."""
+    one = seen_at_ends(
+        "one", n=[0.2, 0.0, 0.2], n_donors=[40.0, 0, 40], seen=[1.0, 0, 0], confirmed=[95.0, 0, 5]
+    )
+    many = one.with_columns(pl.col(*CELLS[1:]).str.replace(" one ", " many "), pl.col("n", "seen") * 200)
+    told = dict(match_signs(pl.concat([one, many]), 0.3).select(CELLS[1], "told").iter_rows())
+    assert 0.1 < told["end arrival 10 one alive"] < 0.4
+    assert told["end arrival 10 many alive"] < 0.1
+
+
 def test_signs_that_all_show_alike_tell_nothing() -> None:
     alike = seen_at_ends("alike", n=[5.0, 5, 5], n_donors=[50.0] * 3, seen=[20.0] * 3, confirmed=[30.0] * 3)
     unknown = alike.with_columns(n=pl.Series([0.0, 0, 5]), confirmed=pl.lit(0.0))
