@@ -23,8 +23,9 @@ def share_resident(engine: Engine, country: Country, kind: str, number: int) -> 
     own = pl.col("person_id").is_in(people) & (pl.col("from_date") == ONCE)
     drawn = found["residence_draws"].filter(own)
     settled = found["residence"].filter(own & ~pl.col("person_id").is_in(drawn["person_id"].implode()))
-    residents = drawn["status"].eq("resident").sum() + DRAWS.number * settled["status"].eq("resident").sum()
-    return float(residents) / (DRAWS.number * number)
+    is_resident = pl.col("status") == "resident"
+    n_drawn, n_settled = (rows.filter(is_resident).height for rows in (drawn, settled))
+    return (n_drawn + DRAWS.number * n_settled) / (DRAWS.number * number)
 
 
 def leavers() -> Country:

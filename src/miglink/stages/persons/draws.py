@@ -6,16 +6,18 @@ What is drawn is a partition of the identities of each component in doubt, not a
    every draw. Units of which a link says neither that they are one person nor that they are not are a pair in doubt.
 2. Each draw begins with one curve for all its links (`draw_curves`): probabilities are wrong together, and the error of
    a count of many links is mostly theirs.
-3. Then pairs of units are decided, the most probable first. Two clusters become one with the probability that
-   `weigh_links` goes by: of the strongest link between them if it is nearly certain alone, else the mean over all
-   pairs of identities that can be told, a pair that is no link counting 0. What has been decided holds: clusters drawn
-   apart stay apart, with all that joins them later, and no join is made that a constraint forbids.
+3. Then pairs of units are decided, the most probable first. Two clusters become one with the probability of the
+   strongest link between them. What has been decided holds: clusters drawn apart stay apart, with all that joins them
+   later, and no join is made that a constraint forbids.
 
 Two units are joined in just the share of draws that their probability says. Of three or more, a pair that is decided
 later is decided given the earlier ones: where a stronger claim excludes it, it is joined in fewer draws than its own
 probability says, and in more where a stronger claim brings it along. Independent coins can draw what is no person (a is
 b, b is c, a is not c); coins drawn until they fit count each link as evidence of its own, and three links between
-records of one spelling are not three pieces of evidence. The mean takes them for one, as the best linkage does.
+records of one spelling are not three pieces of evidence. The best linkage goes by the mean over all pairs, a pair that
+is no link counting 0: it has to decide, and a false join of two groups costs more than one that is missing. As a
+probability the mean is too low: within a unit identities are surely one person's, whose spellings differ among
+themselves, so that pairs unlike each other say little against two units of which others are alike.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ import polars as pl
 from miglink.components import connected_components
 from miglink.config.stages import PersonsSettings
 from miglink.engine import Engine, Table
-from miglink.stages.persons.clusters import forbidden_pairs, nearly_certain
+from miglink.stages.persons.clusters import forbidden_pairs
 from miglink.stages.persons.curves import Curve, cell_sql, draw_curves
 
 # Hexadecimal digits of a hash that make a random number: one in 268 million.
@@ -48,8 +50,8 @@ NO_DRAWS = Draws()
 class Doubt:
     """The components in doubt.
 
-    clusters: cluster, is_doubtful. units: unique_id, identity_id, n_records, tells, cluster, person_id, unit (the
-    smallest unique_id in it). links: x < y (units), p_calibrated, tells, is_near. exclusive, apart: as
+    clusters: cluster, is_doubtful. units: unique_id, identity_id, n_records, cluster, person_id, unit (the smallest
+    unique_id in it). links: x < y (units), p_calibrated. exclusive, apart: as
     `constrained_clusters` has them. n_nodes: identities of the run.
     """
 
@@ -82,7 +84,7 @@ def find_doubt(engine: Engine, tables: dict[str, Table], settings: PersonsSettin
     links = engine.hold(
         "persons_doubtful_links",
         """WITH across AS (
-            SELECT least(l.unit, r.unit) AS x, greatest(l.unit, r.unit) AS y, k.p_calibrated, k.tells, k.is_near
+            SELECT least(l.unit, r.unit) AS x, greatest(l.unit, r.unit) AS y, k.p_calibrated
             FROM loose k JOIN members l ON l.unique_id = k.a JOIN members r ON r.unique_id = k.b
             WHERE l.unit <> r.unit)
         SELECT k.* FROM across k LEFT JOIN forbidden f ON f.a = k.x AND f.b = k.y WHERE f.a IS NULL""",
@@ -110,11 +112,9 @@ def _find_loose(
     engine: Engine, tables: dict[str, Table], certain: Table, settings: PersonsSettings
 ) -> tuple[Table, Table]:
     """The links that are neither certain nor impossible, and the persons that they lead to, by unit."""
-    near = nearly_certain(settings.accept_p_match)
     loose = engine.hold(
         "persons_loose",
-        f"""SELECT l.unique_id AS a, r.unique_id AS b, l.tells AND r.tells AS tells, k.p_calibrated,
-               k.p_calibrated >= {near} AS is_near
+        f"""SELECT l.unique_id AS a, r.unique_id AS b, k.p_calibrated
         FROM links k JOIN nodes l ON l.identity_id = k.identity_id_l JOIN nodes r ON r.identity_id = k.identity_id_r
         WHERE k.p_calibrated >= {1 - settings.certain_p_match} AND k.p_calibrated < {settings.certain_p_match}""",
         nodes=tables["nodes"],
@@ -125,7 +125,7 @@ def _find_loose(
         """WITH touched AS (
             SELECT c.cluster FROM loose JOIN clustered c ON c.unique_id = loose.a
             UNION SELECT c.cluster FROM loose JOIN clustered c ON c.unique_id = loose.b)
-        SELECT c.unique_id, c.identity_id, n.n_records, n.tells, c.cluster, c.person_id,
+        SELECT c.unique_id, c.identity_id, n.n_records, c.cluster, c.person_id,
                min(c.unique_id) OVER (PARTITION BY c.cluster, s.cluster) AS unit
         FROM clustered c JOIN touched t ON t.cluster = c.cluster
         JOIN certain s ON s.unique_id = c.unique_id JOIN nodes n ON n.unique_id = c.unique_id""",
@@ -186,9 +186,8 @@ def _join_units(engine: Engine, doubt: Doubt, draws: Draws) -> Table:
     every = engine.frame("persons_draws_numbers", numbers)
     labels = engine.hold(
         "persons_drawn_0",
-        f"""SELECT draws.draw, unit, {node}unit AS unique_id, {node}unit AS cluster, name, n_tells
-        FROM (SELECT unit, min(identity_id) AS name, CAST(count(*) FILTER (WHERE tells) AS DOUBLE) AS n_tells
-              FROM units GROUP BY unit) AS u CROSS JOIN draws""",
+        f"""SELECT draws.draw, unit, {node}unit AS unique_id, {node}unit AS cluster, name
+        FROM (SELECT unit, min(identity_id) AS name FROM units GROUP BY unit) AS u CROSS JOIN draws""",
         units=doubt.units,
         draws=every,
     )
@@ -217,17 +216,16 @@ def _join_units(engine: Engine, doubt: Doubt, draws: Draws) -> Table:
 
 
 def _draw_evidence(engine: Engine, doubt: Doubt, draws: Draws, node: str) -> Table:
-    """What the links between two units of a draw say: a < b, total, near, strongest (drawn p in millionths)."""
+    """What the links between two units of a draw say: a < b, p of the strongest (drawn, in millionths)."""
     links = engine.hold(
         "persons_links_by_cell",
-        f"SELECT x, y, tells, is_near, {cell_sql('p_calibrated')} AS cell FROM links",
+        f"SELECT x, y, {cell_sql('p_calibrated')} AS cell FROM links",
         links=doubt.links,
     )
     cells = engine.collect("SELECT DISTINCT cell FROM links ORDER BY cell", links=links)["cell"].to_list()
     return engine.hold(
         "persons_drawn_edges_0",
-        f"""SELECT {node}x AS a, {node}y AS b, CAST(sum(CASE WHEN tells THEN draws.p ELSE 0 END) AS BIGINT) AS total,
-               max(CASE WHEN is_near THEN draws.p END) AS near, max(draws.p) AS strongest
+        f"""SELECT {node}x AS a, {node}y AS b, max(draws.p) AS p
         FROM links JOIN draws ON draws.cell = links.cell GROUP BY draws.draw, x, y""",
         links=links,
         draws=engine.frame("persons_curves", draw_curves(cells, draws.curve, draws.number, draws.seed)),
@@ -243,15 +241,7 @@ def _decide(
         "persons_drawn_decisions",
         f"""WITH open AS (
             SELECT e.* FROM edges e LEFT JOIN forbidden f ON f.a = e.a AND f.b = e.b WHERE f.a IS NULL),
-        sizes AS (
-            SELECT cluster, sum(n_tells) AS n FROM labels
-            WHERE cluster IN (SELECT a FROM open UNION SELECT b FROM open) GROUP BY cluster),
-        weighed AS (
-            SELECT o.a, o.b, CASE WHEN o.near IS NOT NULL THEN CAST(o.near AS DOUBLE)
-                                  WHEN s.n * t.n = 0 THEN CAST(o.strongest AS DOUBLE)
-                                  ELSE o.total / (s.n * t.n) END AS p
-            FROM open o JOIN sizes s ON s.cluster = o.a JOIN sizes t ON t.cluster = o.b),
-        seen AS (SELECT a AS cluster, a, b, p FROM weighed UNION ALL SELECT b, a, b, p FROM weighed),
+        seen AS (SELECT a AS cluster, a, b, p FROM open UNION ALL SELECT b, a, b, p FROM open),
         ranked AS (SELECT *, row_number() OVER (PARTITION BY cluster ORDER BY p DESC, a, b) AS rank FROM seen),
         chosen AS (SELECT a, b, max(p) AS p FROM ranked WHERE rank = 1 GROUP BY a, b HAVING count(*) = 2),
         hashed AS (
@@ -275,7 +265,7 @@ def _carry_out(
     )
     moved = engine.hold(
         f"persons_drawn_{number}",
-        """SELECT l.draw, l.unit, l.unique_id, coalesce(j.kept, l.cluster) AS cluster, l.name, l.n_tells
+        """SELECT l.draw, l.unit, l.unique_id, coalesce(j.kept, l.cluster) AS cluster, l.name
         FROM labels l LEFT JOIN joins j ON j.joined = l.cluster""",
         labels=labels,
         joins=joins,
@@ -283,12 +273,10 @@ def _carry_out(
     left = engine.hold(
         f"persons_drawn_edges_{number}",
         """WITH moved AS (
-            SELECT coalesce(x.kept, e.a) AS a, coalesce(y.kept, e.b) AS b, e.total, e.near, e.strongest
+            SELECT coalesce(x.kept, e.a) AS a, coalesce(y.kept, e.b) AS b, e.p
             FROM edges e LEFT JOIN decided d ON d.kept = e.a AND d.joined = e.b
             LEFT JOIN joins x ON x.joined = e.a LEFT JOIN joins y ON y.joined = e.b WHERE d.kept IS NULL)
-        SELECT least(a, b) AS a, greatest(a, b) AS b, CAST(sum(total) AS BIGINT) AS total, max(near) AS near,
-               max(strongest) AS strongest
-        FROM moved GROUP BY least(a, b), greatest(a, b)""",
+        SELECT least(a, b) AS a, greatest(a, b) AS b, max(p) AS p FROM moved GROUP BY least(a, b), greatest(a, b)""",
         edges=edges,
         decided=decided,
         joins=joins,
