@@ -66,7 +66,7 @@ def test_a_first_arrival_after_a_year_says_who_lived_abroad(duckdb_engine: Engin
         country.add(pseudonym(f"new {number}"), (date(2013, 2, 10) + number * DAY, IN))
     for number in range(20):
         country.add(pseudonym(f"came {number}"), (date(2012, 2, 10) + number * DAY, IN))
-    # The census knows them; without any list nobody would be told as living abroad.
+    # Without any list nobody would be told as living abroad for being in none.
     country.add(pseudonym("listed")).record(pseudonym("listed"), "register", valid_from=date(2005, 1, 1))
     assert share_resident(duckdb_engine, country, "came", 20) < 0.4
 
