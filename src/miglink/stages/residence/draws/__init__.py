@@ -38,6 +38,7 @@ from miglink.stages.residence.draws.follow_up import (
     spread_expectations,
 )
 from miglink.stages.residence.draws.intervals import find_crossings, find_listings
+from miglink.stages.residence.draws.late_arrivals import add_late_arrivals, find_late, learn_lags
 from miglink.stages.residence.draws.missed import Missed, find_missed
 from miglink.stages.residence.draws.missing import draw_chain, draw_hidden, keep_chain, own_position
 from miglink.stages.residence.draws.outcomes import find_drawn_statuses, settle_draws
@@ -80,10 +81,11 @@ class Seen:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What the persons as linked best teach: of first statuses, and of follow-up."""
+    """What the persons as linked best teach: of first statuses, of follow-up, and of when newcomers are listed."""
 
     first_statuses: pl.DataFrame
     follow_up: FollowUp
+    lags: pl.DataFrame
 
 
 def see(
@@ -130,6 +132,7 @@ def learn(engine: Engine, case: Case, seen: Seen, opened: Table, asked: Asked) -
     return Learnt(
         count_first_statuses(engine, case, seen.restarts, seen.starters),
         learn_follow_up(engine, case, opened, asked.days[1]),
+        learn_lags(engine, case.people),
     )
 
 
@@ -143,11 +146,14 @@ def draw_case(
     """
     number, seed = asked.settings.number, asked.settings.seed
     first_statuses = find_first_statuses(engine, case, seen.starters, learnt.first_statuses, number, seed)
-    doubts = find_doubts(engine, case, first_statuses.doubtful)
+    late = find_late(engine, case, seen.starters) if case.missed else None
+    doubts = find_doubts(engine, case, first_statuses.doubtful, late)
     draws = engine.frame("residence_draws", list_draws(number, seed))
     spread = spread_over_draws(engine, case, doubts, draws, is_of_draw=asked.is_of_draw)
     hidden = draw_hidden(engine, case, spread, case.missed, number, seed) if case.missed else None
     whose = draw_first_statuses(engine, case, spread, first_statuses, hidden)
+    if hidden and late:
+        hidden = add_late_arrivals(engine, case, whose, late, hidden, learnt.lags)
     settled, cells = _settle(engine, case, (doubts, whose, hidden), evidence, learnt, asked)
     grown = engine.view(
         f"{case.name}_grown", "SELECT * FROM whose WHERE mother_draw_key IS NULL", whose=whose

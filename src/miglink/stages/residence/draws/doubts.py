@@ -15,21 +15,24 @@ def drawn_number(person_id: str, nth: int = 2) -> str:
     return f"CAST(split_part({person_id}, ' ', {nth}) AS INTEGER)"
 
 
-def find_doubts(engine: Engine, case: Case, doubtful: Table) -> Table:
+def find_doubts(engine: Engine, case: Case, doubtful: Table, late: Table | None) -> Table:
     """The persons of whom something is in doubt, from the first such day on: what was before is sure.
 
-    Reads: the case; doubtful (person_key: of whom the first status is drawn).
+    Reads: the case; doubtful (person_key: of whom the first status is drawn); late (`find_late`), where hidden
+        crossings are drawn.
     Gives: person_key, from_day, status_before (null: the first status is in doubt), cause, luck, mother_key (of a child
         whose first status is hers), has_gap (a hidden crossing is drawn), and the traveller's own columns. In doubt is
         what is undetermined, what may hide a crossing, and children born here to a mother in doubt on that day.
     """
     missed = case.missed
     nothing = "SELECT person_key, from_day, start AS kind, FALSE AS is_doubt FROM travellers WHERE FALSE"
-    gaps = nothing if missed is None else "SELECT person_key, from_day, kind, is_doubt FROM missed"
+    gaps = "SELECT person_key, from_day, kind, is_doubt FROM missed"
+    arrivals = """SELECT l.person_key, t.from_day, 'start', l.is_doubt
+            FROM late l JOIN travellers t ON t.person_key = l.person_key WHERE l.is_doubt"""
     return engine.step(
         f"{case.name}_doubts",
         f"""
-        WITH gaps AS ({gaps}), days AS (
+        WITH gaps AS ({nothing if missed is None or late is None else f"{gaps} UNION ALL {arrivals}"}), days AS (
             SELECT person_key, from_day FROM statuses WHERE status = -1
             UNION ALL
             SELECT g.person_key, CASE g.kind WHEN 'start' THEN t.from_day ELSE GREATEST(g.from_day, t.from_day + 1) END
@@ -73,7 +76,7 @@ def find_doubts(engine: Engine, case: Case, doubtful: Table) -> Table:
         travellers=case.travellers,
         people=case.people,
         doubtful=doubtful,
-        **({} if missed is None else {"missed": missed.intervals}),
+        **({} if missed is None or late is None else {"missed": missed.intervals, "late": late}),
     )
 
 

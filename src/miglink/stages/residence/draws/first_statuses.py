@@ -94,7 +94,8 @@ def describe_starters(
         and signs of life, and what the first crossing suggests; how much of the year after it was spent here, national
         or not, and listed for the first time in the year before or earlier; how long after the first day it lies.
         is_list_alone: nothing but a list speaks of the person. turned: cell_1 if the first crossing had been one of the
-        other direction.
+        other direction. is_late: a list that begins a year after the first day or later, on listed_day, is the first
+        that is on record of the person; of those cell_1 says that and whether national.
     """
     people, crossings, nationals = tables
     key = "own_key" if is_restart else "person_key"
@@ -105,14 +106,17 @@ def describe_starters(
             -- Of who never crosses, a sign of life of any later day, or a death on record, says the same as one
             -- of the first year.
             SELECT *, is_active OR (first_day IS NULL AND (first_sign_end_day IS NOT NULL OR death_day IS NOT NULL))
-                      AS is_alive
+                      AS is_alive,
+                   COALESCE(start = 'observation' AND NOT is_registered AND NOT has_permit
+                            AND listed_day >= from_day + {_NEW_DAYS} AND COALESCE(first_day > listed_day, TRUE)
+                            AND COALESCE(first_sign_end_day >= listed_day, TRUE), FALSE) AS is_late
             FROM people
         ), stays AS ({_spent_here(key)}
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
                    p.is_registered OR p.has_permit AS is_listed,
                    p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_alive AS is_seen,
-                   p.first_day IS NULL AND NOT p.is_alive AS is_list_alone,
+                   p.first_day IS NULL AND NOT p.is_alive AS is_list_alone, p.is_late, p.listed_day,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_alive THEN 'a' ELSE '-' END,
@@ -129,11 +133,19 @@ def describe_starters(
             LEFT JOIN stays s ON s.person_key = p.{key}
             LEFT JOIN nationals n ON n.person_key = p.{key}
         ), broad AS (
-            SELECT *, CONCAT(listing, COALESCE(CAST(suggested AS VARCHAR), 'none')) AS cell_1,
-                   CONCAT(listing, CAST(1 - suggested AS VARCHAR)) AS turned
+            SELECT *, COALESCE(CAST(suggested AS VARCHAR), 'none') AS first,
+                   CASE WHEN is_late THEN CONCAT('late ', citizenship)
+                        ELSE CONCAT(listing, COALESCE(CAST(suggested AS VARCHAR), 'none')) END AS cell_1,
+                   CASE WHEN is_late THEN CONCAT('late ', citizenship)
+                        ELSE CONCAT(listing, CAST(1 - suggested AS VARCHAR)) END AS turned
             FROM described
-        ), second AS (SELECT *, CONCAT(cell_1, ' ', stay, ' ', citizenship, age_of_list) AS cell_2 FROM broad)
-        SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, stay, turned,
+        ), second AS (
+            SELECT *, CASE WHEN is_late THEN CONCAT(cell_1, ' ', first, ' ', stay)
+                           ELSE CONCAT(cell_1, ' ', stay, ' ', citizenship, age_of_list) END AS cell_2
+            FROM broad
+        )
+        SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, is_late, listed_day, stay,
+               turned,
                cell_1, cell_2, CONCAT(cell_2, ' ', since) AS cell_3
         FROM second{" WHERE is_seen" if is_restart else ""}
         """,
@@ -215,7 +227,7 @@ def _count_restart(
             JOIN travellers t ON t.person_key = s.person_key
             JOIN starters b ON b.person_key = s.person_key
             LEFT JOIN firsts f ON f.person_key = s.person_key AND f.first_day < {restart.day}
-            WHERE s.start = 'observation' AND COALESCE(s.since_days, 0) < {settling}
+            WHERE s.start = 'observation' AND (s.is_late OR COALESCE(s.since_days, 0) < {settling})
               AND (s.is_listed OR f.person_key IS NOT NULL OR ({came_late}))
         ) AS r"""),
         restarted=restart.starters,
@@ -317,7 +329,9 @@ def draw_first_statuses(
     )
     lucky = with_chances(engine, f"{case.name}_first_luck", unknown, "0", "first_status")
     settling = case.rule.settling_days
-    is_late = f"s.start = 'observation' AND s.since_days >= {settling}"
+    is_after = (
+        f"s.start = 'observation' AND s.since_days >= {settling} AND NOT (s.is_late AND s.suggested = 1)"
+    )
     hidden_first = "SELECT person_key, day_1 FROM hidden WHERE kind = 'start'"
     no_hidden = "SELECT person_key, from_day AS day_1 FROM whose WHERE FALSE"
     return engine.step(
@@ -325,9 +339,10 @@ def draw_first_statuses(
         f"""
         SELECT w.*, COALESCE(
                    w.status_before,
-                   CASE WHEN w.mother_draw_key IS NULL AND {is_late}
+                   CASE WHEN w.mother_draw_key IS NULL AND {is_after}
                         THEN CASE WHEN h.person_key IS NULL THEN s.suggested
-                                  WHEN h.day_1 - w.start_day >= {settling} OR r.p_resident IS NULL THEN 1 - s.suggested
+                                  WHEN r.p_resident IS NULL OR (h.day_1 - w.start_day >= {settling} AND NOT s.is_late)
+                                  THEN 1 - s.suggested
                                   WHEN l.first_status < r.p_resident THEN 1 ELSE 0 END
                         WHEN c.p_resident IS NULL
                         THEN CASE WHEN w.mother_draw_key IS NULL AND t.initial_status >= 0 THEN t.initial_status END

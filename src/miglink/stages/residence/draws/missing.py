@@ -85,6 +85,10 @@ def draw_chain(engine: Engine, case: Case, chains: Table, hidden: Table) -> Tabl
         SELECT person_key, 2 * position + 1, day_1, NOT is_arrival, TRUE, until_day, GREATEST(day_1, day_2), FALSE
         FROM own WHERE kind = 'pair'
         UNION ALL
+        SELECT person_key, 2 * position + 1, day_1, TRUE, TRUE, CASE WHEN day_2 IS NOT NULL THEN until_day END, day_2,
+               FALSE
+        FROM own WHERE kind = 'late'
+        UNION ALL
         -- Born here, or before the first crossing: no crossing begins the interval.
         SELECT w.person_key, 2 * h.position, h.from_day, h.is_arrival, FALSE, h.until_day, h.day_1, FALSE
         FROM own h
