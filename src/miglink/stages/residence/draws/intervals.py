@@ -53,11 +53,20 @@ def find_listings(
     listed = engine.step(
         f"{name}_listed",
         f"""
-        SELECT p.person_key, {day_number("r.valid_from")} AS from_day,
-               CASE WHEN r.kind = 'register' THEN COALESCE({day_number("r.ended_date")}, {FOREVER})
-                    ELSE COALESCE({day_number("r.valid_to")} + 1, {FOREVER}) END AS until_day
-        {own}
-        WHERE r.valid_from IS NOT NULL AND (r.kind = 'register' OR (r.kind = 'permits' AND {is_residence}))
+        WITH given AS (
+            SELECT p.person_key, r.kind, {day_number("r.valid_from")} AS from_day,
+                   CASE WHEN r.kind = 'register' THEN COALESCE({day_number("r.ended_date")}, {FOREVER})
+                        ELSE COALESCE({day_number("r.valid_to")} + 1, {FOREVER}) END AS until_day
+            {own}
+            WHERE r.valid_from IS NOT NULL AND (r.kind = 'register' OR (r.kind = 'permits' AND {is_residence}))
+        ), struck AS (
+            SELECT person_key, MAX(until_day) AS struck_day FROM given WHERE kind = 'register' GROUP BY person_key
+        )
+        -- Who is struck off the register for good is no longer listed, however long a permit would have lasted.
+        SELECT g.person_key, g.from_day,
+               CASE WHEN g.kind = 'permits' AND g.from_day < s.struck_day THEN LEAST(g.until_day, s.struck_day)
+                    ELSE g.until_day END AS until_day
+        FROM given g LEFT JOIN struck s ON s.person_key = g.person_key
         """,
         **tables,
     )
