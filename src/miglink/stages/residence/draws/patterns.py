@@ -172,10 +172,16 @@ def _count_hidden(found: pl.DataFrame, ports: pl.DataFrame, days: tuple[int, int
 
 
 def _estimate_shares(hidden: pl.DataFrame) -> pl.DataFrame:
-    """The share of each finest cell that hides crossings, and the error of its log odds."""
+    """The share of each finest cell that hides crossings, and the error of its log odds.
+
+    Those of one cell CELLS[1] have on average its share: as signs of life tell it, or the expected one. In cells of few,
+    where by chance as many are expected as are seen or more, what cannot be above 1 would make shares too low together.
+    """
     ratios = shrink_ratios(hidden, CELLS)
+    wide = shrink_ratios(hidden, CELLS[:2]).select(CELLS[1], expected="share")
     cells = hidden.group_by(CELLS[1], CELLS[-1]).agg(pl.col("seen").sum(), pl.col("told").max())
-    cells = cells.with_columns(pl.col("told").max().over(CELLS[1]))
+    cells = cells.with_columns(pl.col("told").max().over(CELLS[1])).join(wide, on=CELLS[1], how="left")
+    cells = cells.select(CELLS[1], CELLS[-1], "seen", told=pl.coalesce("told", "expected"))
     shares = ratios.join(cells, on=CELLS[-1], how="left", maintain_order="left")
     return shares.with_columns(hold_to_signs(shares)).select(CELLS[-1], "share", "error")
 
