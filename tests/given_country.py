@@ -34,6 +34,7 @@ class Country:
     person_traits: Rows = field(default_factory=list)
     doubts: Rows = field(default_factory=list)
     residence_draws: Rows = field(default_factory=list)
+    trait_draws: Rows = field(default_factory=list)
     migration_draws: Rows = field(default_factory=list)
 
     def add(self, person: str, *statuses: tuple[date | None, str], **facts: Any) -> None:
@@ -145,7 +146,9 @@ class Country:
         doubts = name_table(engine, "doubts", self.doubts)
         residence_draws = name_table(engine, "residence_draws", self.residence_draws)
         migration_draws = name_table(engine, "migration_draws", self.migration_draws)
-        return Draws(doubts, residence_draws, migration_draws, DrawsSettings(number=how["draws"]))
+        trait_draws = name_table(engine, "trait_draws", self.trait_draws)
+        settings = DrawsSettings(number=how["draws"])
+        return Draws(doubts, residence_draws, migration_draws, trait_draws, settings)
 
 
 def account(tables: Tables, year: str, **cell: str) -> list[int]:

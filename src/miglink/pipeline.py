@@ -208,6 +208,7 @@ def link_records(config: Config, engine: Engine, record: RunRecord, key: str) ->
             found.identity_persons,
             found.record_persons,
             found.person_draws,
+            found.trait_draws,
             found.conflicts,
         )
 
@@ -247,7 +248,8 @@ def measure_migration(config: Config, engine: Engine, record: RunRecord, key: st
             *(t[name] for name in ("residence", "migrations", "persons", "person_traits")),
             *(t[name] for name in ("spells", "records", "record_persons")),
         )
-        in_doubt = estimates.Draws(t["doubts"], t["residence_draws"], t["migration_draws"], config.draws)
+        of_draws = (t["doubts"], t["residence_draws"], t["migration_draws"], t["trait_draws"])
+        in_doubt = estimates.Draws(*of_draws, config.draws)
         country, published = config.estimates.reporting_country, config.publish
         asked = estimates.Asked(
             published.tables,

@@ -267,6 +267,18 @@ LINKAGE_TABLES = (
         ),
     ),
     Contract(
+        "trait_draws",
+        "persons",
+        "The day of a change of trait of which records tell between which days it lies, for each draw from 1.",
+        ("draw", "person_id", "trait"),
+        (
+            DRAW,
+            PERSON,
+            required("trait", TEXT, "citizenship: that of the reporting country, of who was naturalised"),
+            required("valid_from", DATE, "first day the last value of the trait holds in the draw"),
+        ),
+    ),
+    Contract(
         "conflicts",
         "persons",
         "What contradicted what within a person or between two, and who won.",

@@ -45,12 +45,17 @@ _HEADLINE = (
     Column(
         "share_linkage",
         NUMBER,
-        "share of the variance that comes of doubtful linkage; the four shares add up to 1, one may be negative; null "
+        "share of the variance that comes of doubtful linkage; the five shares add up to 1, one may be negative; null "
         "where the standard error is 0 or null",
     ),
     Column("share_missing_crossing", NUMBER, "share that comes of crossings that are missing"),
     Column("share_first_status", NUMBER, "share that comes of statuses unknown at the beginning"),
     Column("share_follow_up", NUMBER, "share that comes of what is not observed for long enough"),
+    Column(
+        "share_citizenship",
+        NUMBER,
+        "share that comes of when foreigners became citizens, of whom nothing else is in doubt",
+    ),
     Column(
         "interval_flag",
         TEXT,

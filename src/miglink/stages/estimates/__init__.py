@@ -75,7 +75,8 @@ def estimate(
 ) -> tuple[Table, ...]:
     """Count stocks, flows and accounts by each breakdown, with all its totals.
 
-    Reads: residence and migrations (draw 0), persons, person_traits; doubts, residence_draws and migration_draws.
+    Reads: residence and migrations (draw 0), persons, person_traits; doubts, residence_draws, migration_draws and
+        trait_draws.
     Gives: stocks, flows, accounts, and for the published tables asked for shell_cells and shells. Every month,
         quarter, year (those asked for) and 1 January that the observation covers is listed for every cell that
         occurs in any of them, with zeros where nobody is counted. A dimension that a row is not broken down by
@@ -109,9 +110,7 @@ def estimate(
     statuses = find_statuses(engine, histories.residence, histories.persons)
     traits = find_traits(engine, *people, layout)
     joined = join_histories(engine, statuses, traits, histories.migrations, layout)
-    in_doubt = join_draws(
-        engine, draws, (statuses, histories.migrations), (histories.persons, traits), layout
-    )
+    in_doubt = join_draws(engine, draws, (statuses, histories.migrations), (*people, traits), layout)
     counted = count_figures(engine, joined, layout, observation, in_doubt)
     accounts = tabulate_accounts(engine, counted)
     check_histories(engine, statuses, histories.migrations, histories.persons)

@@ -9,18 +9,20 @@ from miglink.engine import Engine, Table
 from miglink.errors import ResultError
 from miglink.stages.estimates.counts import Histories, join_histories
 from miglink.stages.estimates.dimensions import Layout
+from miglink.stages.estimates.trait_draws import CITIZENSHIP, add_changed, find_changed, of_draw
 
 BEST, DRAWN, BOTH = "best", "drawn", "both"
-CAUSES = ("linkage", "missing_crossing", "first_status", "follow_up")
+CAUSES = ("linkage", "missing_crossing", "first_status", "follow_up", CITIZENSHIP)
 
 
 @dataclass(frozen=True)
 class Draws:
-    """The tables of the draws, as stage residence gives them, and how many there are."""
+    """The tables of the draws, as stages persons and residence give them, and how many there are."""
 
     doubts: Table
     residence_draws: Table
     migration_draws: Table
+    trait_draws: Table
     settings: DrawsSettings
 
 
@@ -49,25 +51,21 @@ def join_draws(
     engine: Engine,
     draws: Draws | None,
     histories: tuple[Table, Table],
-    people: tuple[Table, Table],
+    people: tuple[Table, Table, Table],
     layout: Layout,
 ) -> Drawn | None:
     """Join the drawn histories, and the settled ones that they replace, with the traits of their days.
 
-    histories: the statuses and the migrations of draw 0; people: persons, and their traits. None without draws.
+    histories: the statuses and the migrations of draw 0; people: persons, person_traits, and the traits of all days.
+    None without draws.
     """
     if draws is None or draws.settings.number == 0:
         return None
     statuses, migrations = histories
-    persons, traits = people
+    persons, person_traits, traits = people
+    number = draws.settings.number
     _check_known(engine, draws, persons)
-    codes = (
-        engine.collect("SELECT DISTINCT rule, policy, linkage, cause FROM doubts", doubts=draws.doubts)
-        .sort("rule", "policy", "linkage", "cause")
-        .with_row_index("code")
-        # Of draw 0: the other draws follow.
-        .with_columns(pl.col("code").cast(pl.Int32) * (draws.settings.number + 1))
-    )
+    codes = _list_codes(engine, draws)
     coded = engine.step(
         "estimates_doubts",
         """
@@ -78,20 +76,49 @@ def join_draws(
         doubts=draws.doubts,
         codes=engine.frame("estimates_codes", codes),
     )
-    drawn = _draw_statuses(engine, draws, coded, statuses, persons)
-    joined = join_histories(engine, drawn, traits, _draw_migrations(engine, draws, coded, migrations), layout)
-    numbers = pl.DataFrame({"draw": range(draws.settings.number + 1)}, schema={"draw": pl.Int32})
+    changed = find_changed(engine, draws.trait_draws, (persons, person_traits), traits, layout, number)
+    of_citizenship = codes.filter(cause=CITIZENSHIP).drop("cause")
+    coded = add_changed(engine, coded, changed, of_citizenship)
+    numbers = pl.DataFrame({"draw": range(number + 1)}, schema={"draw": pl.Int32})
+    every = engine.frame("estimates_draw_numbers", numbers.filter(pl.col("draw") > 0))
+    drawn = _draw_statuses(engine, draws, (coded, every), statuses, persons)
+    moved = _draw_migrations(engine, draws, (coded, every), migrations)
+    joined = join_histories(engine, drawn, changed.traits, moved, layout)
     series = codes.join(numbers, how="cross").with_columns(code=pl.col("code") + pl.col("draw"))
     return Drawn(joined, series, draws.settings)
 
 
-def _draw_statuses(engine: Engine, draws: Draws, coded: Table, statuses: Table, persons: Table) -> Table:
-    """The drawn statuses, and those of draw 0 from the first drawn day on: one that goes on then begins nothing."""
+def _list_codes(engine: Engine, draws: Draws) -> pl.DataFrame:
+    """The numbers of draw 0 of each rule, policy, linkage and cause; the other draws follow."""
+    found = engine.collect("SELECT DISTINCT rule, policy, linkage, cause FROM doubts", doubts=draws.doubts)
+    series = pl.DataFrame({"linkage": [BEST, DRAWN, BOTH]})
+    changed = found.select("rule", "policy").unique().join(series, how="cross")
+    return (
+        pl.concat([found, changed.with_columns(cause=pl.lit(CITIZENSHIP)).select(found.columns)])
+        .sort("rule", "policy", "linkage", "cause")
+        .with_row_index("code")
+        .with_columns(pl.col("code").cast(pl.Int32) * (draws.settings.number + 1))
+    )
+
+
+def _draw_statuses(
+    engine: Engine, draws: Draws, doubtful: tuple[Table, Table], statuses: Table, persons: Table
+) -> Table:
+    """The drawn statuses, and those of draw 0 from the first drawn day on: one that goes on then begins nothing.
+
+    doubtful: who is in doubt, and the numbers of the draws. Of whom citizenship is drawn before any status is, statuses
+    until then are those of draw 0 in every draw.
+    """
+    coded, every = doubtful
     same = "c.person_id = {0}.person_id AND c.rule = {0}.rule AND c.policy = {0}.policy"
+    begun = """GREATEST(s.from_date, c.from_date) AS from_date, {to_date} AS to_date,
+               CASE WHEN s.from_date >= c.from_date THEN s.status_before ELSE s.status END AS status_before,
+               s.begins_at_birth AND s.from_date >= c.from_date AS begins_at_birth"""
+    until = begun.format(to_date="LEAST(s.to_date, c.drawn_date)")
     return engine.step(
         "estimates_drawn_statuses",
         f"""
-        SELECT r.person_id, r.rule, c.code + r.draw AS policy,
+        SELECT {of_draw("r", "c", "r.draw")}, r.rule, c.code + r.draw AS policy,
                r.status, r.end_reason, r.from_date, COALESCE(r.to_date, DATE '9999-12-31') AS to_date,
                r.status_before,
                COALESCE(p.is_born_here AND p.birth_date = r.from_date AND r.status_before IS NULL, FALSE)
@@ -101,26 +128,32 @@ def _draw_statuses(engine: Engine, draws: Draws, coded: Table, statuses: Table, 
         JOIN persons p ON p.person_id = r.person_id
         WHERE r.draw BETWEEN 1 AND {draws.settings.number}
         UNION ALL
-        SELECT s.person_id, s.rule, c.code AS policy,
-               s.status, s.end_reason, GREATEST(s.from_date, c.from_date) AS from_date, s.to_date,
-               CASE WHEN s.from_date >= c.from_date THEN s.status_before ELSE s.status END AS status_before,
-               s.begins_at_birth AND s.from_date >= c.from_date AS begins_at_birth
+        SELECT s.person_id, s.rule, c.code AS policy, s.status, s.end_reason, {begun.format(to_date="s.to_date")}
         FROM statuses s
         JOIN coded c ON {same.format("s")}
         WHERE s.from_date >= c.from_date OR s.to_date > c.from_date
+        UNION ALL
+        SELECT {of_draw("s", "c", "n.draw")}, s.rule, c.code + n.draw, s.status,
+               CASE WHEN s.to_date <= c.drawn_date THEN s.end_reason END, {until}
+        FROM statuses s
+        JOIN coded c ON {same.format("s")} AND c.from_date < c.drawn_date
+        CROSS JOIN every n
+        WHERE s.from_date < c.drawn_date AND s.to_date > c.from_date
         """,
         residence_draws=draws.residence_draws,
         coded=coded,
+        every=every,
         persons=persons,
         statuses=statuses,
     )
 
 
-def _draw_migrations(engine: Engine, draws: Draws, coded: Table, migrations: Table) -> Table:
+def _draw_migrations(engine: Engine, draws: Draws, doubtful: tuple[Table, Table], migrations: Table) -> Table:
     """The drawn migrations, those of draw 0 that they replace, and crossings that no draw settles.
 
     A crossing that may become a migration is not settled by a draw in which the status is undetermined on its day.
     """
+    coded, every = doubtful
     same = "c.person_id = m.person_id AND c.rule = m.rule AND c.policy = m.policy"
     columns = "m.counted_date, m.direction, {outcome} AS outcome, m.other_country, m.purpose"
     drawn = "c.code + {}.draw AS policy"
@@ -128,7 +161,8 @@ def _draw_migrations(engine: Engine, draws: Draws, coded: Table, migrations: Tab
     return engine.step(
         "estimates_drawn_migrations",
         f"""
-        SELECT 0 AS draw, m.person_id, m.rule, {drawn.format("m")}, {columns.format(outcome="'migration'")}
+        SELECT 0 AS draw, {of_draw("m", "c", "m.draw")}, m.rule, {drawn.format("m")},
+               {columns.format(outcome="'migration'")}
         FROM migration_draws m
         JOIN coded c ON {same} AND c.linkage = m.linkage
         WHERE m.draw {within}
@@ -139,17 +173,26 @@ def _draw_migrations(engine: Engine, draws: Draws, coded: Table, migrations: Tab
         JOIN coded c ON {same}
         WHERE m.draw = 0 AND m.counted_date >= c.from_date
         UNION ALL
-        SELECT 0 AS draw, m.person_id, m.rule, {drawn.format("r")}, {columns.format(outcome="m.outcome")}
+        SELECT 0 AS draw, {of_draw("m", "c", "n.draw")}, m.rule, {drawn.format("n")},
+               {columns.format(outcome="m.outcome")}
+        FROM migrations m
+        JOIN coded c ON {same}
+        CROSS JOIN every n
+        WHERE m.draw = 0 AND m.counted_date >= c.from_date AND m.counted_date < c.drawn_date
+        UNION ALL
+        SELECT 0 AS draw, {of_draw("m", "c", "r.draw")}, m.rule, {drawn.format("r")},
+               {columns.format(outcome="m.outcome")}
         FROM migrations m
         JOIN coded c ON {same}
         JOIN residence_draws r
           ON r.person_id = c.person_id AND r.rule = c.rule AND r.policy = c.policy AND r.linkage = c.linkage
          AND r.from_date <= m.counted_date AND m.counted_date <= COALESCE(r.to_date, DATE '9999-12-31')
-        WHERE m.draw = 0 AND m.outcome = 'undetermined' AND m.counted_date >= c.from_date
+        WHERE m.draw = 0 AND m.outcome = 'undetermined' AND m.counted_date >= c.drawn_date
           AND r.status = 'undetermined' AND r.draw {within}
         """,
         migration_draws=draws.migration_draws,
         coded=coded,
+        every=every,
         migrations=migrations,
         residence_draws=draws.residence_draws,
     )

@@ -7,17 +7,19 @@ from miglink.stages.estimates.dimensions import Layout, birth_group, origin_grou
 CONSTANT = ("sex", "birth_country", "birth_group", "birth_year", "first_birthday", "last_birthday")
 
 
-def find_traits(engine: Engine, persons: Table, person_traits: Table, layout: Layout) -> Table:
-    """The traits of every person: rows that follow one another without gap or overlap.
+def find_traits(
+    engine: Engine, persons: Table, person_traits: Table, layout: Layout, name: str = "estimates"
+) -> Table:
+    """The traits of every person: rows that follow one another without gap or overlap; name: of the steps.
 
     A value holds until the next begins, or until its valid_to where that is earlier; then it is unknown. Columns:
     those of CONSTANT, the changing ones of the layout and origin_group, and what each was before as `_before`.
     Most persons never change, so the few changes are put in order apart.
     """
     changing, country = layout.changing, layout.reporting_country
-    changes = _find_changes(engine, person_traits, layout)
+    changes = _find_changes(engine, person_traits, layout, name)
     first = engine.step(
-        "estimates_first_traits",
+        f"{name}_first_traits",
         f"""
         SELECT p.person_id, COALESCE(p.sex, 'unknown') AS sex,
                COALESCE(NULLIF(p.birth_country, 'XXX'), 'unknown') AS birth_country, {birth_columns("p")},
@@ -35,12 +37,12 @@ def find_traits(engine: Engine, persons: Table, person_traits: Table, layout: La
         person_traits=person_traits,
         changes=changes,
     )
-    later = _follow_changes(engine, changes, first, layout)
+    later = _follow_changes(engine, changes, first, layout, name)
     columns = ["person_id", "sex", "birth_country", "birth_year", "first_birthday", "last_birthday"]
     columns += [*changing.values(), "valid_to"]
     born = birth_group("birth_country", country)
     return engine.step(
-        "estimates_traits",
+        f"{name}_traits",
         f"""
         WITH followed AS (
             SELECT {", ".join(columns)}, DATE '0001-01-01' AS valid_from,
@@ -69,10 +71,10 @@ def _known(value: str) -> str:
     return f"COALESCE(NULLIF({value}, 'XXX'), 'unknown')"
 
 
-def _follow_changes(engine: Engine, changes: Table, first: Table, layout: Layout) -> Table:
+def _follow_changes(engine: Engine, changes: Table, first: Table, layout: Layout, name: str) -> Table:
     """All traits after each change of one of them; those that did not change keep their value."""
     changing = layout.changing
-    columns = ", ".join(f"f.{name}" for name in CONSTANT if name != "birth_group")
+    columns = ", ".join(f"f.{column}" for column in CONSTANT if column != "birth_group")
     followed = ", ".join(
         f"COALESCE(LAST_VALUE(c.{column} IGNORE NULLS) OVER (PARTITION BY c.person_id ORDER BY c.valid_from "
         f"ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW), f.{column}) AS {column}"
@@ -84,7 +86,7 @@ def _follow_changes(engine: Engine, changes: Table, first: Table, layout: Layout
         for column in changing.values()
     )
     return engine.step(
-        "estimates_later_traits",
+        f"{name}_later_traits",
         f"""
         WITH days AS (SELECT person_id, valid_from, {_pivot(changing)} FROM changes GROUP BY person_id, valid_from),
         valued AS (
@@ -102,11 +104,11 @@ def _follow_changes(engine: Engine, changes: Table, first: Table, layout: Layout
     )
 
 
-def _find_changes(engine: Engine, person_traits: Table, layout: Layout) -> Table:
+def _find_changes(engine: Engine, person_traits: Table, layout: Layout, name: str) -> Table:
     """The days after the first on which a value begins, or ends without another that follows."""
     names = ", ".join(map(text_literal, layout.changing))
     return engine.step(
-        "estimates_trait_changes",
+        f"{name}_trait_changes",
         f"""
         SELECT person_id, trait, valid_from, value
         FROM person_traits

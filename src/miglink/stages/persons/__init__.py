@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from miglink.config.stages import Period, PersonsSettings
 from miglink.engine import Engine, Table, identifier
+from miglink.stages.persons.citizenships import draw_citizenships
 from miglink.stages.persons.clusters import (
     TELLS_SQL,
     accepted_links,
@@ -41,6 +42,7 @@ class Persons:
     identity_persons: Table
     record_persons: Table
     person_draws: Table
+    trait_draws: Table
     conflicts: Table
 
 
@@ -68,10 +70,10 @@ def find_persons(
     key: str,
     draws: Draws = NO_DRAWS,
 ) -> Persons:
-    """Join identities into persons along accepted links, under constraints, give them ids, and draw other linkages.
+    """Join identities into persons along accepted links, under constraints, give them ids, and draw what is in doubt.
 
     Reads: records, identities, record_identities, links, judgements; the persons of an earlier run if one is named.
-    Gives: persons, person_traits, identity_persons, record_persons, person_draws, conflicts.
+    Gives: persons, person_traits, identity_persons, record_persons, person_draws, trait_draws, conflicts.
     Errors: ConfigError if the earlier run cannot be read.
     Source: constrained single linkage (clusters.py); pseudonyms by keyed SHA-256; draws (draws.py).
     """
@@ -108,7 +110,8 @@ def find_persons(
     joined = {"nodes": nodes, "edges": edges, "clustered": clustered, "links": linked.links}
     doubt = find_doubt(engine, {**joined, "exclusive": exclusive, "apart": apart}, settings)
     drawn = draw_persons(engine, doubt, draws)
-    return _describe(engine, linked, country, constraints, {"ids": ids, "doubtful": doubt.clusters}, drawn)
+    known = {"ids": ids, "doubtful": doubt.clusters}
+    return _describe(engine, linked, country, constraints, known, (drawn, draws))
 
 
 def _describe(
@@ -117,9 +120,9 @@ def _describe(
     country: Country,
     constraints: dict[str, Table],
     known: dict[str, Table],
-    drawn: Table,
+    drawn: tuple[Table, Draws],
 ) -> Persons:
-    """The tables of persons whose clusters and ids are known."""
+    """The tables of persons whose clusters and ids are known; drawn: the drawn linkages, and what to draw."""
     identity_persons = engine.query(
         "identity_persons", "SELECT identity_id, person_id FROM clustered", clustered=constraints["clustered"]
     )
@@ -146,8 +149,10 @@ def _describe(
     facts = {"person_records": person_records, "later": later}
     persons = collect_persons(engine, facts | known, country.period.from_date)
     traits = collect_traits(engine, facts, country.alpha_3, country.traits)
+    person_draws, draws = drawn
+    trait_draws = draw_citizenships(engine, person_records, traits, country.alpha_3, draws)
     conflicts = collect_conflicts(engine, facts | constraints | {"persons": persons})
-    return Persons(persons, traits, identity_persons, record_persons, drawn, conflicts)
+    return Persons(persons, traits, identity_persons, record_persons, person_draws, trait_draws, conflicts)
 
 
 def _apart(engine: Engine, nodes: Table, linked: Linked) -> Table:

@@ -247,7 +247,7 @@ def _decide(
         hashed AS (
             SELECT c.a, c.b, c.p, sha256(concat('{seed} ', CAST(l.draw AS VARCHAR), ' ', l.name, ' ', r.name)) AS digest
             FROM chosen c JOIN labels l ON l.unique_id = c.a JOIN labels r ON r.unique_id = c.b)
-        SELECT a AS kept, b AS joined, 1000000 * {_uniform_sql("digest")} < p AS is_joined FROM hashed""",
+        SELECT a AS kept, b AS joined, 1000000 * {uniform_sql("digest")} < p AS is_joined FROM hashed""",
         labels=labels,
         edges=edges,
         forbidden=forbidden,
@@ -290,7 +290,7 @@ def _carry_out(
     return moved, left, kept_apart
 
 
-def _uniform_sql(digest: str) -> str:
+def uniform_sql(digest: str) -> str:
     """SQL for a number from 0 to below 1: the first digits of a hash."""
     places = (
         f"{16 ** (_DIGITS - place)} * (STRPOS('0123456789abcdef', SUBSTRING({digest}, {place}, 1)) - 1)"

@@ -90,7 +90,7 @@ _OF_DRAWS = {
     "standard_error": "it is that of persons in doubt, and of few of them tells how many they are",
     **{
         f"share_{cause}": "shares of the variance of few persons tell how many are in doubt, and why"
-        for cause in ("linkage", "missing_crossing", "first_status", "follow_up")
+        for cause in ("linkage", "missing_crossing", "first_status", "follow_up", "citizenship")
     },
     "interval_flag": "it compares bounds without noise with a point without noise",
 }

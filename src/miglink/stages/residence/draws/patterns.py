@@ -174,8 +174,9 @@ def _count_hidden(found: pl.DataFrame, ports: pl.DataFrame, days: tuple[int, int
 def _estimate_shares(hidden: pl.DataFrame) -> pl.DataFrame:
     """The share of each finest cell that hides crossings, and the error of its log odds.
 
-    Those of one cell CELLS[1] have on average its share: as signs of life tell it, or the expected one. In cells of few,
-    where by chance as many are expected as are seen or more, what cannot be above 1 would make shares too low together.
+    Those of one cell CELLS[1] have on average its share: as signs of life tell it, or the expected one. In cells of
+    few, where by chance as many are expected as are seen or more, what cannot be above 1 would make shares too low
+    together.
     """
     ratios = shrink_ratios(hidden, CELLS)
     wide = shrink_ratios(hidden, CELLS[:2]).select(CELLS[1], expected="share")

@@ -1,0 +1,143 @@
+"""Draws of the day on which a foreigner became a citizen: records seldom say it, and those before and after bound it.
+
+Whoever has a visa or a permit, or is stated to be a foreigner by a census, is none yet. A foreign passport shown at the
+border says so less surely, for some go on showing it: how many do is seen of those who have shown the other one.
+"""
+
+import polars as pl
+
+from miglink.engine import Engine, Table
+from miglink.stages.persons.draws import Draws, uniform_sql
+
+# Crossings with a foreign passport that the day may lie before, at most; and what is likeliest, in whole numbers.
+_MOST_CROSSINGS, _WHOLE = 6, 10_000
+# The share of citizens' crossings with a foreign passport, counted beside what is seen: as of so many crossings. How
+# unlike citizens are in it: as if one crossing of each were known (the sum of a beta distribution's parameters).
+# Assumed.
+_PRIOR_SHARE, _PRIOR_CROSSINGS, _KNOWN = 0.1, 10.0, 1.0
+
+
+def draw_citizenships(
+    engine: Engine, person_records: Table, person_traits: Table, reporting_country: str, draws: Draws
+) -> Table:
+    """Give the table trait_draws: for each draw from 1 the day from which a naturalised person is a citizen.
+
+    Reads: person_records, and person_traits: of those who became citizens after a record that says otherwise and is
+        neither a register's nor a crossing. Who has but shown two passports may have had both from birth.
+    The day lies after the last such record, and at the latest on that of the first record with a date that says
+    citizen, or where there is none at the end of the registration or of records. Between these all days are as likely,
+    but for those before crossings with a foreign passport (`_weigh`).
+    Units: days. Errors: none.
+    Source: interval censoring (Turnbull 1976), here with one distribution for all, for nothing else is known.
+    """
+    bounds = _find_bounds(engine, person_records, person_traits, f"'{reporting_country}'")
+    steps = _find_steps(engine, bounds, person_records, reporting_country)
+    numbers = pl.DataFrame({"draw": range(1, draws.number + 1)}, schema={"draw": pl.Int32})
+    uniform = uniform_sql("digest")
+    return engine.query(
+        "trait_draws",
+        f"""WITH summed AS (
+            SELECT *, (n_days * weight) AS mass,
+                   CAST(sum(n_days * weight) OVER (PARTITION BY person_id ORDER BY day) AS BIGINT) AS until_mass,
+                   CAST(sum(n_days * weight) OVER (PARTITION BY person_id) AS BIGINT) AS all_mass
+            FROM steps WHERE weight > 0),
+        hashed AS (
+            SELECT n.draw, p.person_id, p.all_mass,
+                   sha256(concat('{draws.seed} citizenship ', CAST(n.draw AS VARCHAR), ' ', p.person_id)) AS digest
+            FROM (SELECT DISTINCT person_id, all_mass FROM summed) AS p CROSS JOIN numbers n),
+        drawn AS (
+            SELECT draw, person_id, CAST(floor({uniform} * all_mass) AS BIGINT) AS at FROM hashed)
+        SELECT d.draw, d.person_id, 'citizenship' AS trait,
+               CAST(s.day + 1 + CAST(floor((d.at - (s.until_mass - s.mass)) * 1.0 / s.weight) AS INTEGER) AS DATE)
+                   AS valid_from
+        FROM drawn d JOIN summed s ON s.person_id = d.person_id AND d.at < s.until_mass
+             AND d.at >= s.until_mass - s.mass""",
+        steps=steps,
+        numbers=engine.frame("persons_citizenship_draws", numbers),
+    )
+
+
+def _find_bounds(engine: Engine, person_records: Table, person_traits: Table, national: str) -> Table:
+    """Who was naturalised: first_day, after which the day lies, and last_day, on which it does at the latest.
+
+    is_shown: on that day the passport was shown at the border.
+    """
+    is_national = f"(coalesce(r.citizenship, '') = {national} OR coalesce(r.citizenship_2, '') = {national})"
+    is_foreign = f"(r.citizenship IS NOT NULL AND r.citizenship <> 'XXX' AND NOT {is_national})"
+    return engine.step(
+        "persons_naturalised",
+        f"""WITH own AS (
+            SELECT r.person_id, r.kind, r.record_date, r.ended_date, {is_national} AS is_national,
+                   {is_foreign} AS is_foreign
+            FROM person_records r JOIN person_traits t ON t.person_id = r.person_id
+            WHERE t.trait = 'citizenship' AND t.value = {national} AND t.valid_from > DATE '0001-01-01'),
+        lasts AS (
+            SELECT person_id,
+                   coalesce(min(CASE WHEN is_national AND kind <> 'register' THEN record_date END),
+                            max(coalesce(ended_date, CASE WHEN kind = 'register' THEN last_date END))) AS last_day,
+                   min(CASE WHEN is_national AND kind = 'crossings' THEN record_date END) AS shown_day
+            FROM own CROSS JOIN (SELECT max(record_date) AS last_date FROM person_records) AS l
+            GROUP BY person_id)
+        SELECT o.person_id, l.last_day, coalesce(l.shown_day = l.last_day, false) AS is_shown,
+               max(o.record_date) AS first_day
+        FROM own o JOIN lasts l ON l.person_id = o.person_id
+        WHERE o.is_foreign AND o.kind NOT IN ('crossings', 'register') AND o.record_date < l.last_day
+        GROUP BY o.person_id, l.last_day, l.shown_day""",
+        person_records=person_records,
+        person_traits=person_traits,
+    )
+
+
+def _find_steps(engine: Engine, bounds: Table, person_records: Table, reporting_country: str) -> Table:
+    """The times between which a foreign passport is shown: person_id, day, after which it lies, n_days, weight."""
+    crossings = engine.step(
+        "persons_passports",
+        f"""SELECT DISTINCT b.person_id, b.first_day, b.last_day, b.is_shown, r.record_date AS day,
+               r.citizenship <> '{reporting_country}' AND coalesce(r.citizenship_2, '') <> '{reporting_country}'
+                   AS is_foreign
+        FROM bounds b JOIN person_records r ON r.person_id = b.person_id
+        WHERE r.kind = 'crossings' AND r.citizenship IS NOT NULL AND r.citizenship <> 'XXX'""",
+        bounds=bounds,
+        person_records=person_records,
+    )
+    (later,) = engine.collect(
+        """SELECT count(*) AS n, count(CASE WHEN is_foreign THEN 1 END) AS n_foreign
+        FROM crossings WHERE day > last_day""",
+        crossings=crossings,
+    ).iter_rows(named=True)
+    share = (later["n_foreign"] + _PRIOR_SHARE * _PRIOR_CROSSINGS) / (later["n"] + _PRIOR_CROSSINGS)
+    return engine.step(
+        "persons_passport_steps",
+        """WITH days AS (
+            SELECT person_id, last_day, is_shown, first_day AS day FROM bounds
+            UNION
+            SELECT person_id, last_day, is_shown, day FROM crossings
+            WHERE is_foreign AND day > first_day AND day < last_day),
+        stepped AS (
+            SELECT person_id, is_shown, day, lead(day, 1, last_day) OVER o AS next_day,
+                   count(*) OVER (PARTITION BY person_id) - row_number() OVER o AS n_after
+            FROM days WINDOW o AS (PARTITION BY person_id ORDER BY day))
+        SELECT s.person_id, s.day, CAST(date_diff('day', s.day, s.next_day) AS BIGINT) AS n_days,
+               coalesce(w.weight, 0) AS weight
+        FROM stepped s LEFT JOIN weights w ON w.n_after = s.n_after AND w.is_shown = s.is_shown""",
+        bounds=bounds,
+        crossings=crossings,
+        weights=engine.frame("persons_passport_weights", _weigh(share)),
+    )
+
+
+def _weigh(share: float) -> pl.DataFrame:
+    """How likely citizens are to cross so often with a foreign passport, and then (is_shown) with their own.
+
+    share: of the crossings of citizens with a foreign one. Some always show one and some never: of each the share is
+    drawn from a beta distribution.
+    Gives: n_after, is_shown, weight, relative to no such crossing.
+    """
+    likely, rows = 1.0, []
+    for n in range(_MOST_CROSSINGS + 1):
+        rows += [(n, False, likely), (n, True, likely * _KNOWN / (_KNOWN + n))]
+        likely *= (share * _KNOWN + n) / (_KNOWN + n)
+    found = pl.DataFrame(
+        rows, schema={"n_after": pl.Int64, "is_shown": pl.Boolean, "p": pl.Float64}, orient="row"
+    )
+    return found.select("n_after", "is_shown", weight=(pl.col("p") * _WHOLE).round().cast(pl.Int64))
