@@ -87,7 +87,8 @@ _NAME_AND_DATE = (
     ("name_variants", "birth_year"),
     ("name_variants", "birth_month_day"),
     ("surname_variant", "birth_day_iso"),
-    ("given_names_variant", "birth_day_iso"),
+    # Another surname by marriage, and given names in its place, or day and month in one another's.
+    ("likely_given_names", "birth_any_order"),
     # A date of birth that is not known or quite another, where the name alone leads to few.
     ("name_of_few",),
     # Two systems of romanisation.

@@ -20,7 +20,7 @@ STANDARD_KEYS = (
     "birth_year", "birth_month_day", "birth_swapped", "surname_start", "given_names_start", "surname_last",
     "given_names_last", "given_names_initials", "surname_sound", "given_names_sound", "surname_variant",
     "given_names_variant", "name_variants", "document_unchecked", "document_core", "travel_birth_day",
-    "surname_rough", "given_names_rough", "name_rough", "name_of_few",
+    "surname_rough", "given_names_rough", "name_rough", "name_of_few", "likely_given_names", "birth_any_order",
 )  # fmt: skip
 # What each further column gets, after its name; `_list` is a list of words, `_quantity` a number, the others text.
 FURTHER_KEYS = (
@@ -31,6 +31,8 @@ _NOT_BLOCKED_ON = ("_list", "_quantity")
 _MOSTLY = 0.9
 # A name with which no more dates of birth than these are seen may be that of one person, errors and all.
 _FEW = 3
+# A word that stands mostly as a given name, and more often than the one that stands there here, is in the wrong place.
+_GIVEN, _MORE_GIVEN = 0.9, 0.1
 _NOT_ASCII = r"[^\x00-\x7F]"
 
 
@@ -53,7 +55,8 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
     the consonants of surname and given names (`_sound`; of both in alphabetical order: `name_sound`; in fewer classes:
     `_rough`, `name_rough`), all words of a name with which at most three dates of birth are seen (`name_of_few`),
     whether a woman, by her given names where the sex is not known (`is_likely_woman`), the frequent spelling that a
-    rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), the date of birth of who crossed
+    rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), given names as words stand mostly
+    (`likely_given_names`), day and month in either order (`birth_any_order`), the date of birth of who crossed
     the border (`travel_birth_day`).
     A further column `x` keeps its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces),
     `x_key` (the same without spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters`
@@ -74,6 +77,10 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    coalesce(numbered.sex, given_names.likely_sex) = 'female' AS is_likely_woman,
                    coalesce(surname_variants.variant, surname.core) AS surname_variant,
                    coalesce(given_names_variants.variant, given_names.core) AS given_names_variant,
+                   CASE WHEN placed.given_share >= {_GIVEN}
+                             AND placed.given_share > given_placed.given_share + {_MORE_GIVEN}
+                        THEN coalesce(surname_variants.variant, surname.core)
+                        ELSE coalesce(given_names_variants.variant, given_names.core) END AS likely_given_names,
                    nullif(array_to_string(list_sort(string_split(
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
                    CAST(birth_date AS VARCHAR) AS birth_iso,
@@ -81,6 +88,8 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    {unchecked_sql("document_number")} AS document_unchecked
             FROM numbered LEFT JOIN surname ON surname.value = numbered.surname_ascii
             LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii
+            LEFT JOIN words AS placed ON placed.word = surname.first_word
+            LEFT JOIN words AS given_placed ON given_placed.word = given_names.first_word
             LEFT JOIN variants AS surname_variants ON surname_variants.name = surname.core
             LEFT JOIN variants AS given_names_variants ON given_names_variants.name = given_names.core),
         few AS (
@@ -101,6 +110,7 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
         identities=given,
         travelled=travelled,
         variants=_variants(engine, spoken),
+        words=_count_places(engine, spoken),
         **spoken,
     )
 
@@ -109,7 +119,10 @@ def _of_birth_sql() -> str:
     """The keys of a date of birth."""
     return f"""{_DAY} AS birth_day_iso,
         substring(birth_iso, 1, 4) AS birth_year, {_swapped_sql("birth_iso")} AS birth_swapped,
-        CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day"""
+        CASE WHEN birth_date_precision = 'day' THEN substring(birth_iso, 6) END AS birth_month_day,
+        CASE WHEN birth_date_precision = 'day'
+             THEN CASE WHEN substring(birth_iso, 9, 2) <= '12' THEN least(birth_iso, {_swapped_sql("birth_iso")})
+                       ELSE birth_iso END END AS birth_any_order"""
 
 
 def _swapped_sql(iso: str) -> str:
@@ -156,6 +169,20 @@ def _spoken(engine: Engine, identities: Table, column: str) -> Table:
                regexp_replace(spaced, '([A-Z])[A-Z]* ?', '\\1', 'g') AS initials
         FROM spread""",
         identities=identities,
+    )
+
+
+def _count_places(engine: Engine, spoken: Mapping[str, Table]) -> Table:
+    """First words of names (word), and how often each stands among given names, of all (given_share); never 0 or 1."""
+    return engine.hold(
+        "linkage_words",
+        """WITH held AS (
+            SELECT first_word AS word, n_identities AS n_given, 0 AS n_surname FROM given_names
+            UNION ALL SELECT first_word, 0, n_identities FROM surname)
+        SELECT word, (sum(n_given) + 0.5) / (sum(n_given) + sum(n_surname) + 1.0) AS given_share
+        FROM held GROUP BY word""",
+        surname=spoken["surname"],
+        given_names=spoken["given_names"],
     )
 
 

@@ -68,7 +68,7 @@ NAME_COLUMNS = (
     "surname_key", "given_names_key", "surname_icao_key", "given_names_icao_key", "surname_core", "surname_first",
     "name_words", "name_key", "name_sound", "birth_day_iso", "surname_last", "given_names_last",
     "given_names_initials", "surname_sound", "given_names_sound", "surname_variant", "given_names_variant",
-    "name_variants", "name_rough", "is_likely_woman", "first_date", "last_date",
+    "name_variants", "likely_given_names", "name_rough", "is_likely_woman", "first_date", "last_date",
 )  # fmt: skip
 
 
@@ -86,6 +86,12 @@ _OTHER_SURNAME = (
         "similar given names, other surname, women",
         f"given_names_variant_l = given_names_variant_r AND {_WOMEN}",
         "given_names_variant",
+        given=("citizenship",),
+    ),
+    Level(
+        "given names in the place of the surname, other surname, women",
+        f"likely_given_names_l = likely_given_names_r AND {_WOMEN}",
+        "likely_given_names",
         given=("citizenship",),
     ),
 )
