@@ -92,10 +92,11 @@ def describe_starters(
     Gives: person_key, start, since_days (to the first crossing; null: none), suggested (the state before it),
         is_listed (by register or permit), is_seen (anything is on record), stay, cell_1 to cell_3: by register, permit
         and signs of life, and what the first crossing suggests; how much of the year after it was spent here, national
-        or not, and listed for the first time in the year before or earlier; how long after the first day it lies.
+        or not, and listed for the first time in the year before or earlier; how long after the first day it lies. Of
+        who left for good within a year of the first list (brief) or is_late, cell_1 says that and whether national.
         is_list_alone: nothing but a list speaks of the person. turned: cell_1 if the first crossing had been one of the
         other direction. is_late: a list that begins a year after the first day or later, on listed_day, is the first
-        that is on record of the person; of those cell_1 says that and whether national.
+        that is on record of the person.
     """
     people, crossings, nationals = tables
     key = "own_key" if is_restart else "person_key"
@@ -124,6 +125,11 @@ def describe_starters(
                    CASE WHEN n.person_key IS NULL THEN 'foreign' ELSE 'national' END AS citizenship,
                    CASE WHEN (p.is_registered OR p.has_permit) AND p.listed_day > p.from_day - {_NEW_DAYS} THEN ' new'
                         ELSE '' END AS age_of_list,
+                   -- Of all others a list says more than when it began.
+                   CASE WHEN p.is_late THEN 'late' WHEN p.start <> 'observation' THEN ''
+                        WHEN (p.is_registered OR p.has_permit) AND p.status_before_first = 1
+                             AND p.first_day - p.listed_day < {_NEW_DAYS} AND COALESCE(s.n_days, 0) < 92 THEN 'brief'
+                        ELSE '' END AS appears,
                    CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
                         WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
                         ELSE 'later' END AS since,
@@ -134,14 +140,13 @@ def describe_starters(
             LEFT JOIN nationals n ON n.person_key = p.{key}
         ), broad AS (
             SELECT *, COALESCE(CAST(suggested AS VARCHAR), 'none') AS first,
-                   CASE WHEN is_late THEN CONCAT('late ', citizenship)
-                        ELSE CONCAT(listing, COALESCE(CAST(suggested AS VARCHAR), 'none')) END AS cell_1,
-                   CASE WHEN is_late THEN CONCAT('late ', citizenship)
-                        ELSE CONCAT(listing, CAST(1 - suggested AS VARCHAR)) END AS turned
+                   CASE WHEN appears <> '' THEN CONCAT(appears, ' ', citizenship) END AS whole
             FROM described
         ), second AS (
-            SELECT *, CASE WHEN is_late THEN CONCAT(cell_1, ' ', first, ' ', stay)
-                           ELSE CONCAT(cell_1, ' ', stay, ' ', citizenship, age_of_list) END AS cell_2
+            SELECT *, COALESCE(whole, CONCAT(listing, first)) AS cell_1,
+                   CASE WHEN is_late THEN whole ELSE CONCAT(listing, CAST(1 - suggested AS VARCHAR)) END AS turned,
+                   CASE WHEN appears <> '' THEN CONCAT(whole, ' ', listing, first, ' ', stay)
+                        ELSE CONCAT(listing, first, ' ', stay, ' ', citizenship, age_of_list) END AS cell_2
             FROM broad
         )
         SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, is_late, listed_day, stay,

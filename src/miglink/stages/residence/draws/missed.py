@@ -134,12 +134,15 @@ def _list_intervals(engine: Engine, name: str, tables: tuple[Table, Table, Table
                    FALSE, FALSE
             FROM grouped WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
-            SELECT 'end', c.person_key, c.position, c.is_arrival, c.port_before, c.stay_before, c.day, {end_day},
+            -- Who died after a departure may have come back before.
+            SELECT 'end', c.person_key, c.position, c.is_arrival, c.port_before, c.stay_before, c.day,
+                   COALESCE(p.death_day, {end_day}),
                    g.person_key IS NOT NULL, COALESCE(g.is_sign, FALSE)
             FROM grouped c
             JOIN people p ON p.person_key = c.person_key
             LEFT JOIN gaps g ON g.person_key = c.person_key AND g.position = c.position
-            WHERE c.day_1 IS NULL AND (p.death_day IS NULL OR g.person_key IS NOT NULL) AND c.day < {end_day}
+            WHERE c.day_1 IS NULL AND (p.death_day IS NULL OR NOT c.is_arrival)
+              AND c.day < COALESCE(p.death_day, {end_day})
             UNION ALL
             SELECT 'start', c.person_key, CAST(1 AS BIGINT), c.is_arrival, c.port_after, c.stay, p.from_day + 1, c.day,
                    g.person_key IS NOT NULL, COALESCE(g.is_sign, FALSE)
