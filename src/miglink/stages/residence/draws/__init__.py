@@ -44,6 +44,7 @@ from miglink.stages.residence.draws.missing import draw_chain, draw_hidden, keep
 from miglink.stages.residence.draws.outcomes import find_drawn_statuses, settle_draws
 from miglink.stages.residence.draws.patterns import Patterns, find_patterns
 from miglink.stages.residence.draws.ports import rate_crossings, rate_ports
+from miglink.stages.residence.draws.seasons import learn_seasons
 from miglink.stages.residence.elements import Placement
 from miglink.stages.residence.initial_status import Evidence
 
@@ -81,11 +82,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Learnt:
-    """What the persons as linked best teach: of first statuses, of follow-up, and of when newcomers are listed."""
+    """What the persons as linked best teach: of first statuses, follow-up, when newcomers are listed, and seasons."""
 
     first_statuses: pl.DataFrame
     follow_up: FollowUp
     lags: pl.DataFrame
+    seasons: pl.DataFrame
 
 
 def see(
@@ -133,6 +135,7 @@ def learn(engine: Engine, case: Case, seen: Seen, opened: Table, asked: Asked) -
         count_first_statuses(engine, case, seen.restarts, seen.starters),
         learn_follow_up(engine, case, opened, asked.days[1]),
         learn_lags(engine, case.people),
+        learn_seasons(engine, case.crossings),
     )
 
 
@@ -150,7 +153,9 @@ def draw_case(
     doubts = find_doubts(engine, case, first_statuses.doubtful, late)
     draws = engine.frame("residence_draws", list_draws(number, seed))
     spread = spread_over_draws(engine, case, doubts, draws, is_of_draw=asked.is_of_draw)
-    hidden = draw_hidden(engine, case, spread, case.missed, number, seed) if case.missed else None
+    hidden = None
+    if case.missed:
+        hidden = draw_hidden(engine, case, spread, case.missed, learnt.seasons, (number, seed))
     whose = draw_first_statuses(engine, case, spread, first_statuses, hidden)
     if hidden and late:
         hidden = add_late_arrivals(engine, case, whose, late, hidden, learnt.lags)

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from miglink.engine import Engine, Table
+from miglink.stages.residence.days import as_date
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import number_of, with_chances
 from miglink.stages.residence.draws.missed import LEAST_LIKELY, Missed
@@ -15,13 +16,23 @@ from miglink.stages.residence.draws.shrinkage import keep_mean
 _SHARED = 0.5
 # The error of log odds that the rates bring is at most this; and what is left beside a chance is taken to be so much.
 _MOST_ERROR, _LEAST_REST = 1.5, 0.05
+# Days that are drawn of an interval of so many days or more, until one fits the season.
+_TRIES, _SEASONAL_DAYS = 4, 183
+# Digits beyond those that decide whether a crossing is hidden are another number.
+_SPREAD = 1009.0
+_TURNS = {"place_of": 0.6180339887, "within": 0.7548776662, "accepts": 0.5698402910}
 
 
-def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number: int, seed: int) -> Table:
+def draw_hidden(
+    engine: Engine, case: Case, whose: Table, missed: Missed, seasons: pl.DataFrame, asked: tuple[int, int]
+) -> Table:
     """Which intervals hide crossings in each draw, and on which days those lie.
 
-    Reads: whose (persons in draws). Gives: person_key (of the draw), position, kind, is_arrival, from_day, until_day,
-        day_1 and day_2 (the same but where two are hidden).
+    Reads: whose (persons in draws); seasons (`learn_seasons`); asked: the number of draws, and the seed. Of a long
+        interval the day is the first of some drawn that a second number accepts as the season of its month has it
+        (rejection: von Neumann 1951), or the last of them.
+    Gives: person_key (of the draw), position, kind, is_arrival, from_day, until_day, day_1 and day_2 (the same but
+        where two are hidden).
     """
     rows = engine.view(
         f"{case.name}_asked_of",
@@ -45,22 +56,41 @@ def draw_hidden(engine: Engine, case: Case, whose: Table, missed: Missed, number
         ),
     )
     day = f"l.from_day + CAST(FLOOR((t.part_{{}} + l.within) * (l.until_day - l.from_day) / {N_PARTS}.0) AS BIGINT)"
+    number, seed = asked
+    # One number is many: turned by parts of a circle that never come near one another (Weyl 1916).
+    turned = {name: f"({name} + n.nth * {turn})" for name, turn in _TURNS.items()}
+    again = ", ".join(f"{x} - FLOOR({x}) AS {name}" for name, x in turned.items())
     return engine.step(
         f"{case.name}_hidden",
         f"""
         WITH hidden AS (
-            SELECT l.* FROM lucky l
+            SELECT l.*, l.is_there * {_SPREAD} - FLOOR(l.is_there * {_SPREAD}) AS accepts FROM lucky l
             LEFT JOIN shifts s ON s.draw = l.draw AND s.cell = l.cell
             WHERE l.p >= 1 OR l.is_there * (1 - l.p + l.p * COALESCE(s.odds, 1)) < l.p * COALESCE(s.odds, 1)
+        ), tried AS (
+            SELECT h.person_key, h.position, h.kind, h.is_arrival, h.from_day, h.until_day, h.place, n.nth, {again}
+            FROM hidden h
+            JOIN tries n ON n.nth = 0 OR (h.until_day - h.from_day >= {_SEASONAL_DAYS} AND h.kind <> 'pair')
+        ), placed AS (
+            SELECT l.person_key, l.position, l.kind, l.is_arrival, l.from_day, l.until_day, l.nth, l.accepts,
+                   {day.format(1)} AS day_1, {day.format(2)} AS day_2
+            FROM tried l
+            JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(l.place_of * {N_STEPS}) AS BIGINT)
+        ), ranked AS (
+            SELECT p.*, ROW_NUMBER() OVER (
+                       PARTITION BY p.person_key, p.position, p.kind
+                       ORDER BY CASE WHEN p.accepts < s.weight THEN p.nth - {_TRIES} ELSE {_TRIES} - p.nth END) AS rank
+            FROM placed p
+            JOIN seasons s ON s.is_arrival <> p.is_arrival
+                 AND s.month = CAST(EXTRACT(MONTH FROM {as_date("p.day_1")}) AS INTEGER)
         )
-        SELECT l.person_key, l.position, l.kind, l.is_arrival, l.from_day, l.until_day,
-               {day.format(1)} AS day_1, {day.format(2)} AS day_2
-        FROM hidden l
-        JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(l.place_of * {N_STEPS}) AS BIGINT)
+        SELECT person_key, position, kind, is_arrival, from_day, until_day, day_1, day_2 FROM ranked WHERE rank = 1
         """,
         lucky=lucky,
         shifts=engine.frame(f"{case.name}_shifts", _draw_shifts(missed.cells, number, seed)),
         places=missed.places,
+        seasons=engine.frame(f"{case.name}_seasons", seasons),
+        tries=engine.frame(f"{case.name}_tries", pl.DataFrame({"nth": list(range(_TRIES))})),
     )
 
 
