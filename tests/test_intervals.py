@@ -58,7 +58,7 @@ def test_unfinished_follow_up_by_hand(engine: Engine) -> None:
     assert (found["n"], found["mean"]) == (0.75, 0.75)
     error = sqrt(0.25 * 1.25)
     assert found["standard_error"] == pytest.approx(error)
-    assert [found[name] for name in SHARES] == [0, 0, 0, pytest.approx(1)]
+    assert [found[name] for name in SHARES] == [0, 0, 0, pytest.approx(1), 0]
     # A log-normal of mean 0.75 + 0.5 and that error: 1 + (error / 1.25)² = 1.2.
     assert bounds(found) == (0, pytest.approx(upper(1.25, 1.2) - 0.5))
     # Net migration may be below none, and stands on the plain scale.

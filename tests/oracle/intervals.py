@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import t as student
 
 Row = dict[str, Any]
-CAUSES = ("linkage", "missing_crossing", "first_status", "follow_up")
+CAUSES = ("linkage", "missing_crossing", "first_status", "follow_up", "citizenship")
 
 
 def count_in_draw(country: Any, draw: int, linkage: str, what: str, is_meant: Callable[[Any], bool]) -> int:

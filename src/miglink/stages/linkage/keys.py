@@ -44,20 +44,28 @@ _OF_NAMES = """surname.spaced AS surname_spaced, surname.core AS surname_core, s
     surname.last_word AS surname_last, given_names.last_word AS given_names_last,
     given_names.initials AS given_names_initials"""
 
+_LIKELY_GIVEN = f"""CASE WHEN placed.given_share >= {_GIVEN}
+                              AND placed.given_share > given_placed.given_share + {_MORE_GIVEN}
+                         THEN coalesce(surname_variants.variant, surname.core)
+                         ELSE coalesce(given_names_variants.variant, given_names.core) END"""
+_OF_WORDS = """LEFT JOIN words AS placed ON placed.word = surname.first_word
+            LEFT JOIN words AS given_placed ON given_placed.word = given_names.first_word
+            LEFT JOIN variants AS surname_variants ON surname_variants.name = surname.core
+            LEFT JOIN variants AS given_names_variants ON given_names_variants.name = given_names.core"""
+
 
 def prepare_identities(engine: Engine, identities: Table, travel: Table | None = None) -> Table:
     """Give each identity an integer id and the keys that comparisons and blocking use; its travel, where that is given.
 
     Keys: names without spaces (`_key`), without particles (`_core`), their first and last words (`_first`, `_last`),
     initials, all words of the name in alphabetical order (`name_words`), dates as ISO text (`birth_iso`), documents
-    with letters and digits that are misread for one another made equal (`document_folded`), numbers without the check
-    digit that ends them (`document_unchecked`, null where none does; `document_core`, folded, with none in any case),
+    with letters and digits misread for one another made equal (`document_folded`), without the check digit that ends
+    them (`document_unchecked`, null where none does; `document_core`, folded, with none in any case),
     the consonants of surname and given names (`_sound`; of both in alphabetical order: `name_sound`; in fewer classes:
     `_rough`, `name_rough`), all words of a name with which at most three dates of birth are seen (`name_of_few`),
     whether a woman, by her given names where the sex is not known (`is_likely_woman`), the frequent spelling that a
     rare one is near to (`_variant`; of both in alphabetical order: `name_variants`), given names as words stand mostly
-    (`likely_given_names`), day and month in either order (`birth_any_order`), the date of birth of who crossed
-    the border (`travel_birth_day`).
+    (`likely_given_names`), dates of birth in either order (`birth_any_order`) and of travellers (`travel_birth_day`).
     A further column `x` keeps its given value; beside it stand `x_text` (capitals A-Z and digits, single spaces),
     `x_key` (the same without spaces), `x_half` (its first half), `x_words` (words in alphabetical order), `x_letters`
     and `x_numbers` (the words that are letters, and digits), `x_sound`, and where it is ISO text or a number `x_iso`,
@@ -73,14 +81,10 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    replace(given_names_ascii, ' ', '') AS given_names_key,
                    replace(surname_icao, ' ', '') AS surname_icao_key,
                    replace(given_names_icao, ' ', '') AS given_names_icao_key,
-                   {_OF_NAMES}, {_rough_name_sql()} AS name_rough,
+                   {_OF_NAMES}, {_rough_name_sql()} AS name_rough, {_LIKELY_GIVEN} AS likely_given_names,
                    coalesce(numbered.sex, given_names.likely_sex) = 'female' AS is_likely_woman,
                    coalesce(surname_variants.variant, surname.core) AS surname_variant,
                    coalesce(given_names_variants.variant, given_names.core) AS given_names_variant,
-                   CASE WHEN placed.given_share >= {_GIVEN}
-                             AND placed.given_share > given_placed.given_share + {_MORE_GIVEN}
-                        THEN coalesce(surname_variants.variant, surname.core)
-                        ELSE coalesce(given_names_variants.variant, given_names.core) END AS likely_given_names,
                    nullif(array_to_string(list_sort(string_split(
                        concat_ws(' ', surname_ascii, given_names_ascii), ' ')), ''), '') AS name_words,
                    CAST(birth_date AS VARCHAR) AS birth_iso,
@@ -88,10 +92,7 @@ def prepare_identities(engine: Engine, identities: Table, travel: Table | None =
                    {unchecked_sql("document_number")} AS document_unchecked
             FROM numbered LEFT JOIN surname ON surname.value = numbered.surname_ascii
             LEFT JOIN given_names ON given_names.value = numbered.given_names_ascii
-            LEFT JOIN words AS placed ON placed.word = surname.first_word
-            LEFT JOIN words AS given_placed ON given_placed.word = given_names.first_word
-            LEFT JOIN variants AS surname_variants ON surname_variants.name = surname.core
-            LEFT JOIN variants AS given_names_variants ON given_names_variants.name = given_names.core),
+            {_OF_WORDS}),
         few AS (
             SELECT name_words AS name_of_few FROM keyed WHERE name_words IS NOT NULL
             GROUP BY name_words HAVING count(DISTINCT birth_iso) <= {_FEW})

@@ -25,14 +25,10 @@ def find_doubts(engine: Engine, case: Case, doubtful: Table, late: Table | None)
         what is undetermined, what may hide a crossing, and children born here to a mother in doubt on that day.
     """
     missed = case.missed
-    nothing = "SELECT person_key, from_day, start AS kind, FALSE AS is_doubt FROM travellers WHERE FALSE"
-    gaps = "SELECT person_key, from_day, kind, is_doubt FROM missed"
-    arrivals = """SELECT l.person_key, t.from_day, 'start', l.is_doubt
-            FROM late l JOIN travellers t ON t.person_key = l.person_key WHERE l.is_doubt"""
     return engine.step(
         f"{case.name}_doubts",
         f"""
-        WITH gaps AS ({nothing if missed is None or late is None else f"{gaps} UNION ALL {arrivals}"}), days AS (
+        WITH gaps AS ({_select_gaps(has_missed=missed is not None and late is not None)}), days AS (
             SELECT person_key, from_day FROM statuses WHERE status = -1
             UNION ALL
             SELECT g.person_key, CASE g.kind WHEN 'start' THEN t.from_day ELSE GREATEST(g.from_day, t.from_day + 1) END
@@ -78,6 +74,16 @@ def find_doubts(engine: Engine, case: Case, doubtful: Table, late: Table | None)
         doubtful=doubtful,
         **({} if missed is None or late is None else {"missed": missed.intervals, "late": late}),
     )
+
+
+def _select_gaps(*, has_missed: bool) -> str:
+    """SQL: person_key, from_day, kind and is_doubt of where crossings may be hidden, and of who came unseen."""
+    if not has_missed:
+        return "SELECT person_key, from_day, start AS kind, FALSE AS is_doubt FROM travellers WHERE FALSE"
+    return """SELECT person_key, from_day, kind, is_doubt FROM missed
+            UNION ALL
+            SELECT l.person_key, t.from_day, 'start', l.is_doubt
+            FROM late l JOIN travellers t ON t.person_key = l.person_key WHERE l.is_doubt"""
 
 
 def spread_over_draws(engine: Engine, case: Case, doubts: Table, draws: Table, *, is_of_draw: bool) -> Table:

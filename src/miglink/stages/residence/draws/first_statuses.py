@@ -30,6 +30,25 @@ _MOST_RESTARTS = 2
 _STAY_DAYS = 365
 # Who was listed for the first time so shortly before came lately, and may be here for less than a rule asks for.
 _NEW_DAYS = 365
+# Of who never crosses, a sign of life of any later day, or a death on record, says the same as one of the first year.
+_ALIVE = f"""
+            SELECT *, is_active OR (first_day IS NULL AND (first_sign_end_day IS NOT NULL OR death_day IS NOT NULL))
+                      AS is_alive,
+                   COALESCE(start = 'observation' AND NOT is_registered AND NOT has_permit
+                            AND listed_day >= from_day + {_NEW_DAYS} AND COALESCE(first_day > listed_day, TRUE)
+                            AND COALESCE(first_sign_end_day >= listed_day, TRUE), FALSE) AS is_late
+            FROM people"""
+# Of all others a list says more than when it began.
+_APPEARS = f"""CASE WHEN p.is_late THEN 'late' WHEN p.start <> 'observation' THEN ''
+                        WHEN (p.is_registered OR p.has_permit) AND p.status_before_first = 1
+                             AND p.first_day - p.listed_day < {_NEW_DAYS} AND COALESCE(s.n_days, 0) < 92 THEN 'brief'
+                        ELSE '' END"""
+_SECOND = """
+            SELECT *, COALESCE(whole, CONCAT(listing, first)) AS cell_1,
+                   CASE WHEN is_late THEN whole ELSE CONCAT(listing, CAST(1 - suggested AS VARCHAR)) END AS turned,
+                   CASE WHEN appears <> '' THEN CONCAT(whole, ' ', listing, first, ' ', stay)
+                        ELSE CONCAT(listing, first, ' ', stay, ' ', citizenship, age_of_list) END AS cell_2
+            FROM broad"""
 
 
 @dataclass(frozen=True)
@@ -103,15 +122,7 @@ def describe_starters(
     return engine.step(
         f"{name}_starters",
         f"""
-        WITH alive AS (
-            -- Of who never crosses, a sign of life of any later day, or a death on record, says the same as one
-            -- of the first year.
-            SELECT *, is_active OR (first_day IS NULL AND (first_sign_end_day IS NOT NULL OR death_day IS NOT NULL))
-                      AS is_alive,
-                   COALESCE(start = 'observation' AND NOT is_registered AND NOT has_permit
-                            AND listed_day >= from_day + {_NEW_DAYS} AND COALESCE(first_day > listed_day, TRUE)
-                            AND COALESCE(first_sign_end_day >= listed_day, TRUE), FALSE) AS is_late
-            FROM people
+        WITH alive AS ({_ALIVE}
         ), stays AS ({_spent_here(key)}
         ), described AS (
             SELECT p.{key} AS person_key, p.start, p.status_before_first AS suggested,
@@ -125,11 +136,7 @@ def describe_starters(
                    CASE WHEN n.person_key IS NULL THEN 'foreign' ELSE 'national' END AS citizenship,
                    CASE WHEN (p.is_registered OR p.has_permit) AND p.listed_day > p.from_day - {_NEW_DAYS} THEN ' new'
                         ELSE '' END AS age_of_list,
-                   -- Of all others a list says more than when it began.
-                   CASE WHEN p.is_late THEN 'late' WHEN p.start <> 'observation' THEN ''
-                        WHEN (p.is_registered OR p.has_permit) AND p.status_before_first = 1
-                             AND p.first_day - p.listed_day < {_NEW_DAYS} AND COALESCE(s.n_days, 0) < 92 THEN 'brief'
-                        ELSE '' END AS appears,
+                   {_APPEARS} AS appears,
                    CASE WHEN p.first_day IS NULL THEN 'never' WHEN p.first_day - p.from_day < 31 THEN '1'
                         WHEN p.first_day - p.from_day < 92 THEN '3' WHEN p.first_day - p.from_day < 366 THEN '12'
                         ELSE 'later' END AS since,
@@ -142,12 +149,7 @@ def describe_starters(
             SELECT *, COALESCE(CAST(suggested AS VARCHAR), 'none') AS first,
                    CASE WHEN appears <> '' THEN CONCAT(appears, ' ', citizenship) END AS whole
             FROM described
-        ), second AS (
-            SELECT *, COALESCE(whole, CONCAT(listing, first)) AS cell_1,
-                   CASE WHEN is_late THEN whole ELSE CONCAT(listing, CAST(1 - suggested AS VARCHAR)) END AS turned,
-                   CASE WHEN appears <> '' THEN CONCAT(whole, ' ', listing, first, ' ', stay)
-                        ELSE CONCAT(listing, first, ' ', stay, ' ', citizenship, age_of_list) END AS cell_2
-            FROM broad
+        ), second AS ({_SECOND}
         )
         SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, is_late, listed_day, stay,
                turned,

@@ -55,19 +55,30 @@ def draw_hidden(
             engine, f"{case.name}_hidden_chances", rows, f"({place})", "is_there", "place_of", "within"
         ),
     )
-    day = f"l.from_day + CAST(FLOOR((t.part_{{}} + l.within) * (l.until_day - l.from_day) / {N_PARTS}.0) AS BIGINT)"
     number, seed = asked
+    hidden = engine.view(
+        f"{case.name}_hidden_there",
+        f"""
+        SELECT l.*, l.is_there * {_SPREAD} - FLOOR(l.is_there * {_SPREAD}) AS accepts FROM lucky l
+        LEFT JOIN shifts s ON s.draw = l.draw AND s.cell = l.cell
+        WHERE l.p >= 1 OR l.is_there * (1 - l.p + l.p * COALESCE(s.odds, 1)) < l.p * COALESCE(s.odds, 1)
+        """,
+        lucky=lucky,
+        shifts=engine.frame(f"{case.name}_shifts", _draw_shifts(missed.cells, number, seed)),
+    )
+    return _draw_days(engine, case, hidden, missed.places, seasons)
+
+
+def _draw_days(engine: Engine, case: Case, hidden: Table, places: Table, seasons: pl.DataFrame) -> Table:
+    """The hidden crossings with their days; hidden: with place_of, within and accepts, numbers between 0 and 1."""
+    day = f"l.from_day + CAST(FLOOR((t.part_{{}} + l.within) * (l.until_day - l.from_day) / {N_PARTS}.0) AS BIGINT)"
     # One number is many: turned by parts of a circle that never come near one another (Weyl 1916).
     turned = {name: f"({name} + n.nth * {turn})" for name, turn in _TURNS.items()}
     again = ", ".join(f"{x} - FLOOR({x}) AS {name}" for name, x in turned.items())
     return engine.step(
         f"{case.name}_hidden",
         f"""
-        WITH hidden AS (
-            SELECT l.*, l.is_there * {_SPREAD} - FLOOR(l.is_there * {_SPREAD}) AS accepts FROM lucky l
-            LEFT JOIN shifts s ON s.draw = l.draw AND s.cell = l.cell
-            WHERE l.p >= 1 OR l.is_there * (1 - l.p + l.p * COALESCE(s.odds, 1)) < l.p * COALESCE(s.odds, 1)
-        ), tried AS (
+        WITH tried AS (
             SELECT h.person_key, h.position, h.kind, h.is_arrival, h.from_day, h.until_day, h.place, n.nth, {again}
             FROM hidden h
             JOIN tries n ON n.nth = 0 OR (h.until_day - h.from_day >= {_SEASONAL_DAYS} AND h.kind <> 'pair')
@@ -79,16 +90,16 @@ def draw_hidden(
         ), ranked AS (
             SELECT p.*, ROW_NUMBER() OVER (
                        PARTITION BY p.person_key, p.position, p.kind
-                       ORDER BY CASE WHEN p.accepts < s.weight THEN p.nth - {_TRIES} ELSE {_TRIES} - p.nth END) AS rank
+                       ORDER BY CASE WHEN p.accepts < s.weight THEN p.nth - {_TRIES} ELSE {_TRIES} - p.nth END)
+                       AS rank
             FROM placed p
             JOIN seasons s ON s.is_arrival <> p.is_arrival
                  AND s.month = CAST(EXTRACT(MONTH FROM {as_date("p.day_1")}) AS INTEGER)
         )
         SELECT person_key, position, kind, is_arrival, from_day, until_day, day_1, day_2 FROM ranked WHERE rank = 1
         """,
-        lucky=lucky,
-        shifts=engine.frame(f"{case.name}_shifts", _draw_shifts(missed.cells, number, seed)),
-        places=missed.places,
+        hidden=hidden,
+        places=places,
         seasons=engine.frame(f"{case.name}_seasons", seasons),
         tries=engine.frame(f"{case.name}_tries", pl.DataFrame({"nth": list(range(_TRIES))})),
     )
