@@ -298,7 +298,8 @@ def find_first_statuses(
         JOIN people p ON p.person_key = s.person_key
         JOIN finest f ON f.cell = s.cell_3
         WHERE t.initial_status < 0 OR ({case.missed is not None} AND s.start = 'observation' AND s.is_seen
-              AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested))
+              AND (COALESCE(s.since_days, 0) < {case.rule.settling_days} OR t.initial_status <> s.suggested
+                   OR (s.is_late AND s.suggested = 1)))
         """,
         starters=starters,
         travellers=case.travellers,
