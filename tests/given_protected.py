@@ -11,7 +11,9 @@ from miglink.stages.publish import Protection, Publication, publish
 
 KEY = "a-secret-of-more-than-32-characters-for-tests"
 VINTAGE: dict[str, Any] = {"data_to_date": END, "status": "final"}
-SHARES = ("share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up")
+SHARES = (
+    "share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up", "share_citizenship",
+)  # fmt: skip
 POLICIES = ("unresolved", "midpoint")
 # No multiple of 2, 3, 5 or 10, and so rare that none is found by chance in a file.
 SECRETS = [70001 + 30 * n for n in range(65)]

@@ -24,7 +24,9 @@ DRAWS = range(1, 5)
 # Student's t on three degrees of freedom; with what the truth adds as a fifth draw.
 STUDENT = 3.1824463
 WIDE = STUDENT * sqrt(1.25)
-SHARES = ("share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up")
+SHARES = (
+    "share_linkage", "share_missing_crossing", "share_first_status", "share_follow_up", "share_citizenship",
+)  # fmt: skip
 
 
 def bounds(found: dict[str, Any]) -> tuple[Any, Any]:

@@ -80,8 +80,8 @@ def test_a_model_names_nobody(duckdb_engine: Engine, tmp_path: Path) -> None:
     assert not [name for name in SURNAMES if name in text]
     assert not [row for row in rows if row["document_number"] in text]
     assert model["frequencies"]["columns"] == [
-        "birth_iso", "citizenship", "given_names_key", "given_names_variant", "name_rough", "name_sound",
-        "name_words",
+        "birth_iso", "citizenship", "given_names_key", "given_names_variant", "likely_given_names", "name_rough",
+        "name_sound", "name_words",
     ]  # fmt: skip
 
 
