@@ -188,7 +188,9 @@ def test_what_rests_on_counts_is_computed_of_protected_ones(duckdb_engine: Engin
     for bound, away in (("lower", stocks["n"] - stocks["lower"]), ("upper", stocks["upper"] - stocks["n"])):
         assert away.is_between(10.5, 13.5).all(), bound
         assert (stocks[bound] % 3 == 0).all(), bound
-    assert stocks.select(pl.col("mean", "standard_error", *SHARES).is_null().all()).row(0) == (True,) * (2 + len(SHARES))
+    assert stocks.select(pl.col("mean", "standard_error", *SHARES).is_null().all()).row(0) == (True,) * (
+        2 + len(SHARES)
+    )
     value = dict(quality.select("measure", "value").iter_rows())
     assert value["doubtful_share"] == value["doubtful_persons"] / value["persons"]
     assert value["months_without_crossings"] == 1.0
