@@ -328,3 +328,23 @@ def test_a_surname_changed_by_women_is_a_level_of_its_own(engine: Engine) -> Non
     found = levels(engine, "name", pairs)
     women, others = "same given names, other surname, women", "same given names, other surname"
     assert found[:4] == [women, women, others, others]
+
+
+def test_given_names_and_days_of_birth_lead_to_one_another_in_either_place(engine: Engine) -> None:
+    """A married name, and given names in its place or day and month swapped: one key leads from each to the other."""
+    often = [named(("MUELLER", "GERDA")), named(("SCHMIDT", "GERDA ANNA")), named(("MARTIN", "PAUL"))] * 4
+    asked = [named(("SCHILDBURG", "GERDA")), named(("GERDA", "BLUMENHEIM")), named(("MARTIN", "GERDA"))]
+    days = ["1984-10-12", "1984-12-10", "1984-10-25"]
+    born = [
+        row | {"birth_date": dt.date.fromisoformat(day), "birth_date_precision": "day"}
+        for row, day in zip(asked, days, strict=True)
+    ]
+    prepared = prepare_identities(engine, identities_of(engine, [*often, *born]))
+    found = engine.collect(
+        """SELECT likely_given_names, birth_any_order FROM p WHERE birth_day_iso IS NOT NULL
+        ORDER BY CAST(identity_id AS INTEGER)""",
+        p=prepared,
+    )
+    # A surname that is a given name too stays where it is, beside one that is a given name more often.
+    assert found["likely_given_names"].to_list()[-3:] == ["GERDA"] * 3
+    assert found["birth_any_order"].to_list()[-3:] == ["1984-10-12", "1984-10-12", "1984-10-25"]
