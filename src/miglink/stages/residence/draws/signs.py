@@ -15,6 +15,7 @@ _APART = 0.5
 # So many cases of others stand beside those of a group: half of those of its length, and at most half of those that are
 # alike but for the length.
 _PRIOR_CASES = 10.0
+_PRIOR_SIGNS = 1.0
 # Of lengths at which fewer than this share of the confirmed show signs, none can be expected.
 _LEAST_SHOWN = 0.02
 # Signs that are as frequent where a crossing is hidden as where none is say nothing: the sum of squared differences.
@@ -101,6 +102,10 @@ def _split(counts: dict[str, Numbers], holders: tuple[Any, Any], rate_error: flo
     hidden = _shares(n, donors, ((_sums(n, length), _PRIOR_CASES),))
     others = _sums(confirmed * is_shown[:, None], alike)
     prior = np.minimum(others.sum(axis=1), _PRIOR_CASES / 2)
+    # The longer somebody stays, the likelier is a sign: others at their lengths are set beside all of those lengths.
+    usual = _divided(of_length)
+    ratio = (others + _PRIOR_SIGNS) / (_sums(usual * (cases * is_shown)[:, None], alike) + _PRIOR_SIGNS)
+    others = usual * ratio
     staying = _shares(confirmed, cases, ((others, prior), (of_length, _PRIOR_CASES / 2)))
     total, expected = np.maximum(seen.sum(axis=1), 1e-9), n.sum(axis=1)
     apart = hidden - staying
