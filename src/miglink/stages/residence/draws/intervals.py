@@ -77,6 +77,11 @@ def find_listings(
         SELECT p.person_key, CAST(FLOOR(({first} + {last}) / 2.0) AS BIGINT) AS day
         {own}
         WHERE r.kind = 'activity' AND r.valid_from IS NOT NULL
+        UNION ALL
+        -- Who was counted in a census or asked in a survey was alive here.
+        SELECT p.person_key, {day_number("r.record_date")} AS day
+        {own}
+        WHERE r.kind = 'people' AND r.record_date IS NOT NULL
         """,
         **tables,
     )
@@ -136,15 +141,19 @@ def find_crossings(
     )
 
 
-def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Listings) -> Table:
+def describe_intervals(
+    engine: Engine, name: str, intervals: Table, listings: Listings, tail_days: int = TAIL_DAYS
+) -> Table:
     """The intervals with the names of their cells, CELLS, and shape.
 
     shape: of any length, where the person was listed for a part of it, which part.
     Reads: intervals (number, kind, person_key, is_arrival, port_group, stays, from_day, until_day, and what else they
         have); stays: a number for the stays before and after it.
         Whoever is described on a day is so as known then: who was struck off later stood in the list.
+        tail_days: so many days before the end of an interval without a crossing at its end signs of life are not
+        looked at.
     """
-    lists, lives = _look_up(engine, name, intervals, listings)
+    lists, lives = _look_up(engine, name, intervals, listings, tail_days)
     share = "({0} - i.from_day) * 4.0 / GREATEST(i.until_day - i.from_day, 1)"
     quarter = f"CAST(CAST(LEAST(3, FLOOR({share})) AS INTEGER) AS VARCHAR)"
     return engine.step(
@@ -191,13 +200,16 @@ def describe_intervals(engine: Engine, name: str, intervals: Table, listings: Li
     )
 
 
-def _look_up(engine: Engine, name: str, intervals: Table, listings: Listings) -> tuple[Table, Table]:
+def _look_up(
+    engine: Engine, name: str, intervals: Table, listings: Listings, tail_days: int
+) -> tuple[Table, Table]:
     """When persons were listed within the intervals (first_day, last_day), and which of these have signs of life.
 
     Of who was listed before the interval alone both days are null; who never was by then has no row. is_late: whether
     the last sign is of late; of an interval that is not the last one, every sign is.
     """
-    tail = f"CASE WHEN i.kind = 'end' THEN {TAIL_DAYS} ELSE 0 END"
+    tail = f"""CASE WHEN i.kind = 'end' AND i.until_day - i.from_day < {2 * TAIL_DAYS} THEN {TAIL_DAYS}
+                   WHEN i.kind = 'end' THEN {tail_days} ELSE 0 END"""
     since = f"CASE WHEN i.kind = 'end' THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
     lists = engine.step(
         f"{name}_lists",
