@@ -4,6 +4,7 @@ Whoever has a visa or a permit, or is stated to be a foreigner by a census, is n
 border says so less surely, for some go on showing it: how many do is seen of those who have shown the other one.
 """
 
+import numpy as np
 import polars as pl
 
 from miglink.engine import Engine, Table
@@ -15,6 +16,8 @@ _MOST_CROSSINGS, _WHOLE = 6, 10_000
 # unlike citizens are in it: as if one crossing of each were known (the sum of a beta distribution's parameters).
 # Assumed.
 _PRIOR_SHARE, _PRIOR_CROSSINGS, _KNOWN = 0.1, 10.0, 1.0
+# So many persons are counted beside those seen, as many in each year: assumed. And rounds in which shares are found.
+_PRIOR_PERSONS, _ROUNDS = 10.0, 50
 
 
 def draw_citizenships(
@@ -25,10 +28,11 @@ def draw_citizenships(
     Reads: person_records, and person_traits: of those who became citizens after a record that says otherwise and is
         neither a register's nor a crossing. Who has but shown two passports may have had both from birth.
     The day lies after the last such record, and at the latest on that of the first record with a date that says
-    citizen, or where there is none at the end of the registration or of records. Between these all days are as likely,
-    but for those before crossings with a foreign passport (`_weigh`).
+    citizen, or where there is none at the end of the registration or of records. Between these days are as likely as
+    naturalisations are frequent in their year (`_count_years`), but for those before crossings with a foreign passport
+    (`_weigh`).
     Units: days. Errors: none.
-    Source: interval censoring (Turnbull 1976), here with one distribution for all, for nothing else is known.
+    Source: interval censoring (Turnbull 1976), with one distribution for all, for nothing else is known.
     """
     bounds = _find_bounds(engine, person_records, person_traits, f"'{reporting_country}'")
     steps = _find_steps(engine, bounds, person_records, reporting_country)
@@ -89,7 +93,7 @@ def _find_bounds(engine: Engine, person_records: Table, person_traits: Table, na
 
 
 def _find_steps(engine: Engine, bounds: Table, person_records: Table, reporting_country: str) -> Table:
-    """The times between which a foreign passport is shown: person_id, day, after which it lies, n_days, weight."""
+    """The times between which a foreign passport is shown, and years begin: person_id, day, n_days after it, weight."""
     crossings = engine.step(
         "persons_passports",
         f"""SELECT DISTINCT b.person_id, b.first_day, b.last_day, b.is_shown, r.record_date AS day,
@@ -106,7 +110,7 @@ def _find_steps(engine: Engine, bounds: Table, person_records: Table, reporting_
         crossings=crossings,
     ).iter_rows(named=True)
     share = (later["n_foreign"] + _PRIOR_SHARE * _PRIOR_CROSSINGS) / (later["n"] + _PRIOR_CROSSINGS)
-    return engine.step(
+    steps = engine.step(
         "persons_passport_steps",
         """WITH days AS (
             SELECT person_id, last_day, is_shown, first_day AS day FROM bounds
@@ -116,14 +120,66 @@ def _find_steps(engine: Engine, bounds: Table, person_records: Table, reporting_
         stepped AS (
             SELECT person_id, is_shown, day, lead(day, 1, last_day) OVER o AS next_day,
                    count(*) OVER (PARTITION BY person_id) - row_number() OVER o AS n_after
-            FROM days WINDOW o AS (PARTITION BY person_id ORDER BY day))
-        SELECT s.person_id, s.day, CAST(date_diff('day', s.day, s.next_day) AS BIGINT) AS n_days,
-               coalesce(w.weight, 0) AS weight
-        FROM stepped s LEFT JOIN weights w ON w.n_after = s.n_after AND w.is_shown = s.is_shown""",
+            FROM days WINDOW o AS (PARTITION BY person_id ORDER BY day)),
+        weighed AS (
+            SELECT s.person_id, s.day, s.next_day, w.weight
+            FROM stepped s JOIN weights w ON w.n_after = s.n_after AND w.is_shown = s.is_shown WHERE w.weight > 0),
+        parts AS (
+            SELECT w.person_id, y.year, greatest(w.day, y.first_day) AS day, w.weight,
+                   CAST(date_diff('day', greatest(w.day, y.first_day), least(w.next_day, y.last_day)) AS BIGINT)
+                       AS n_days
+            FROM weighed w JOIN years y ON w.day < y.last_day AND w.next_day > y.first_day)
+        SELECT * FROM parts WHERE n_days > 0""",
         bounds=bounds,
         crossings=crossings,
         weights=engine.frame("persons_passport_weights", _weigh(share)),
+        years=engine.frame("persons_passport_years", _list_years(engine, bounds)),
     )
+    masses = engine.collect(
+        "SELECT person_id, year, CAST(sum(n_days * weight) AS BIGINT) AS mass FROM steps GROUP BY person_id, year",
+        steps=steps,
+    )
+    return engine.step(
+        "persons_naturalisation_steps",
+        """SELECT s.person_id, s.day, s.n_days, s.weight * y.weight AS weight
+        FROM steps s JOIN years y ON y.year = s.year""",
+        steps=steps,
+        years=engine.frame("persons_naturalisation_years", _count_years(masses)),
+    )
+
+
+def _list_years(engine: Engine, bounds: Table) -> pl.DataFrame:
+    """The years in which days may lie: year, first_day, the last one before it, and last_day."""
+    (found,) = engine.collect(
+        "SELECT min(first_day) AS first_day, max(last_day) AS last_day FROM bounds", bounds=bounds
+    ).iter_rows(named=True)
+    first, last = found["first_day"], found["last_day"]
+    years = pl.int_range(first.year, last.year + 1, eager=True) if first else pl.Series([], dtype=pl.Int64)
+    return years.alias("year").to_frame().with_columns(
+        first_day=pl.date(pl.col("year") - 1, 12, 31), last_day=pl.date(pl.col("year"), 12, 31)
+    )
+
+
+def _count_years(masses: pl.DataFrame) -> pl.DataFrame:
+    """How frequent naturalisations are in each year, relative to the most frequent: year, weight in whole numbers.
+
+    masses: person_id, year, mass: how likely the day of that person lies in the year were all years alike. What each is
+    likely to add to the years tells how frequent they are, and that again what each adds (expectation, maximisation).
+    """
+    rows = masses.sort("person_id", "year")
+    years, of_year = np.unique(rows["year"].to_numpy(), return_inverse=True)
+    if not len(years):
+        return pl.DataFrame(schema={"year": pl.Int64, "weight": pl.Int64})
+    _, person = np.unique(rows["person_id"].to_numpy(), return_inverse=True)
+    mass = rows["mass"].to_numpy().astype(np.float64)
+    share = np.full(len(years), 1 / len(years))
+    for _ in range(_ROUNDS):
+        likely = mass * share[of_year]
+        likely /= np.bincount(person, likely)[person]
+        counted = np.bincount(of_year, likely) + _PRIOR_PERSONS / len(years)
+        share = counted / counted.sum()
+    weight = np.maximum(np.round(share / share.max() * _WHOLE), 1).astype(np.int64)
+    return pl.DataFrame({"year": years.astype(np.int64), "weight": weight})
 
 
 def _weigh(share: float) -> pl.DataFrame:

@@ -94,7 +94,8 @@ def collect_traits(
             SELECT person_id, citizenship, min(record_date) AS since, min(source) AS source, row_number() OVER (
                 PARTITION BY person_id ORDER BY max(CASE WHEN m.country IS NULL THEN 0 ELSE 1 END) DESC,
                                                 sum(is_stated) DESC, count(*) DESC, citizenship) AS rank
-            FROM seen LEFT JOIN members m ON m.country = seen.citizenship AND m.valid_from <= seen.record_date
+            -- Of a country that joined later whoever had its citizenship became a citizen of the Union with it.
+            FROM seen LEFT JOIN members m ON m.country = seen.citizenship
                  AND (m.valid_to IS NULL OR m.valid_to > seen.record_date)
             WHERE citizenship <> {national} GROUP BY person_id, citizenship),
         first_other AS (SELECT person_id, min(since) AS since FROM others GROUP BY person_id),
