@@ -12,22 +12,25 @@ from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
-# Of cells, each within the one before: kind, direction and length; listed then, before or never, national or not, with
-# signs of life lately, before or never; how long the stays before and after the interval were; from when to when
-# listed, and half of the length's band; port.
+# Of cells, each within the one before: kind, direction and length; listed then (in a register with a permit that has
+# lapsed, or otherwise), before or never, national or not, with signs of life lately, before or never; how long the stays
+# before and after the interval were; from when to when listed, and half of the length's band; port.
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
 # Who goes away for less lives here, and who comes for less lives abroad.
 _TRIP_DAYS = 61
 # In the last days before the end of observation not all signs of life have been delivered, and older ones than this
 # say that somebody was here, not that somebody is.
 TAIL_DAYS, OLD_DAYS = 365, 1096
+# Who has a permit for longer has settled, and when it lapses says nothing (Directive 2003/109/EC Art 4: five years).
+_SETTLED_DAYS = 1827
 
 
 @dataclass(frozen=True)
 class Listings:
     """When persons stood in a register or had a permit of residents, and the middles of the periods of signs of life.
 
-    listed: person_key, from_day, until_day. signs: person_key, day. nationals: person_key of whom any record says so.
+    listed: person_key, from_day, until_day; lapse_day: until when a permit lasts, one for long without end; null of a
+    registration. signs: person_key, day. nationals: person_key of whom any record says so.
     """
 
     listed: Table
@@ -64,6 +67,8 @@ def find_listings(
         )
         -- Who is struck off the register for good is no longer listed, however long a permit would have lasted.
         SELECT g.person_key, g.from_day,
+               CASE WHEN g.kind = 'permits' AND g.until_day - g.from_day > {_SETTLED_DAYS} THEN {FOREVER}
+                    WHEN g.kind = 'permits' THEN g.until_day END AS lapse_day,
                CASE WHEN g.kind = 'permits' AND g.from_day < s.struck_day THEN LEAST(g.until_day, s.struck_day)
                     ELSE g.until_day END AS until_day
         FROM given g LEFT JOIN struck s ON s.person_key = g.person_key
@@ -164,6 +169,8 @@ def describe_intervals(
                    CASE WHEN v.number IS NULL THEN ' silent' WHEN v.is_late THEN ' alive' ELSE ' lived' END AS signs,
                    n.person_key IS NOT NULL AS is_national,
                    CASE WHEN l.number IS NULL THEN 'never' WHEN l.first_day IS NULL THEN 'past'
+                        WHEN l.first_day <= i.from_day AND l.last_day >= i.until_day AND l.lapse_day < i.until_day
+                        THEN 'lapsed'
                         WHEN l.first_day <= i.from_day AND l.last_day >= i.until_day THEN 'whole'
                         WHEN l.first_day <= i.from_day THEN 'begin' WHEN l.last_day >= i.until_day THEN 'end'
                         ELSE 'part' END AS listing,
@@ -205,8 +212,8 @@ def _look_up(
 ) -> tuple[Table, Table]:
     """When persons were listed within the intervals (first_day, last_day), and which of these have signs of life.
 
-    Of who was listed before the interval alone both days are null; who never was by then has no row. is_late: whether
-    the last sign is of late; of an interval that is not the last one, every sign is.
+    Of who was listed before the interval alone both days are null; who never was by then has no row. lapse_day: when
+    the last of the permits given by then lapses. is_late: whether the last sign is of late; of an interval that is not the last one, every sign is.
     """
     tail = f"""CASE WHEN i.kind = 'end' AND i.until_day - i.from_day < {2 * TAIL_DAYS} THEN {TAIL_DAYS}
                    WHEN i.kind = 'end' THEN {tail_days} ELSE 0 END"""
@@ -216,7 +223,8 @@ def _look_up(
         """
         SELECT i.number,
                MIN(CASE WHEN l.until_day >= i.from_day THEN GREATEST(l.from_day, i.from_day) END) AS first_day,
-               MAX(CASE WHEN l.until_day >= i.from_day THEN LEAST(l.until_day, i.until_day) END) AS last_day
+               MAX(CASE WHEN l.until_day >= i.from_day THEN LEAST(l.until_day, i.until_day) END) AS last_day,
+               MAX(l.lapse_day) AS lapse_day
         FROM intervals i
         JOIN listed l ON l.person_key = i.person_key AND l.from_day <= i.until_day
         GROUP BY i.number
