@@ -74,13 +74,13 @@ def collect_traits(
 
     Citizenship: a person who holds that of the reporting country counts as national from the first record that says so
     (a single record of a source of crossings alone is not believed); before, and for all others, one other citizenship
-    stands: that of a member of the EU (on the day of the record) before any other, then the one that most records
-    other than crossings name first, then the most frequent; ties go to the smaller value. A register states the
+    stands: that of a member of the EU (on the day of the record or later) before any other, then the one that most
+    records other than crossings name first, then the most frequent; ties go to the smaller value. A register states the
     citizenship of its extract, and a record without a date that of an unknown day: of who had visas or permits as a
-    foreigner they are believed from the middle between the last record of another citizenship and the first of this
-    one elsewhere, or the end of the registration. Region: the register's, from one registration to the next. A further
-    column: what any record states, until another states otherwise; of several on one day the most frequent, ties to the
-    smaller value.
+    foreigner, or was counted as one, they are believed from the middle between the last record of another citizenship
+    and the first of this one elsewhere, or the end of the registration. Region: the register's, from one registration to
+    the next. A further column: what any record states, until another states otherwise; of several on one day the most
+    frequent, ties to the smaller value.
     Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of a member).
     """
     national = f"'{reporting_country}'"
@@ -126,15 +126,15 @@ def _seen_citizenships(national: str) -> str:
     """SQL: `seen`, each citizenship that a record states, with the day from which it is believed.
 
     is_stated: it stands first in a record that is no crossing; at a border the passport at hand is shown.
-    changed: of who had visas or permits as a foreigner, the day in the middle between the last record of another
-    citizenship and the first with a date that states the reporting country's.
+    changed: of who had visas or permits as a foreigner, or was counted as one, the day in the middle between the last
+    record of another citizenship and the first with a date that states the reporting country's.
     """
     is_national = f"(coalesce(citizenship, '') = {national} OR coalesce(citizenship_2, '') = {national})"
     is_undated = "(r.kind = 'register' OR r.record_date IS NULL)"
     return f"""dates AS (
             SELECT person_id, min(CASE WHEN kind <> 'register' AND {is_national} THEN record_date END) AS dated,
-                   max(CASE WHEN kind IN ('visas', 'permits') AND NOT {is_national} AND citizenship IS NOT NULL
-                            THEN record_date END) AS permitted,
+                   max(CASE WHEN kind IN ('visas', 'permits', 'people') AND NOT {is_national}
+                             AND citizenship IS NOT NULL THEN record_date END) AS permitted,
                    max(coalesce(ended_date, CASE WHEN kind = 'register' THEN last_date END)) AS struck
             FROM person_records CROSS JOIN (SELECT max(record_date) AS last_date FROM person_records) AS l
             GROUP BY person_id),
