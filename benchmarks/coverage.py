@@ -201,7 +201,9 @@ def find_naive(run: Path) -> pl.DataFrame:
             by_cell.append(counted.agg(expected=pl.col("p").sum(), sd=pl.col("v").sum().sqrt()))
     spread = _NORMAL * pl.col("sd")
     return pl.concat(by_cell).select(
-        *_KEYS, naive_lower=pl.col("expected") - spread, naive_upper=pl.col("expected") + spread
+        *_KEYS,
+        naive_lower=(pl.col("expected") - spread).round(),
+        naive_upper=(pl.col("expected") + spread).round(),
     )
 
 

@@ -57,7 +57,10 @@ def in_force(day: date) -> Callable[[tuple[str, Row, Callable[[str, date], bool]
 
 
 def find_interval(totals: list[float], certain: float | None, level: float = 0.95) -> tuple[float, float]:
-    """The bounds from the totals of the draws; certain: what no draw touches of a count, None for net migration."""
+    """The bounds from the totals of the draws; certain: what no draw touches of a count, None for net migration.
+
+    The nearest whole numbers of persons; halves go outwards.
+    """
     n = len(totals)
     wide = float(student.ppf(0.5 + level / 2, n - 1)) * math.sqrt(1 + 1 / n)
     mean = statistics.fmean(totals)
@@ -65,11 +68,11 @@ def find_interval(totals: list[float], certain: float | None, level: float = 0.9
         return mean, mean
     if certain is None:
         half = wide * statistics.stdev(totals)
-        return mean - half, mean + half
+        return math.ceil(mean - half - 0.5 - 1e-6), math.floor(mean + half + 0.5 + 1e-6)
     # A log-normal that has the mean and the variance of what is drawn and a half.
     drawn = [total - certain + 0.5 for total in totals]
     middle = statistics.fmean(drawn)
     spread = math.log(1 + statistics.variance(drawn) * (1 + 1 / n) / middle**2)
     half = float(student.ppf(0.5 + level / 2, n - 1)) * math.sqrt(spread)
     low, high = (middle * math.exp(sign * half - spread / 2) - 0.5 for sign in (-1, 1))
-    return certain + max(0.0, low), certain + max(0.0, high)
+    return math.ceil(certain + max(0.0, low) - 0.5 - 1e-6), math.floor(certain + max(0.0, high) + 0.5 + 1e-6)

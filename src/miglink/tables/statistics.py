@@ -35,8 +35,10 @@ _HEADLINE = (
         NUMBER,
         "mean over the draws in which the linkage is drawn as well, around which the interval lies; null without draws",
     ),
-    Column("lower", NUMBER, "lower bound of the interval (docs/intervals.md); n where nothing is in doubt"),
-    Column("upper", NUMBER, "upper bound of the interval"),
+    Column(
+        "lower", NUMBER, "lower bound of the interval, whole (docs/intervals.md); n where nothing is in doubt"
+    ),
+    Column("upper", NUMBER, "upper bound of the interval, whole"),
     Column(
         "standard_error",
         NUMBER,

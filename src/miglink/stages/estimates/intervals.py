@@ -17,6 +17,8 @@ SHARES = tuple(f"share_{cause}" for cause in CAUSES)
 INTERVAL = ("n", "mean", "lower", "upper", "standard_error", *SHARES, "interval_flag")
 # A count of none has no logarithm; with a half added, one of few is nearly symmetric on that scale.
 _HALF = 0.5
+# Of a bound so close to a whole number that arithmetic alone parts them.
+_ROUNDING = 1e-6
 # Persons: an interval that is no wider is published, however small its figure is.
 _NARROW = 10
 _KEYS = ("rule", "policy", "period", "flow", *DIMENSIONS)
@@ -86,7 +88,8 @@ def _bounds(settings: DrawsSettings) -> list[pl.Expr]:
     """A count's bounds are those of a log-normal with the mean and the variance of what is drawn of it and a half.
 
     So they lie above what no draw touches, and are the plain ones where the spread is small beside what is drawn. Net
-    migration, which has either sign, has the plain ones.
+    migration, which has either sign, has the plain ones. Persons are whole and these scales are not: a count stands for
+    all that is nearer to it than to any other, so that bounds are the nearest whole numbers (continuity correction).
     """
     if settings.number < 2:
         return [pl.lit(None, pl.Float64).alias(name) for name in ("lower", "upper")]
@@ -103,7 +106,9 @@ def _bounds(settings: DrawsSettings) -> list[pl.Expr]:
             .then(mean + sign * wide * error)
             .otherwise(certain + on_logs.clip(0))
         )
-        known = pl.when(error == 0).then(mean).when(error > 0).then(bound)
+        # What lies in the middle of two of them goes outwards; none is not negative.
+        whole = (bound - _HALF - _ROUNDING).ceil() if sign < 0 else (bound + _HALF + _ROUNDING).floor()
+        known = pl.when(error == 0).then(mean).when(error > 0).then(whole + 0.0)
         bounds.append(known.alias(name))
     return bounds
 

@@ -155,8 +155,10 @@ def _list_years(engine: Engine, bounds: Table) -> pl.DataFrame:
     ).iter_rows(named=True)
     first, last = found["first_day"], found["last_day"]
     years = pl.int_range(first.year, last.year + 1, eager=True) if first else pl.Series([], dtype=pl.Int64)
-    return years.alias("year").to_frame().with_columns(
-        first_day=pl.date(pl.col("year") - 1, 12, 31), last_day=pl.date(pl.col("year"), 12, 31)
+    return (
+        years.alias("year")
+        .to_frame()
+        .with_columns(first_day=pl.date(pl.col("year") - 1, 12, 31), last_day=pl.date(pl.col("year"), 12, 31))
     )
 
 

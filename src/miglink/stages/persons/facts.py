@@ -78,9 +78,9 @@ def collect_traits(
     records other than crossings name first, then the most frequent; ties go to the smaller value. A register states the
     citizenship of its extract, and a record without a date that of an unknown day: of who had visas or permits as a
     foreigner, or was counted as one, they are believed from the middle between the last record of another citizenship
-    and the first of this one elsewhere, or the end of the registration. Region: the register's, from one registration to
-    the next. A further column: what any record states, until another states otherwise; of several on one day the most
-    frequent, ties to the smaller value.
+    and the first of this one elsewhere, or the end of the registration. Region: the register's, from one registration
+    to the next. A further column: what any record states, until another states otherwise; of several on one day the
+    most frequent, ties to the smaller value.
     Source: Reg. (EU) 351/2010 Art 4 (the reporting country's citizenship comes first, then that of a member).
     """
     national = f"'{reporting_country}'"

@@ -1,6 +1,5 @@
 """Points and intervals by year for the terminal: the figures to publish, what is in doubt counted at its mean."""
 
-import math
 from typing import Any
 
 import polars as pl
@@ -32,7 +31,7 @@ def render_intervals(rule: str, policy: str, stock: pl.DataFrame, years: pl.Data
         title=f"Estimates: rule {rule}, policy {policy}",
         caption="What is in doubt counts at its mean over the draws; beneath, the interval that should hold the true "
         "figure (docs/intervals.md). p: provisional. o: the point lies outside, w: the interval is too wide to "
-        "publish. Lower bounds are rounded down, upper ones up.",
+        "publish.",
         title_justify="left",
         caption_justify="left",
         box=SIMPLE,
@@ -56,5 +55,5 @@ def _say(row: dict[str, Any] | None) -> str:
         return ""
     marks = ("p" if row["status"] == "provisional" else "") + _FLAGS.get(row["interval_flag"], "")
     point = f"{round(row['n']):,}" if row["n"] is not None else ""
-    said = f"[{math.floor(row['lower']):,}, {math.ceil(row['upper']):,}]"
+    said = f"[{round(row['lower']):,}, {round(row['upper']):,}]"
     return f"{point} {marks}".strip() + f"\n\\{said}"

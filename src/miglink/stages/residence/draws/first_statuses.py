@@ -113,9 +113,9 @@ def describe_starters(
         and signs of life, and what the first crossing suggests; how much of the year after it was spent here, national
         or not, and listed for the first time in the year before or earlier; how long after the first day it lies. Of
         who left for good within a year of the first list (brief) or is_late, cell_1 says that and whether national.
-        is_list_alone: nothing but a list speaks of the person. turned: cell_1 if the first crossing had been one of the
-        other direction. is_late: a list that begins a year after the first day or later, on listed_day, is the first
-        that is on record of the person.
+        is_list_alone: nothing but a list speaks of the person. is_unknown_here: no list does, and no sign of life.
+        turned: cell_1 if the first crossing had been one of the other direction. is_late: a list that begins a year
+        after the first day or later, on listed_day, is the first that is on record of the person.
     """
     people, crossings, nationals = tables
     key = "own_key" if is_restart else "person_key"
@@ -129,6 +129,7 @@ def describe_starters(
                    p.is_registered OR p.has_permit AS is_listed,
                    p.first_day IS NOT NULL OR p.is_registered OR p.has_permit OR p.is_alive AS is_seen,
                    p.first_day IS NULL AND NOT p.is_alive AS is_list_alone, p.is_late, p.listed_day,
+                   NOT p.is_registered AND NOT p.has_permit AND NOT p.is_alive AS is_unknown_here,
                    p.first_day - p.from_day AS since_days,
                    CONCAT(p.start, ' ', CASE WHEN p.is_registered THEN 'r' ELSE '-' END,
                           CASE WHEN p.has_permit THEN 'p' ELSE '-' END, CASE WHEN p.is_alive THEN 'a' ELSE '-' END,
@@ -151,8 +152,8 @@ def describe_starters(
             FROM described
         ), second AS ({_SECOND}
         )
-        SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, is_late, listed_day, stay,
-               turned,
+        SELECT person_key, start, since_days, suggested, is_listed, is_seen, is_list_alone, is_unknown_here, is_late,
+               listed_day, stay, turned,
                cell_1, cell_2, CONCAT(cell_2, ' ', since) AS cell_3
         FROM second{" WHERE is_seen" if is_restart else ""}
         """,
@@ -227,7 +228,8 @@ def _count_restart(
             SELECT s.*, CASE WHEN f.person_key IS NULL AND s.is_listed
                                   AND (s.is_list_alone OR (b.is_listed AND s.suggested = 0)) THEN -1
                              WHEN o.status >= 0 THEN o.status WHEN s.stay = 'lives' AND s.is_listed THEN 1
-                             WHEN s.stay = 'visits' AND s.suggested = 0 THEN 0 ELSE -1 END AS status
+                             WHEN s.stay = 'visits' AND (s.suggested = 0 OR s.is_unknown_here) THEN 0
+                             ELSE -1 END AS status
             FROM restarted s
             JOIN statuses o ON o.person_key = s.person_key AND o.from_day < {restart.day}
                  AND (o.to_day IS NULL OR o.to_day >= {restart.day})

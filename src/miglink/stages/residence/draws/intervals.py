@@ -13,8 +13,8 @@ from miglink.stages.residence.days import FOREVER, day_number
 from miglink.stages.residence.initial_status import Evidence
 
 # Of cells, each within the one before: kind, direction and length; listed then (in a register with a permit that has
-# lapsed, or otherwise), before or never, national or not, with signs of life lately, before or never; how long the stays
-# before and after the interval were; from when to when listed, and half of the length's band; port.
+# lapsed, or otherwise), before or never, national or not, with signs of life lately, before or never; how long the
+# stays before and after the interval were; from when to when listed, and half of the length's band; port.
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
 # Who goes away for less lives here, and who comes for less lives abroad.
 _TRIP_DAYS = 61
@@ -102,20 +102,20 @@ def find_listings(
 def find_crossings(
     engine: Engine, name: str, chain: Table, people: Table, evidence: Evidence, listed: Table
 ) -> Table:
-    """Every crossing with its port and the four that follow it; is_listed: the person ever stood in a list.
+    """Every crossing with its port and the five that follow it; is_listed: the person ever stood in a list.
 
     Gives: person_key, position, day, is_arrival, port, is_listed, day_before; stay_before and stay, between it and the
         crossings on record before and after it: 1 a short one, 2 a long one, 0 none that is on record whole; day_1 to
-        day_4, is_arrival_1 to is_arrival_4, stay_1 to stay_3.
+        day_5, is_arrival_1 to is_arrival_5, stay_1 to stay_4.
     """
     follows = ", ".join(
         f"LEAD({column}, {step}) OVER h AS {column}_{step}"
-        for step in (1, 2, 3, 4)
+        for step in (1, 2, 3, 4, 5)
         for column in ("day", "is_arrival")
     )
     whole = f"CASE WHEN {{}} - {{}} < {_TRIP_DAYS} THEN 1 ELSE 2 END"
     length = f"CAST(CASE WHEN {{}} <> {{}} THEN {whole} ELSE 0 END AS INTEGER)"
-    places = ("_before", "", "_1", "_2", "_3", "_4")
+    places = ("_before", "", "_1", "_2", "_3", "_4", "_5")
     stays = ", ".join(
         f"{length.format(f'is_arrival{begun}', f'is_arrival{ended}', f'day{ended}', f'day{begun}')} AS stay{begun}"
         for begun, ended in itertools.pairwise(places)
@@ -213,7 +213,8 @@ def _look_up(
     """When persons were listed within the intervals (first_day, last_day), and which of these have signs of life.
 
     Of who was listed before the interval alone both days are null; who never was by then has no row. lapse_day: when
-    the last of the permits given by then lapses. is_late: whether the last sign is of late; of an interval that is not the last one, every sign is.
+    the last of the permits given by then lapses. is_late: whether the last sign is of late; of an interval that is not
+    the last one, every sign is.
     """
     tail = f"""CASE WHEN i.kind = 'end' AND i.until_day - i.from_day < {2 * TAIL_DAYS} THEN {TAIL_DAYS}
                    WHEN i.kind = 'end' THEN {tail_days} ELSE 0 END"""

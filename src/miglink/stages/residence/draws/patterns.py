@@ -214,12 +214,7 @@ def _select_donors(days: tuple[int, int]) -> str:
             JOIN starts s ON o.day >= s.cut_day AND COALESCE(o.day_before, s.cut_day - 1) < s.cut_day
             JOIN lives l ON l.person_key = o.person_key AND l.from_day < s.cut_day
         ), intervals AS (
-            SELECT 'between' AS kind, person_key, is_arrival,
-                   CASE WHEN is_listed = is_arrival THEN port_group_2 ELSE port_group END AS port_group,
-                   10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight,
-                   {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day,
-                   FALSE AS is_confirmed
-            FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
+            {_select_between()}
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_3, day, day_3,
                    CAST(FLOOR(CAST(odds_1 AS DOUBLE) * odds_2 / {FRACTIONS}) AS BIGINT),
@@ -251,6 +246,26 @@ def _select_donors(days: tuple[int, int]) -> str:
         )
         SELECT ROW_NUMBER() OVER (ORDER BY person_key) AS number, * FROM intervals
         """
+
+
+def _select_between() -> str:
+    """SQL: stays without the one crossing between two of the other direction, or without three that follow another.
+
+    Three that are missed in a row look like one: the first or the third, whichever leaves less of the stays wrong.
+    """
+    port = "CASE WHEN is_listed = is_arrival THEN port_group_{} ELSE port_group END"
+    nearest = "CASE WHEN day_2 - day_1 <= day_3 - day_2 THEN day_3 ELSE day_1 END"
+    return f"""SELECT 'between' AS kind, person_key, is_arrival, {port.format(2)} AS port_group,
+                   10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight,
+                   {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day, FALSE AS is_confirmed
+            FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
+            UNION ALL
+            SELECT 'between', person_key, is_arrival, {port.format(4)}, 10 * stay_before + stay_4, day, day_4,
+                   CAST(FLOOR(CAST(odds_1 AS DOUBLE) * odds_2 / {FRACTIONS} * odds_3 / {FRACTIONS}) AS BIGINT),
+                   {_parts(nearest, nearest, "day", "day_4")}, NULL, FALSE
+            FROM own
+            WHERE day_4 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
+              AND is_arrival_3 <> is_arrival AND is_arrival_4 = is_arrival"""
 
 
 def _list_ends(days: tuple[int, int]) -> range:

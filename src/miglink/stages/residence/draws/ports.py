@@ -80,10 +80,10 @@ def rate_ports(engine: Engine, crossings: Table) -> pl.DataFrame:
 
 
 def rate_crossings(engine: Engine, name: str, crossings: Table, ports: pl.DataFrame) -> Table:
-    """The crossings with port_group and odds, and those of the two that follow: port_group_1, odds_1 and so on."""
+    """The crossings with port_group and odds, and those of the four that follow: port_group_1, odds_1 and so on."""
     follows = ", ".join(
         f"LEAD({column}, {step}) OVER h AS {column}_{step}"
-        for step in (1, 2)
+        for step in (1, 2, 3, 4)
         for column in ("port_group", "odds")
     )
     return engine.step(
