@@ -69,6 +69,45 @@ def test_a_foreign_passport_at_the_border_says_that_the_day_came_later(duckdb_en
     assert 150 < (days(duckdb_engine, *records) > last).sum() < 200
 
 
+def test_a_year_in_which_many_became_citizens_is_likelier(duckdb_engine: Engine) -> None:
+    """Of ten the day lies between one and four years after the permit, of forty within the second."""
+    rows = []
+    for number in range(50):
+        wide = number < 10
+        bounds = (PERMIT, PASSPORT) if wide else (date(2011, 1, 1), date(2011, 12, 31))
+        for kind, day, held in (("permits", bounds[0], "SYR"), ("crossings", bounds[1], OWN)):
+            rows.append((f"p{number:02}", day, kind, held))
+    records = pl.DataFrame(rows, schema=["person_id", "record_date", "kind", "citizenship"], orient="row")
+    records = records.with_columns(
+        source="kind",
+        identity_id="person_id",
+        citizenship_2=pl.lit(None, pl.String),
+        ended_date=pl.lit(None, pl.Date),
+    )
+    traits = [
+        {
+            "person_id": f"p{number:02}",
+            "trait": "citizenship",
+            "value": OWN,
+            "valid_from": day,
+            "source": "permits",
+        }
+        for number in range(50)
+        for day in (PASSPORT if number < 10 else date(2011, 12, 31),)
+    ]
+    found = draw_citizenships(
+        duckdb_engine,
+        duckdb_engine.frame("given_records", records),
+        make_table(duckdb_engine, "person_traits", traits),
+        OWN,
+        DRAWS,
+    )
+    drawn = duckdb_engine.collect("SELECT * FROM t", t=found).filter(pl.col("person_id") < "p10")
+    share = drawn.filter(pl.col("valid_from").dt.year() == 2011).height / drawn.height
+    # A quarter if all years were alike.
+    assert share > 0.5
+
+
 def test_a_statement_that_is_no_crossing_rules_out_what_is_before_it(duckdb_engine: Engine) -> None:
     asked = date(2013, 1, 1)
     records = (("permits", PERMIT, "SYR"), ("people", asked, "SYR"), ("crossings", PASSPORT, OWN))

@@ -109,3 +109,26 @@ def test_a_list_that_a_first_arrival_contradicts_does_not_count(duckdb_engine: E
         country.add(person, (date(2012, 6, 1) + number * DAY, IN))
         country.record(person, "register", valid_from=date(2005, 1, 1))
     assert share_resident(duckdb_engine, country, "asked", 10) > 0.8
+
+
+def test_who_departs_out_of_nowhere_was_mostly_on_a_visit(duckdb_engine: Engine) -> None:
+    """In no list and without a sign of life: of thirty the arrival of a visit is missing, five had stayed for long."""
+    country = Country()
+    for number in range(30):
+        left = date(2013, 8, 1) + number * DAY
+        country.add(
+            pseudonym(f"visits {number}"),
+            (date(2012, 3, 1), IN),
+            (date(2012, 3, 11), OUT),
+            (left, OUT),
+            (date(2016, 3, 1), IN),
+            (date(2016, 3, 9), OUT),
+        )
+        first = date(2012, 8, 1) + number * DAY
+        country.add(
+            pseudonym(f"asked {number}"), (first, OUT), (date(2016, 3, 1), IN), (date(2016, 3, 9), OUT)
+        )
+        if number < 5:
+            country.add(pseudonym(f"stays {number}"), (date(2012, 3, 1), IN), (left, OUT))
+    country.add(pseudonym("listed")).record(pseudonym("listed"), "register", valid_from=date(2005, 1, 1))
+    assert share_resident(duckdb_engine, country, "asked", 30) < 0.4

@@ -317,3 +317,23 @@ def test_what_begins_after_the_last_day_observed_says_nothing(duckdb_engine: Eng
     )
     for name, rows in without.items():
         assert found[name].sort(pl.all()).equals(rows.sort(pl.all())), name
+
+
+def test_three_missed_in_a_row_look_like_one(duckdb_engine: Engine) -> None:
+    """Who goes abroad every year for twelve days is without a record for two years where three are missing."""
+    country = Country()
+    for number in range(60):
+        days = [date(year, 3, 1) + number * DAY for year in range(2012, 2020)]
+        trips = [one for day in days for one in ((day, OUT), (day + 12 * DAY, IN))]
+        # Of some a departure is missing, of others an arrival.
+        missing = {0: 6, 1: 7}.get(number % 6)
+        country.add(
+            pseudonym(f"yearly {number}"), *(one for place, one in enumerate(trips) if place != missing)
+        )
+    places = learn(duckdb_engine, country).places
+    long = places.filter(pl.col(CELLS[0]) == "between arrival 9")
+    assert long["weight"].sum() > 0
+    # The last departure: she was here until then, but for the trip of the year before.
+    assert (long["part_1"] == (731 - 12) * N_PARTS // 731).mean() > 0.7
+    single = places.filter(pl.col(CELLS[0]) == "between arrival 8")
+    assert 0 < long["weight"].sum() < single["weight"].sum() / 10

@@ -65,13 +65,16 @@ def test_the_reporting_country_comes_first_then_a_member_of_the_union(engine: En
         *(record("b", "register", year, citizenship="BRA") for year in (2020, 2021, 2022)),
         record("b", "permits", 2021, citizenship="GBR"),
         record("c", "permits", 2018, citizenship="FRA", citizenship_2="DEU"),
+        # Romania joined in 2007, and whoever had its citizenship became a citizen of the Union with it.
+        record("d", "register", 2003, citizenship="BRA", citizenship_2="ROU"),
+        record("d", "people", 2021, citizenship="BRA"),
     )
     in_union = {(person, value) for person, _, value, *_ in traits(engine, *both, country="DEU")}
     # The United Kingdom was no member in 2021.
-    assert in_union == {("a", "FRA"), ("b", "BRA"), ("c", "DEU")}
+    assert in_union == {("a", "FRA"), ("b", "BRA"), ("c", "DEU"), ("d", "ROU")}
     outside = {(person, value) for person, _, value, *_ in traits(engine, *both)}
     # Of two members the one that the permit names first.
-    assert outside == {("a", "FRA"), ("b", "BRA"), ("c", "FRA")}
+    assert outside == {("a", "FRA"), ("b", "BRA"), ("c", "FRA"), ("d", "ROU")}
 
 
 def test_of_other_citizenships_the_one_that_is_stated_comes_before_the_passport_shown(engine: Engine) -> None:
@@ -103,6 +106,10 @@ def test_a_register_states_the_citizenship_of_its_extract(engine: Engine) -> Non
         record("c", "register", 2010, citizenship="NZL", citizenship_2="FRA"),
         record("c", "crossings", 2014, citizenship="FRA"),
         record("c", "crossings", 2016, citizenship="NZL"),
+        # Who was counted as a foreigner was none yet.
+        record("d", "register", 2010, citizenship="NZL"),
+        record("d", "people", 2014, citizenship="FRA"),
+        record("d", "crossings", 2016, citizenship="NZL"),
         record("z", "people", 2020),
     )
     changes = {(person, value): day for person, _, value, day, *_ in found}
@@ -112,4 +119,6 @@ def test_a_register_states_the_citizenship_of_its_extract(engine: Engine) -> Non
         ("b", "FRA"): START,
         ("b", "NZL"): date(2017, 12, 31),
         ("c", "NZL"): START,
+        ("d", "FRA"): START,
+        ("d", "NZL"): date(2015, 1, 1),
     }

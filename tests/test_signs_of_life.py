@@ -51,6 +51,23 @@ def test_one_sign_of_life_does_not_outweigh_the_rates() -> None:
     assert told["end arrival 10 many alive"] < 0.1
 
 
+def test_others_are_likened_at_their_lengths() -> None:
+    """Who stays for long shows a sign; that others of the group were silent for a shorter time says nothing else."""
+    seen = [
+        seen_at_ends(
+            name, n=[0.0, 0, n], n_donors=[0.0, 0, 100 * n], seen=seen, confirmed=confirmed
+        ).with_columns(pl.col(*CELLS).str.replace(" 10", f" {band}"))
+        for name, band, n, seen, confirmed in (
+            ("usual", 9, 1.0, [300.0, 0, 700], [300.0, 0, 700]),
+            ("usual", 10, 1.0, [980.0, 0, 20], [980.0, 0, 20]),
+            ("few", 9, 90.0, [3.0, 0, 97], [3.0, 0, 7]),
+            ("few", 10, 90.0, [6.0, 0, 100], [0.0, 0, 0]),
+        )
+    ]
+    told = dict(match_signs(pl.concat(seen), 0.5).select(CELLS[1], "told").iter_rows())
+    assert told["end arrival 10 few silent"] > 0.98
+
+
 def test_signs_that_all_show_alike_tell_nothing() -> None:
     alike = seen_at_ends("alike", n=[5.0, 5, 5], n_donors=[50.0] * 3, seen=[20.0] * 3, confirmed=[30.0] * 3)
     unknown = alike.with_columns(n=pl.Series([0.0, 0, 5]), confirmed=pl.lit(0.0))
@@ -101,6 +118,68 @@ def test_who_shows_no_sign_of_life_has_left_where_who_stays_shows_some(duckdb_en
 
     assert share_immigrated(duckdb_engine, country(is_silent=True)) < 0.3
     assert share_immigrated(duckdb_engine, country(is_silent=False)) > 0.9
+
+
+def share_here(engine: Engine, country: Country) -> float:
+    """The share of draws in which the one who is asked about lives here in the end; without doubt as found."""
+    found = country.draw(engine, [NZ], FORTY, is_listed=True, initial_status=("register", "not_listed"))
+    own = (pl.col("person_id") == pseudonym("asked")) & pl.col("to_date").is_null()
+    drawn, settled = (found[table].filter(own) for table in ("residence_draws", "residence"))
+    last = settled if drawn.is_empty() else drawn
+    return last.filter(status="resident").height / last.height
+
+
+def stayers(*kinds: str) -> Country:
+    """Thirty who came and stay, thirty who came and are silent, as asked is but for records of some kinds."""
+    came = date(2014, 9, 1)
+    country = visitors(2, (came, IN))
+    for number in range(30):
+        stays, gone = pseudonym(f"stays {number}"), pseudonym(f"gone {number}")
+        country.add(
+            stays, (date(2012, 2, 1) + 5 * number * DAY, IN), (date(2019, 2, 1) + 5 * number * DAY, OUT)
+        )
+        show_signs(country, stays, 2013)
+        country.add(gone, (came + 10 * number * DAY, IN))
+    for kind in kinds:
+        field = "record_date" if kind == "people" else "valid_from"
+        country.record(pseudonym("asked"), kind, **{field: date(2019, 3, 15)})
+    return country
+
+
+def test_who_was_counted_in_a_census_or_shows_a_sign_in_the_last_year_is_here(duckdb_engine: Engine) -> None:
+    """In the last year not all signs have come in; one that has says what any other says."""
+    assert share_here(duckdb_engine, stayers()) < 0.3
+    for kind in ("people", "activity"):
+        assert share_here(duckdb_engine, stayers(kind)) > 0.9
+
+
+@pytest.mark.parametrize(("length", "stays"), [(400, False), (6 * 365, True)])
+def test_who_is_in_the_register_after_a_permit_has_lapsed_has_left(
+    duckdb_engine: Engine, length: int, *, stays: bool
+) -> None:
+    """Where others whose permits lapsed left as well; that of a settled person lapses on paper."""
+    country = Country()
+    for number in range(60):
+        # All of them cross every year and leave when the permit ends; of some that, or another departure, is missing.
+        person, came = pseudonym(f"worker {number}"), date(2012, 2, 1) + 5 * number * DAY
+        trips = [
+            (came + (300 * year + days) * DAY, way)
+            for year in range(3)
+            for days, way in ((0, IN), (290, OUT))
+        ]
+        seen = [trip for place, trip in enumerate(trips) if place != (5, 1, None)[number % 3]]
+        country.add(person, *seen)
+        country.record(person, "register", valid_from=came)
+        country.record(person, "permits", valid_from=came, valid_to=came + 920 * DAY, purpose="work")
+        lives = pseudonym(f"lives {number}")
+        country.add(lives, (date(2014, 5, 1) + number * DAY, OUT), (date(2014, 6, 1) + number * DAY, IN))
+        country.record(lives, "register", valid_from=date(2005, 1, 1))
+    asked = pseudonym("asked")
+    country.add(asked, (date(2014, 1, 1), IN), (date(2014, 12, 1), OUT), (date(2015, 1, 10), IN))
+    country.record(asked, "register", valid_from=date(2014, 1, 1))
+    permit_to = date(2015, 2, 1)
+    country.record(asked, "permits", valid_from=permit_to - length * DAY, valid_to=permit_to, purpose="work")
+    assert (share_here(duckdb_engine, country) > 0.85) == stays
 
 
 def test_who_never_crosses_and_shows_signs_of_life_lives_here(duckdb_engine: Engine) -> None:

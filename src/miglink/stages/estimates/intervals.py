@@ -108,7 +108,8 @@ def _bounds(settings: DrawsSettings) -> list[pl.Expr]:
         )
         # What lies in the middle of two of them goes outwards; none is not negative.
         whole = (bound - _HALF - _ROUNDING).ceil() if sign < 0 else (bound + _HALF + _ROUNDING).floor()
-        known = pl.when(error == 0).then(mean).when(error > 0).then(whole + 0.0)
+        whole = pl.when(whole == 0).then(0.0).otherwise(whole)
+        known = pl.when(error == 0).then(mean).when(error > 0).then(whole)
         bounds.append(known.alias(name))
     return bounds
 
