@@ -155,8 +155,8 @@ def describe_intervals(
     Reads: intervals (number, kind, person_key, is_arrival, port_group, stays, from_day, until_day, and what else they
         have); stays: a number for the stays before and after it.
         Whoever is described on a day is so as known then: who was struck off later stood in the list.
-        tail_days: so many days before the end of an interval without a crossing at its end signs of life are not
-        looked at.
+        tail_days: in so many days before the end of an interval without a crossing at its end signs of life are not
+        looked at; in those of less than two years never in TAIL_DAYS, for on days of other years too there is none.
     """
     lists, lives = _look_up(engine, name, intervals, listings, tail_days)
     share = "({0} - i.from_day) * 4.0 / GREATEST(i.until_day - i.from_day, 1)"

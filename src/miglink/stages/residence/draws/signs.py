@@ -15,6 +15,7 @@ _APART = 0.5
 # So many cases of others stand beside those of a group: half of those of its length, and at most half of those that are
 # alike but for the length.
 _PRIOR_CASES = 10.0
+# So many of each sign stand beside those of others and beside what is usual at their lengths: assumed.
 _PRIOR_SIGNS = 1.0
 # Of lengths at which fewer than this share of the confirmed show signs, none can be expected.
 _LEAST_SHOWN = 0.02
