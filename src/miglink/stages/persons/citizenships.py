@@ -18,6 +18,8 @@ _MOST_CROSSINGS, _WHOLE = 6, 10_000
 _PRIOR_SHARE, _PRIOR_CROSSINGS, _KNOWN = 0.1, 10.0, 1.0
 # So many persons are counted beside those seen, as many in each year: assumed. And rounds in which shares are found.
 _PRIOR_PERSONS, _ROUNDS = 10.0, 50
+# Tells these random numbers from others of the same seed.
+_SEED = 1976
 
 
 def draw_citizenships(
@@ -29,35 +31,39 @@ def draw_citizenships(
         neither a register's nor a crossing. Who has but shown two passports may have had both from birth.
     The day lies after the last such record, and at the latest on that of the first record with a date that says
     citizen, or where there is none at the end of the registration or of records. Between these days are as likely as
-    naturalisations are frequent in their year (`_count_years`), but for those before crossings with a foreign passport
-    (`_weigh`).
+    naturalisations are frequent in their year (in the draw: `_draw_years`), but for those before crossings with a
+    foreign passport (`_weigh`).
     Units: days. Errors: none.
     Source: interval censoring (Turnbull 1976), with one distribution for all, for nothing else is known.
     """
     bounds = _find_bounds(engine, person_records, person_traits, f"'{reporting_country}'")
     steps = _find_steps(engine, bounds, person_records, reporting_country)
-    numbers = pl.DataFrame({"draw": range(1, draws.number + 1)}, schema={"draw": pl.Int32})
+    masses = engine.collect(
+        "SELECT person_id, year, CAST(sum(n_days * weight) AS BIGINT) AS mass FROM steps GROUP BY person_id, year",
+        steps=steps,
+    )
     uniform = uniform_sql("digest")
     return engine.query(
         "trait_draws",
-        f"""WITH summed AS (
-            SELECT *, (n_days * weight) AS mass,
-                   CAST(sum(n_days * weight) OVER (PARTITION BY person_id ORDER BY day) AS BIGINT) AS until_mass,
-                   CAST(sum(n_days * weight) OVER (PARTITION BY person_id) AS BIGINT) AS all_mass
-            FROM steps WHERE weight > 0),
+        f"""WITH weighed AS (
+            SELECT y.draw, s.person_id, s.day, s.weight * y.weight AS weight, s.n_days * s.weight * y.weight AS mass
+            FROM steps s JOIN years y ON y.year = s.year),
+        summed AS (
+            SELECT *, CAST(sum(mass) OVER (PARTITION BY draw, person_id ORDER BY day) AS BIGINT) AS until_mass
+            FROM weighed),
         hashed AS (
-            SELECT n.draw, p.person_id, p.all_mass,
-                   sha256(concat('{draws.seed} citizenship ', CAST(n.draw AS VARCHAR), ' ', p.person_id)) AS digest
-            FROM (SELECT DISTINCT person_id, all_mass FROM summed) AS p CROSS JOIN numbers n),
+            SELECT draw, person_id, CAST(max(until_mass) AS BIGINT) AS all_mass,
+                   sha256(concat('{draws.seed} citizenship ', CAST(draw AS VARCHAR), ' ', person_id)) AS digest
+            FROM summed GROUP BY draw, person_id),
         drawn AS (
             SELECT draw, person_id, CAST(floor({uniform} * all_mass) AS BIGINT) AS at FROM hashed)
         SELECT d.draw, d.person_id, 'citizenship' AS trait,
                CAST(s.day + 1 + CAST(floor((d.at - (s.until_mass - s.mass)) * 1.0 / s.weight) AS INTEGER) AS DATE)
                    AS valid_from
-        FROM drawn d JOIN summed s ON s.person_id = d.person_id AND d.at < s.until_mass
+        FROM drawn d JOIN summed s ON s.draw = d.draw AND s.person_id = d.person_id AND d.at < s.until_mass
              AND d.at >= s.until_mass - s.mass""",
         steps=steps,
-        numbers=engine.frame("persons_citizenship_draws", numbers),
+        years=engine.frame("persons_naturalisation_years", _draw_years(masses, draws)),
     )
 
 
@@ -110,7 +116,7 @@ def _find_steps(engine: Engine, bounds: Table, person_records: Table, reporting_
         crossings=crossings,
     ).iter_rows(named=True)
     share = (later["n_foreign"] + _PRIOR_SHARE * _PRIOR_CROSSINGS) / (later["n"] + _PRIOR_CROSSINGS)
-    steps = engine.step(
+    return engine.step(
         "persons_passport_steps",
         """WITH days AS (
             SELECT person_id, last_day, is_shown, first_day AS day FROM bounds
@@ -135,17 +141,6 @@ def _find_steps(engine: Engine, bounds: Table, person_records: Table, reporting_
         weights=engine.frame("persons_passport_weights", _weigh(share)),
         years=engine.frame("persons_passport_years", _list_years(engine, bounds)),
     )
-    masses = engine.collect(
-        "SELECT person_id, year, CAST(sum(n_days * weight) AS BIGINT) AS mass FROM steps GROUP BY person_id, year",
-        steps=steps,
-    )
-    return engine.step(
-        "persons_naturalisation_steps",
-        """SELECT s.person_id, s.day, s.n_days, s.weight * y.weight AS weight
-        FROM steps s JOIN years y ON y.year = s.year""",
-        steps=steps,
-        years=engine.frame("persons_naturalisation_years", _count_years(masses)),
-    )
 
 
 def _list_years(engine: Engine, bounds: Table) -> pl.DataFrame:
@@ -162,26 +157,45 @@ def _list_years(engine: Engine, bounds: Table) -> pl.DataFrame:
     )
 
 
-def _count_years(masses: pl.DataFrame) -> pl.DataFrame:
-    """How frequent naturalisations are in each year, relative to the most frequent: year, weight in whole numbers.
+def _draw_years(masses: pl.DataFrame, draws: Draws) -> pl.DataFrame:
+    """How frequent naturalisations are in each year, in each draw: draw, year, weight in whole numbers, least 1.
 
     masses: person_id, year, mass: how likely the day of that person lies in the year were all years alike. What each is
     likely to add to the years tells how frequent they are, and that again what each adds (expectation, maximisation).
+    Few persons whose days lie within years say little of it, which moves all their days together: the logarithms are
+    drawn from the normal distribution that the information in the bounds gives them (Louis 1982, Finding the observed
+    information matrix when using the EM algorithm, section 3.1).
     """
     rows = masses.sort("person_id", "year")
     years, of_year = np.unique(rows["year"].to_numpy(), return_inverse=True)
     if not len(years):
-        return pl.DataFrame(schema={"year": pl.Int64, "weight": pl.Int64})
-    _, person = np.unique(rows["person_id"].to_numpy(), return_inverse=True)
+        return pl.DataFrame(schema={"draw": pl.Int32, "year": pl.Int64, "weight": pl.Int64})
+    persons, person = np.unique(rows["person_id"].to_numpy(), return_inverse=True)
     mass = rows["mass"].to_numpy().astype(np.float64)
+    prior = _PRIOR_PERSONS / len(years)
     share = np.full(len(years), 1 / len(years))
     for _ in range(_ROUNDS):
         likely = mass * share[of_year]
         likely /= np.bincount(person, likely)[person]
-        counted = np.bincount(of_year, likely) + _PRIOR_PERSONS / len(years)
+        counted = np.bincount(of_year, likely) + prior
         share = counted / counted.sum()
-    weight = np.maximum(np.round(share / share.max() * _WHOLE), 1).astype(np.int64)
-    return pl.DataFrame({"year": years.astype(np.int64), "weight": weight})
+    added = np.zeros((len(persons), len(years)))
+    added[person, of_year] = likely
+    # Of shares that sum to one as many logarithms as there are years say one thing too many: all moved alike.
+    told = (
+        added.T @ added + np.diag(np.full(len(years), prior)) - np.outer(counted, counted) / counted.sum() + 1
+    )
+    rng = np.random.default_rng([draws.seed, _SEED])
+    moves = np.linalg.solve(np.linalg.cholesky(told).T, rng.normal(size=(len(years), draws.number)))
+    drawn = np.log(share)[:, None] + moves
+    weight = np.maximum(np.round(np.exp(drawn - drawn.max(axis=0)) * _WHOLE), 1).astype(np.int64)
+    return pl.DataFrame(
+        {
+            "draw": np.repeat(np.arange(1, draws.number + 1, dtype=np.int32), len(years)),
+            "year": np.tile(years.astype(np.int64), draws.number),
+            "weight": weight.T.ravel(),
+        }
+    )
 
 
 def _weigh(share: float) -> pl.DataFrame:

@@ -18,10 +18,9 @@ LEAST_LIKELY = 0.1
 class Missed:
     """Intervals in which crossings may be hidden, and where such crossings lie.
 
-    intervals: person_key, position, kind, is_arrival, from_day, until_day, p, cell, place, is_doubt. cells: cell, kind,
-    is_arrival, is_listed, p, the error of its log odds and rate_error, the relative one of the odds
-    of a missed crossing. places: place, step,
-    part_1, part_2, as `weigh` gives them.
+    intervals: person_key, position, kind, is_arrival, from_day, until_day, p, cell, place, n_alike, is_doubt. cells:
+    cell, kind, is_arrival, is_listed, p, the error of its log odds and rate_error, the relative one of the odds of a
+    missed crossing. places: place, step, part_1, part_2, as `weigh` gives them.
     kind: between (two crossings of one direction: one is hidden for sure), pair (two of either: two may be), end (after
     the last one) and start (before the first one). is_arrival: of the crossing with which the interval begins; of a
     start, of that with which it ends. is_doubt: something is in doubt that the crossings do not show by themselves.
@@ -61,7 +60,8 @@ def find_missed(
             f"{name}_weighed",
             f"""
             SELECT d.person_key, d.position, d.kind, d.is_arrival, d.from_day, d.until_day, d.is_sure, d.is_known,
-                   CASE WHEN d.is_sure THEN 1.0 ELSE w.p END AS p, w.cell, w.place, {luck_of("p.person_id")} AS luck,
+                   CASE WHEN d.is_sure THEN 1.0 ELSE w.p END AS p, w.cell, w.place, w.n_alike,
+                   {luck_of("p.person_id")} AS luck,
                    {number_of(f"{seed}:stand:1")} AS key_1, {number_of(f"{seed}:stand:2")} AS key_2
             FROM described d
             JOIN weighed w ON w.{CELLS[-1]} = d.{CELLS[-1]}
@@ -69,7 +69,7 @@ def find_missed(
             """,
             described=described,
             people=people,
-            weighed=engine.frame(f"{name}_cells", weighed.select(CELLS[-1], "cell", "p", "place")),
+            weighed=engine.frame(f"{name}_cells", weighed.select(CELLS[-1], "cell", "p", "place", "n_alike")),
         ),
         "position",
         "stands",
@@ -77,7 +77,7 @@ def find_missed(
     kept = engine.step(
         f"{name}_missed",
         f"""
-        SELECT person_key, position, kind, is_arrival, from_day, until_day, cell, place,
+        SELECT person_key, position, kind, is_arrival, from_day, until_day, cell, place, n_alike,
                CASE WHEN p >= {LEAST_LIKELY} OR is_known THEN p ELSE {LEAST_LIKELY} END AS p,
                kind <> 'between' AS is_doubt
         FROM chances WHERE p >= {LEAST_LIKELY} OR is_known OR stands * {LEAST_LIKELY} < p

@@ -38,7 +38,7 @@ def draw_hidden(
         f"{case.name}_asked_of",
         """
         SELECT w.person_key, w.draw, w.luck, w.key_1, w.key_2, m.position, m.kind, m.is_arrival, m.from_day,
-               m.until_day, m.p, m.cell, m.place
+               m.until_day, m.p, m.cell, m.place, m.n_alike
         FROM whose w JOIN missed m ON m.person_key = w.owner_key
         WHERE GREATEST(m.from_day, w.start_day + 1) >= w.from_day
         """,
@@ -49,8 +49,8 @@ def draw_hidden(
     place = "position * 4 + CASE kind WHEN 'between' THEN 0 WHEN 'pair' THEN 1 WHEN 'end' THEN 2 ELSE 3 END"
     lucky = engine.step(
         f"{case.name}_hidden_luck",
-        """SELECT person_key, draw, position, kind, is_arrival, from_day, until_day, p, cell, place, is_there,
-               place_of, within FROM chances""",
+        """SELECT person_key, draw, position, kind, is_arrival, from_day, until_day, p, cell, place, n_alike,
+               key_1, key_2, is_there, place_of, within FROM chances""",
         chances=with_chances(
             engine, f"{case.name}_hidden_chances", rows, f"({place})", "is_there", "place_of", "within"
         ),
@@ -75,18 +75,27 @@ def _draw_days(engine: Engine, case: Case, hidden: Table, places: Table, seasons
     # One number is many: turned by parts of a circle that never come near one another (Weyl 1916).
     turned = {name: f"({name} + n.nth * {turn})" for name, turn in _TURNS.items()}
     again = ", ".join(f"{x} - FLOOR({x}) AS {name}" for name, x in turned.items())
+    tried = engine.view(
+        f"{case.name}_hidden_tried",
+        f"""
+        SELECT h.person_key, h.position, h.kind, h.is_arrival, h.from_day, h.until_day, h.place, h.n_alike,
+               h.place AS luck, h.key_1, h.key_2, n.nth, {again}
+        FROM hidden h
+        JOIN tries n ON n.nth = 0 OR (h.until_day - h.from_day >= {_SEASONAL_DAYS} AND h.kind <> 'pair')
+        """,
+        hidden=hidden,
+        tries=engine.frame(f"{case.name}_tries", pl.DataFrame({"nth": list(range(_TRIES))})),
+    )
+    # Whom a person is likened to in a draw: one of as many as there are, themselves drawn from these for the draw.
+    alike = "CAST(FLOOR(place_of * n_alike) AS BIGINT)"
     return engine.step(
         f"{case.name}_hidden",
         f"""
-        WITH tried AS (
-            SELECT h.person_key, h.position, h.kind, h.is_arrival, h.from_day, h.until_day, h.place, n.nth, {again}
-            FROM hidden h
-            JOIN tries n ON n.nth = 0 OR (h.until_day - h.from_day >= {_SEASONAL_DAYS} AND h.kind <> 'pair')
-        ), placed AS (
+        WITH placed AS (
             SELECT l.person_key, l.position, l.kind, l.is_arrival, l.from_day, l.until_day, l.nth, l.accepts,
                    {day.format(1)} AS day_1, {day.format(2)} AS day_2
             FROM tried l
-            JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(l.place_of * {N_STEPS}) AS BIGINT)
+            JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(l.alike * {N_STEPS}) AS BIGINT)
         ), ranked AS (
             SELECT p.*, ROW_NUMBER() OVER (
                        PARTITION BY p.person_key, p.position, p.kind
@@ -98,10 +107,9 @@ def _draw_days(engine: Engine, case: Case, hidden: Table, places: Table, seasons
         )
         SELECT person_key, position, kind, is_arrival, from_day, until_day, day_1, day_2 FROM ranked WHERE rank = 1
         """,
-        hidden=hidden,
+        tried=with_chances(engine, f"{case.name}_hidden_alike", tried, alike, "alike"),
         places=places,
         seasons=engine.frame(f"{case.name}_seasons", seasons),
-        tries=engine.frame(f"{case.name}_tries", pl.DataFrame({"nth": list(range(_TRIES))})),
     )
 
 

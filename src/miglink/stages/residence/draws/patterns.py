@@ -28,8 +28,8 @@ N_PARTS, N_STEPS = 256, 200
 # Cells from which places are taken, from the narrowest on: parts of an interval in which somebody was listed say more
 # than its length.
 _PLACED = (CELLS[4], CELLS[3], "shape", CELLS[2], CELLS[1], CELLS[0])
-# Where fewer stays are alike, those of the wider cell tell the places.
-_FEWEST = 15
+# Where fewer stays are alike, those of the wider cell tell the places; of more than so many chance does nothing.
+_FEWEST, _MOST_ALIKE = 15, 100_000
 
 
 @dataclass(frozen=True)
@@ -297,8 +297,8 @@ def _parts(one: str, other: str, since: str, until: str) -> str:
 def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """How likely each cell hides crossings, and where they lie.
 
-    cells: CELLS and shape, each finest cell once. Gives them with p, the error of its log odds and place (a number),
-    and the places: place, step, part_1, part_2: by steps of luck from 0 to N_STEPS - 1.
+    cells: CELLS and shape, each finest cell once. Gives them with p, the error of its log odds, place (a number) and
+    n_alike, and the places: place, step, part_1, part_2: by steps of luck from 0 to N_STEPS - 1.
     """
     asked = cells.sort(*CELLS)
     nothing = asked.select(*CELLS).with_columns(
@@ -308,11 +308,15 @@ def weigh(patterns: Patterns, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.Dat
     placed, places = _step_places(patterns.places, asked)
     ratios = finest.select("error", p="share", cell=CELLS[-1])
     weighed = asked.join(ratios, left_on=CELLS[-1], right_on="cell", how="left", maintain_order="left")
-    return weighed.with_columns(placed), places
+    return pl.concat([weighed, placed], how="horizontal"), places
 
 
-def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
-    """For each cell the number of the narrowest that has stays enough, and the places of each of those by step."""
+def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """For each cell the narrowest that has stays enough, and the places of each of those by step.
+
+    Gives: for each row of cells place (a number) and n_alike, how many stays the places rest on (as many as would be
+    worth as much had all the same weight: Kish 1965); and the places, as `weigh` has them.
+    """
     chosen = cells.select(*_PLACED, name=pl.lit(None, pl.String))
     for cell in _PLACED:
         enough = (
@@ -330,10 +334,20 @@ def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, 
     rows = []
     for cell in _PLACED:
         of_level = donors.filter(pl.col(cell).is_in(names.implode())).group_by(cell, "part_1", "part_2")
-        rows.append(of_level.agg(pl.col("weight").sum()).rename({cell: "name"}))
-    parts = np.concatenate([_everywhere(), _invert(pl.concat(rows).sort("name", "part_1", "part_2"))])
-    number = pl.DataFrame({"name": names, "place": range(1, names.len() + 1)})
-    numbers = chosen.join(number, on="name", how="left", maintain_order="left")["place"].fill_null(0)
+        rows.append(of_level.agg(pl.col("weight", "n").sum()).rename({cell: "name"}))
+    alike = pl.concat(rows).sort("name", "part_1", "part_2")
+    parts = np.concatenate([_everywhere(), _invert(alike)])
+    weight = pl.col("weight").cast(pl.Float64)
+    numbers = (
+        alike.group_by("name")
+        .agg(n_alike=weight.sum() ** 2 / (weight**2 / pl.col("n")).sum())
+        .sort("name")
+        .with_columns(place=pl.int_range(1, pl.len() + 1))
+    )
+    numbers = chosen.join(numbers, on="name", how="left", maintain_order="left").select(
+        pl.col("place").fill_null(0),
+        pl.col("n_alike").fill_nan(1).clip(1, _MOST_ALIKE).round().cast(pl.Int64).fill_null(_MOST_ALIKE),
+    )
     n_places = len(parts) // N_STEPS
     places = pl.DataFrame(
         {
@@ -343,7 +357,7 @@ def _step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.Series, 
             "part_2": parts[:, 1],
         }
     )
-    return numbers.alias("place"), places
+    return numbers, places
 
 
 def _invert(donors: pl.DataFrame) -> Numbers:
