@@ -112,13 +112,23 @@ def _believe(
 
 
 def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFrame:
-    """Stays and intervals by cells, shape and places, with the weights of stays by how far these are believed."""
+    """Stays and intervals by cells, shape and places, with the weights of stays by how far these are believed.
+
+    A stay between crossings is believed if none of its parts hides a pair: else it is none of this kind.
+    """
     names = ", ".join((*CELLS, "shape"))
+    days = ("CASE WHEN d.mid_1 IS NOT NULL THEN d.from_day END", "d.mid_1", "d.mid_2", "d.mid_3")
+    follows = " ".join(
+        f"""LEFT JOIN believed p_{n} ON p_{n}.kind = 'confirmed end' AND p_{n}.person_key = d.person_key
+                 AND p_{n}.day = {day}"""
+        for n, day in enumerate(days)
+    )
+    whole = " * ".join(f"COALESCE(p_{n}.share, 1)" for n in range(len(days)))
     return engine.collect(
         f"""
         WITH weighed AS (
             SELECT {", ".join(f"d.{cell}" for cell in CELLS)}, d.shape, d.part_1, d.part_2, d.weight > 0 AS is_donor,
-                   CAST(FLOOR(d.weight * COALESCE(b.share, 1)) AS BIGINT) AS weight,
+                   CAST(FLOOR(d.weight * COALESCE(b.share, 1) * {whole}) AS BIGINT) AS weight,
                    CASE WHEN d.is_confirmed THEN CAST(FLOOR({FRACTIONS} * COALESCE(c.share, 1)) AS BIGINT)
                         ELSE 0 END AS confirmed
             FROM described d
@@ -126,6 +136,7 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
             LEFT JOIN believed c ON d.is_confirmed AND c.kind = CONCAT('confirmed ', d.kind)
                  AND c.person_key = d.person_key
                  AND c.day = CASE WHEN d.kind = 'end' THEN d.from_day ELSE d.until_day END
+            {follows}
         )
         SELECT {names}, part_1, part_2, is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n,
                CAST(SUM(confirmed) AS BIGINT) AS confirmed
@@ -199,6 +210,7 @@ def _select_donors(days: tuple[int, int]) -> str:
         for looked_at in (_list_ends(days), _list_starts(days))
     )
     nowhere = "CAST(0 AS INTEGER) AS part_1, CAST(0 AS INTEGER) AS part_2"
+    alone = "NULL, NULL, NULL"
     before = partner_group(is_before=True)
     return f"""
         WITH own AS (SELECT * FROM crossings WHERE person_key <= {_MOST_PERSONS}),
@@ -218,30 +230,30 @@ def _select_donors(days: tuple[int, int]) -> str:
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_3, day, day_3,
                    CAST(FLOOR(CAST(odds_1 AS DOUBLE) * odds_2 / {FRACTIONS}) AS BIGINT),
-                   {_parts("day_1", "day_2", "day", "day_3")}, NULL, FALSE
+                   {_parts("day_1", "day_2", "day", "day_3")}, day_1, day_2, NULL, NULL, FALSE
             FROM own
             WHERE day_3 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
               AND is_arrival_2 = is_arrival AND is_arrival_3 <> is_arrival
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_1, day, day_1,
-                   CAST(0 AS BIGINT), {nowhere}, NULL, FALSE
+                   CAST(0 AS BIGINT), {nowhere}, {alone}, NULL, FALSE
             FROM own WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, odds_1,
-                   {_parts("known_1", "known_1", "day", "cut_day")}, cut_day, FALSE
+                   {_parts("known_1", "known_1", "day", "cut_day")}, {alone}, cut_day, FALSE
             FROM at_ends WHERE known_1 IS NOT NULL AND known_2 IS NULL AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(0 AS BIGINT), {nowhere},
-                   cut_day, stay <> 0
+                   {alone}, cut_day, stay <> 0
             FROM at_ends WHERE known_1 IS NULL
             UNION ALL
             SELECT 'start', person_key, is_arrival_1, {partner_group("_1", is_before=False)}, stay_1, cut_day,
-                   day_1, odds, {_parts("day", "day", "cut_day", "day_1")}, cut_day, FALSE
+                   day_1, odds, {_parts("day", "day", "cut_day", "day_1")}, {alone}, cut_day, FALSE
             FROM at_starts
             WHERE day_1 IS NOT NULL AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'start', person_key, is_arrival, {partner_group(is_before=False)}, stay, cut_day, day,
-                   CAST(0 AS BIGINT), {nowhere}, cut_day, stay_before <> 0
+                   CAST(0 AS BIGINT), {nowhere}, {alone}, cut_day, stay_before <> 0
             FROM at_starts
         )
         SELECT ROW_NUMBER() OVER (ORDER BY person_key) AS number, * FROM intervals
@@ -257,12 +269,13 @@ def _select_between() -> str:
     nearest = "CASE WHEN day_2 - day_1 <= day_3 - day_2 THEN day_3 ELSE day_1 END"
     return f"""SELECT 'between' AS kind, person_key, is_arrival, {port.format(2)} AS port_group,
                    10 * stay_before + stay_2 AS stays, day AS from_day, day_2 AS until_day, odds_1 AS weight,
-                   {_parts("day_1", "day_1", "day", "day_2")}, CAST(NULL AS BIGINT) AS cut_day, FALSE AS is_confirmed
+                   {_parts("day_1", "day_1", "day", "day_2")}, day_1 AS mid_1, CAST(NULL AS BIGINT) AS mid_2,
+                   CAST(NULL AS BIGINT) AS mid_3, CAST(NULL AS BIGINT) AS cut_day, FALSE AS is_confirmed
             FROM own WHERE day_2 > day AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
             UNION ALL
             SELECT 'between', person_key, is_arrival, {port.format(4)}, 10 * stay_before + stay_4, day, day_4,
                    CAST(FLOOR(CAST(odds_1 AS DOUBLE) * odds_2 / {FRACTIONS} * odds_3 / {FRACTIONS}) AS BIGINT),
-                   {_parts(nearest, nearest, "day", "day_4")}, NULL, FALSE
+                   {_parts(nearest, nearest, "day", "day_4")}, day_1, day_2, day_3, NULL, FALSE
             FROM own
             WHERE day_4 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
               AND is_arrival_3 <> is_arrival AND is_arrival_4 = is_arrival"""
