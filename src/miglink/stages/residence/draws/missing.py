@@ -20,6 +20,7 @@ _MOST_ERROR, _LEAST_REST = 1.5, 0.05
 _TRIES, _SEASONAL_DAYS = 4, 183
 # Digits beyond those that decide whether a crossing is hidden are another number.
 _SPREAD = 1009.0
+_KINDS = ("between", "pair", "end", "start")
 _TURNS = {"place_of": 0.6180339887, "within": 0.7548776662, "accepts": 0.5698402910}
 
 
@@ -66,11 +67,17 @@ def draw_hidden(
         lucky=lucky,
         shifts=engine.frame(f"{case.name}_shifts", _draw_shifts(missed.cells, number, seed)),
     )
-    return _draw_days(engine, case, hidden, missed.places, seasons)
+    return _draw_days(engine, case, hidden, (missed.places, _draw_moves(number, seed)), seasons)
 
 
-def _draw_days(engine: Engine, case: Case, hidden: Table, places: Table, seasons: pl.DataFrame) -> Table:
-    """The hidden crossings with their days; hidden: with place_of, within and accepts, numbers between 0 and 1."""
+def _draw_days(
+    engine: Engine, case: Case, hidden: Table, where: tuple[Table, pl.DataFrame], seasons: pl.DataFrame
+) -> Table:
+    """The hidden crossings with their days; hidden: with place_of, within and accepts, numbers between 0 and 1.
+
+    where: the places, and by how much those of a draw lie later (`_draw_moves`).
+    """
+    places, moves = where
     day = f"l.from_day + CAST(FLOOR((t.part_{{}} + l.within) * (l.until_day - l.from_day) / {N_PARTS}.0) AS BIGINT)"
     # One number is many: turned by parts of a circle that never come near one another (Weyl 1916).
     turned = {name: f"({name} + n.nth * {turn})" for name, turn in _TURNS.items()}
@@ -78,7 +85,7 @@ def _draw_days(engine: Engine, case: Case, hidden: Table, places: Table, seasons
     tried = engine.view(
         f"{case.name}_hidden_tried",
         f"""
-        SELECT h.person_key, h.position, h.kind, h.is_arrival, h.from_day, h.until_day, h.place, h.n_alike,
+        SELECT h.person_key, h.draw, h.position, h.kind, h.is_arrival, h.from_day, h.until_day, h.place, h.n_alike,
                h.place AS luck, h.key_1, h.key_2, n.nth, {again}
         FROM hidden h
         JOIN tries n ON n.nth = 0 OR (h.until_day - h.from_day >= {_SEASONAL_DAYS} AND h.kind <> 'pair')
@@ -91,11 +98,14 @@ def _draw_days(engine: Engine, case: Case, hidden: Table, places: Table, seasons
     return engine.step(
         f"{case.name}_hidden",
         f"""
-        WITH placed AS (
+        WITH moved AS (
+            SELECT a.*, a.alike * m.odds / (1 - a.alike + a.alike * m.odds) AS later
+            FROM tried a JOIN moves m ON m.draw = a.draw AND m.kind = a.kind AND m.is_arrival = a.is_arrival
+        ), placed AS (
             SELECT l.person_key, l.position, l.kind, l.is_arrival, l.from_day, l.until_day, l.nth, l.accepts,
                    {day.format(1)} AS day_1, {day.format(2)} AS day_2
-            FROM tried l
-            JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(l.alike * {N_STEPS}) AS BIGINT)
+            FROM moved l
+            JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(LEAST(l.later, 0.999999) * {N_STEPS}) AS BIGINT)
         ), ranked AS (
             SELECT p.*, ROW_NUMBER() OVER (
                        PARTITION BY p.person_key, p.position, p.kind
@@ -109,6 +119,7 @@ def _draw_days(engine: Engine, case: Case, hidden: Table, places: Table, seasons
         """,
         tried=with_chances(engine, f"{case.name}_hidden_alike", tried, alike, "alike"),
         places=places,
+        moves=engine.frame(f"{case.name}_moves", moves),
         seasons=engine.frame(f"{case.name}_seasons", seasons),
     )
 
@@ -180,6 +191,27 @@ def own_position(engine: Engine, name: str, decided: Table) -> Table:
     )
 
 
+def _draw_moves(number: int, seed: int) -> pl.DataFrame:
+    """By how much the hidden crossings of a kind and direction lie later in a draw than those on record: odds.
+
+    Of the part of the like stays that lie earlier: that hidden crossings lie as others do is as much assumed as that
+    they are as frequent.
+    """
+    rng = np.random.default_rng([seed, number_of("hidden places")])
+    kinds = [(kind, is_arrival) for kind in _KINDS for is_arrival in (False, True)]
+    return pl.DataFrame(
+        [
+            (kind, is_arrival, draw, odds)
+            for (kind, is_arrival), drawn in zip(
+                kinds, np.exp(rng.normal(0.0, _SHARED, (len(kinds), number))), strict=True
+            )
+            for draw, odds in enumerate(drawn, 1)
+        ],
+        schema={"kind": pl.String, "is_arrival": pl.Boolean, "draw": pl.Int32, "odds": pl.Float64},
+        orient="row",
+    )
+
+
 def _draw_shifts(cells: pl.DataFrame, number: int, seed: int) -> pl.DataFrame:
     """What the odds of each cell are multiplied by in each draw.
 
@@ -187,7 +219,7 @@ def _draw_shifts(cells: pl.DataFrame, number: int, seed: int) -> pl.DataFrame:
     one of the chance itself: it moves the odds the more the less is left beside the chance.
     """
     rng = np.random.default_rng([seed, number_of("hidden crossings")])
-    kinds = [(kind, is_arrival) for kind in ("pair", "end", "start") for is_arrival in (False, True)]
+    kinds = [(kind, is_arrival) for kind in _KINDS[1:] for is_arrival in (False, True)]
     shared = rng.normal(0.0, _SHARED, (len(kinds), number))
     own = rng.normal(0.0, 1.0, (cells.height, number)) * cells["error"].to_numpy()[:, None]
     rates = np.random.default_rng([seed, number_of("missed crossings")]).normal(0.0, 1.0, (4, number))
