@@ -99,12 +99,17 @@ def _draw_days(
         f"{case.name}_hidden",
         f"""
         WITH moved AS (
-            SELECT a.*, a.alike * m.odds / (1 - a.alike + a.alike * m.odds) AS later
+            SELECT a.*, m.odds, a.alike * m.odds / (1 - a.alike + a.alike * m.odds) AS moved
             FROM tried a JOIN moves m ON m.draw = a.draw AND m.kind = a.kind AND m.is_arrival = a.is_arrival
+        ), kept AS (
+            -- So that on average over the draws as many lie in each part as do on record (`keep_mean`).
+            SELECT *, odds * EXP({_SHARED**2 / 2} * (1 - 2 * moved)) AS odds_kept FROM moved
+        ), later AS (
+            SELECT *, alike * odds_kept / (1 - alike + alike * odds_kept) AS later FROM kept
         ), placed AS (
             SELECT l.person_key, l.position, l.kind, l.is_arrival, l.from_day, l.until_day, l.nth, l.accepts,
                    {day.format(1)} AS day_1, {day.format(2)} AS day_2
-            FROM moved l
+            FROM later l
             JOIN places t ON t.place = l.place AND t.step = CAST(FLOOR(LEAST(l.later, 0.999999) * {N_STEPS}) AS BIGINT)
         ), ranked AS (
             SELECT p.*, ROW_NUMBER() OVER (
