@@ -69,14 +69,14 @@ def test_a_foreign_passport_at_the_border_says_that_the_day_came_later(duckdb_en
     assert 150 < (days(duckdb_engine, *records) > last).sum() < 200
 
 
-def test_a_year_in_which_many_became_citizens_is_likelier(duckdb_engine: Engine) -> None:
-    """Of ten the day lies between one and four years after the permit, of forty within the second."""
-    rows = []
-    for number in range(50):
-        wide = number < 10
-        bounds = (PERMIT, PASSPORT) if wide else (date(2011, 1, 1), date(2011, 12, 31))
-        for kind, day, held in (("permits", bounds[0], "SYR"), ("crossings", bounds[1], OWN)):
-            rows.append((f"p{number:02}", day, kind, held))
+def days_of(engine: Engine, bounds: list[tuple[date, date]]) -> pl.DataFrame:
+    """The drawn days of persons, p0000 and so on, with a permit on the first day and an own passport on the last."""
+    people = [f"p{number:04}" for number in range(len(bounds))]
+    rows = [
+        (person, day, kind, held)
+        for person, (permit, passport) in zip(people, bounds, strict=True)
+        for kind, day, held in (("permits", permit, "SYR"), ("crossings", passport, OWN))
+    ]
     records = pl.DataFrame(rows, schema=["person_id", "record_date", "kind", "citizenship"], orient="row")
     records = records.with_columns(
         source="kind",
@@ -86,26 +86,43 @@ def test_a_year_in_which_many_became_citizens_is_likelier(duckdb_engine: Engine)
     )
     traits = [
         {
-            "person_id": f"p{number:02}",
+            "person_id": person,
             "trait": "citizenship",
             "value": OWN,
-            "valid_from": day,
+            "valid_from": passport,
             "source": "permits",
         }
-        for number in range(50)
-        for day in (PASSPORT if number < 10 else date(2011, 12, 31),)
+        for person, (_, passport) in zip(people, bounds, strict=True)
     ]
-    found = draw_citizenships(
-        duckdb_engine,
-        duckdb_engine.frame("given_records", records),
-        make_table(duckdb_engine, "person_traits", traits),
-        OWN,
-        DRAWS,
-    )
-    drawn = duckdb_engine.collect("SELECT * FROM t", t=found).filter(pl.col("person_id") < "p10")
-    share = drawn.filter(pl.col("valid_from").dt.year() == 2011).height / drawn.height
+    given = engine.frame("given_records", records), make_table(engine, "person_traits", traits)
+    return engine.collect("SELECT * FROM t", t=draw_citizenships(engine, *given, OWN, DRAWS))
+
+
+def test_a_year_in_which_many_became_citizens_is_likelier(duckdb_engine: Engine) -> None:
+    """Of ten the day lies between one and four years after the permit, of forty within the second."""
+    second = date(2011, 1, 1), date(2011, 12, 31)
+    drawn = days_of(duckdb_engine, [(PERMIT, PASSPORT)] * 10 + [second] * 40)
+    wide = drawn.filter(pl.col("person_id") < "p0010")
+    share = wide.filter(pl.col("valid_from").dt.year() == 2011).height / wide.height
     # A quarter if all years were alike.
     assert share > 0.5
+
+
+@pytest.mark.parametrize("n_known", [0, 200])
+def test_how_frequent_a_year_is_is_drawn_as_far_as_it_is_not_known(
+    duckdb_engine: Engine, n_known: int
+) -> None:
+    """Of twelve the year is not known: together likelier in one draw than in another, unless others' years tell."""
+    years = [(date(year, 1, 1), date(year, 12, 31)) for year in range(2010, 2014)]
+    drawn = days_of(duckdb_engine, [(PERMIT, PASSPORT)] * 12 + years * n_known)
+    wide = drawn.filter(pl.col("person_id") < "p0012")
+    of_draw = (
+        wide.group_by("draw").agg(n=(pl.col("valid_from").dt.year() == 2011).sum())["n"].cast(pl.Float64)
+    )
+    alone = 12 * 0.25 * 0.75
+    assert of_draw.mean() == pytest.approx(3, abs=0.5)
+    variance = of_draw.to_numpy().var()
+    assert variance == pytest.approx(alone, rel=0.3) if n_known else variance > 1.5 * alone
 
 
 def test_a_statement_that_is_no_crossing_rules_out_what_is_before_it(duckdb_engine: Engine) -> None:

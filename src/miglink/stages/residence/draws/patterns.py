@@ -69,7 +69,9 @@ def find_patterns(
     described = describe_intervals(engine, f"{name}_donors", intervals, listings)
     believed = _believe(engine, f"{name}_believed", described, ports, days)
     found = _count_cells(engine, described, believed)
-    places = found.filter("is_donor").select(*CELLS, "shape", "part_1", "part_2", "weight", "n")
+    places = found.filter(pl.col("is_donor") & (pl.col("weight") > 0)).select(
+        *CELLS, "shape", "part_1", "part_2", "weight", "n"
+    )
     return Patterns(ports, _count_hidden(found, ports, days), places)
 
 
@@ -85,9 +87,9 @@ def _believe(
     """
     found = engine.collect(
         f"""
-        SELECT {", ".join(CELLS)}, weight > 0 AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n,
+        SELECT {", ".join(CELLS)}, weight IS NOT NULL AS is_donor, CAST(SUM(weight) AS BIGINT) AS weight, COUNT(*) AS n,
                SUM(CASE WHEN is_confirmed THEN {FRACTIONS} ELSE 0 END) AS confirmed
-        FROM described WHERE kind <> 'between' GROUP BY {", ".join(CELLS)}, weight > 0
+        FROM described WHERE kind <> 'between' GROUP BY {", ".join(CELLS)}, weight IS NOT NULL
         """,
         described=described,
     ).sort(*CELLS, "is_donor")
@@ -98,7 +100,7 @@ def _believe(
         f"""
         WITH seen AS (
             SELECT d.kind, d.person_key, d.cut_day, d.from_day, d.until_day, s.share
-            FROM described d JOIN shares s ON s.cell = d.{CELLS[-1]} WHERE d.weight = 0
+            FROM described d JOIN shares s ON s.cell = d.{CELLS[-1]} WHERE d.weight IS NULL
         )
         SELECT kind, person_key, cut_day AS day, share FROM seen WHERE kind <> 'pair'
         UNION ALL
@@ -127,7 +129,8 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
     return engine.collect(
         f"""
         WITH weighed AS (
-            SELECT {", ".join(f"d.{cell}" for cell in CELLS)}, d.shape, d.part_1, d.part_2, d.weight > 0 AS is_donor,
+            SELECT {", ".join(f"d.{cell}" for cell in CELLS)}, d.shape, d.part_1, d.part_2,
+                   d.weight IS NOT NULL AS is_donor,
                    CAST(FLOOR(d.weight * COALESCE(b.share, 1) * {whole}) AS BIGINT) AS weight,
                    CASE WHEN d.is_confirmed THEN CAST(FLOOR({FRACTIONS} * COALESCE(c.share, 1)) AS BIGINT)
                         ELSE 0 END AS confirmed
@@ -204,7 +207,10 @@ def _repeat(lasting: pl.Expr, looked_at: range) -> pl.Expr:
 
 
 def _select_donors(days: tuple[int, int]) -> str:
-    """SQL: stays on record as they would appear had crossings been missed (weight: the odds), and what appears so."""
+    """SQL: stays on record as they would appear had crossings been missed, and what appears so.
+
+    weight: the odds; null of what appears so.
+    """
     ends, starts = (
         ", ".join(f"({day})" for day in looked_at) or "(NULL)"
         for looked_at in (_list_ends(days), _list_starts(days))
@@ -236,14 +242,14 @@ def _select_donors(days: tuple[int, int]) -> str:
               AND is_arrival_2 = is_arrival AND is_arrival_3 <> is_arrival
             UNION ALL
             SELECT 'pair', person_key, is_arrival, {before}, 10 * stay_before + stay_1, day, day_1,
-                   CAST(0 AS BIGINT), {nowhere}, {alone}, NULL, FALSE
+                   CAST(NULL AS BIGINT), {nowhere}, {alone}, NULL, FALSE
             FROM own WHERE day_1 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, odds_1,
                    {_parts("known_1", "known_1", "day", "cut_day")}, {alone}, cut_day, FALSE
             FROM at_ends WHERE known_1 IS NOT NULL AND known_2 IS NULL AND is_arrival_1 <> is_arrival
             UNION ALL
-            SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(0 AS BIGINT), {nowhere},
+            SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(NULL AS BIGINT), {nowhere},
                    {alone}, cut_day, stay <> 0
             FROM at_ends WHERE known_1 IS NULL
             UNION ALL
@@ -253,7 +259,7 @@ def _select_donors(days: tuple[int, int]) -> str:
             WHERE day_1 IS NOT NULL AND is_arrival_1 <> is_arrival
             UNION ALL
             SELECT 'start', person_key, is_arrival, {partner_group(is_before=False)}, stay, cut_day, day,
-                   CAST(0 AS BIGINT), {nowhere}, {alone}, cut_day, stay_before <> 0
+                   CAST(NULL AS BIGINT), {nowhere}, {alone}, cut_day, stay_before <> 0
             FROM at_starts
         )
         SELECT ROW_NUMBER() OVER (ORDER BY person_key) AS number, * FROM intervals

@@ -1,0 +1,84 @@
+"""Where hidden crossings lie: whom a person is likened to, and how far that is known."""
+
+from datetime import date, timedelta
+
+import numpy as np
+import pytest
+
+from given_travellers import IN, OUT, Country
+from miglink.config.draws import DrawsSettings
+from miglink.engine import Engine
+from miglink.stages.residence.draws import missing
+from miglink.stages.residence.draws.intervals import CELLS
+from miglink.stages.residence.draws.patterns import N_PARTS
+from test_hidden_crossings import NZ, learn, pseudonym
+
+DAY = timedelta(days=1)
+FORTY = DrawsSettings(number=40)
+N_ASKED = 40
+
+
+def stayed(engine: Engine, n_alike: int, shared: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Of forty whose departure is missing, how many stayed for long in each draw.
+
+    n_alike: others with the same days of arrival, of whom a quarter stayed for long. shared: how far the places of
+    hidden crossings have an error in common.
+    """
+    country = Country()
+    for number in range(n_alike + N_ASKED):
+        came = date(2013, 1, 1) + 11 * (number % 60) * DAY
+        left = came + (700 if number % 4 == 0 else 10) * DAY
+        away = [(left, OUT)] if number < n_alike else []
+        last = came + 800 * DAY
+        country.add(pseudonym(f"visitor {number}"), (came, IN), *away, (last, IN), (last + 10 * DAY, OUT))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(missing, "_SHARED", shared)
+        found = country.draw(engine, [NZ], FORTY, is_listed=True, initial_status=("not_listed",))
+    asked = {pseudonym(f"visitor {number}") for number in range(n_alike, n_alike + N_ASKED)}
+    moves = found["migration_draws"]
+    came = moves.filter(
+        moves["person_id"].is_in(asked)
+        & (moves["direction"] == "immigration")
+        & (moves["counted_date"].dt.year() < 2015)
+    )
+    return np.bincount(came["draw"].to_numpy(), minlength=FORTY.number + 1)[1:]
+
+
+def test_few_who_are_alike_teach_little_of_where_crossings_lie(duckdb_engine: Engine) -> None:
+    """All who are likened to the same few err together: as much as these few say of others like them."""
+    few, many = (stayed(duckdb_engine, n_alike, shared=0.0) for n_alike in (20, 400))
+    share = 0.25
+    alone = N_ASKED * share * (1 - share)
+    for found in (few, many):
+        assert found.mean() == pytest.approx(N_ASKED * share, rel=0.25)
+    assert many.var() < 1.6 * alone
+    assert few.var() > 1.7 * alone
+
+
+def test_that_hidden_crossings_lie_as_others_do_is_not_sure(duckdb_engine: Engine) -> None:
+    without, found = (stayed(duckdb_engine, 400, shared) for shared in (0.0, 0.5))
+    assert found.var() > 1.7 * without.var()
+    assert found.mean() == pytest.approx(without.mean(), rel=0.25)
+
+
+def test_a_stay_that_may_hide_a_pair_is_no_likeness(duckdb_engine: Engine) -> None:
+    """Who goes abroad for twelve days a year, one crossing in four missed, is never away for a year.
+
+    Where both crossings of a stay at home are missing an absence of a year is on record. Of who then left again, the
+    departure between two arrivals is not to be looked for at the beginning of such an absence.
+    """
+    rng = np.random.default_rng(5)
+    country = Country()
+    for number in range(150):
+        days = [date(year, 2, 1) + number * DAY for year in range(2012, 2020)]
+        trips = [one for day in days for one in ((day, OUT), (day + 12 * DAY, IN))]
+        country.add(pseudonym(f"yearly {number}"), *(one for one in trips if rng.random() > 0.25))
+    places = learn(duckdb_engine, country).places
+    long = places.filter(places[CELLS[0]] == "between arrival 9")
+    # Of two years here: gone after one, or a year later for twelve days.
+    is_absence = long["part_1"] < 0.6 * N_PARTS
+    per_stay = [
+        rows["weight"].sum() / rows["n"].sum() for rows in (long.filter(is_absence), long.filter(~is_absence))
+    ]
+    assert long.filter(is_absence).height > 0
+    assert per_stay[0] < 0.5 * per_stay[1]
