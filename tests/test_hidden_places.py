@@ -1,16 +1,22 @@
 """Where hidden crossings lie: whom a person is likened to, and how far that is known."""
 
+import math
 from datetime import date, timedelta
+from statistics import NormalDist
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
+import polars as pl
 import pytest
 
 from given_travellers import IN, OUT, Country
 from miglink.config.draws import DrawsSettings
 from miglink.engine import Engine
 from miglink.stages.residence.draws import missing
+from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.intervals import CELLS
-from miglink.stages.residence.draws.patterns import N_PARTS
+from miglink.stages.residence.draws.patterns import N_PARTS, N_STEPS
 from test_hidden_crossings import NZ, learn, pseudonym
 
 DAY = timedelta(days=1)
@@ -36,12 +42,12 @@ def stayed(engine: Engine, n_alike: int, shared: float) -> np.ndarray[tuple[int]
         found = country.draw(engine, [NZ], FORTY, is_listed=True, initial_status=("not_listed",))
     asked = {pseudonym(f"visitor {number}") for number in range(n_alike, n_alike + N_ASKED)}
     moves = found["migration_draws"]
-    came = moves.filter(
+    own = moves.filter(
         moves["person_id"].is_in(asked)
         & (moves["direction"] == "immigration")
         & (moves["counted_date"].dt.year() < 2015)
     )
-    return np.bincount(came["draw"].to_numpy(), minlength=FORTY.number + 1)[1:]
+    return np.bincount(own["draw"].to_numpy(), minlength=FORTY.number + 1)[1:]
 
 
 def test_few_who_are_alike_teach_little_of_where_crossings_lie(duckdb_engine: Engine) -> None:
@@ -61,6 +67,47 @@ def test_that_hidden_crossings_lie_as_others_do_is_not_sure(duckdb_engine: Engin
     assert found.mean() == pytest.approx(without.mean(), rel=0.25)
 
 
+def test_places_that_are_moved_stay_as_frequent_on_average(duckdb_engine: Engine) -> None:
+    """Of places all as likely one in twenty is in the first twentieth: more would be, were odds moved alone."""
+    n_draws, n_each, n_days = 200, 500, 1000
+    rng = np.random.default_rng(2)
+    draws = np.repeat(np.arange(1, n_draws + 1), n_each)
+    numbers = {name: rng.random(len(draws)) for name in ("place_of", "within", "accepts")}
+    keys = {"key_1": 7919 * draws, "key_2": 104_729 * draws}
+    hidden = pl.DataFrame({"person_key": range(len(draws)), "draw": draws, **keys, **numbers}).with_columns(
+        pl.col("draw").cast(pl.Int32),
+        kind=pl.lit("pair"),
+        is_arrival=pl.lit(value=True),
+        position=1,
+        place=1,
+        n_alike=100_000,
+        from_day=42_000,
+        until_day=42_000 + n_days,
+    )
+    part = np.floor((np.arange(N_STEPS) + 0.5) / N_STEPS * N_PARTS)
+    places = pl.DataFrame({"place": 1, "step": range(N_STEPS), "part_1": part, "part_2": part})
+    normal = NormalDist()
+    moves = pl.DataFrame(
+        {
+            "kind": "pair",
+            "is_arrival": True,
+            "draw": pl.Series(range(1, n_draws + 1), dtype=pl.Int32),
+            "odds": [math.exp(missing._SHARED * normal.inv_cdf((n + 0.5) / n_draws)) for n in range(n_draws)],
+        }
+    )
+    case = cast(Case, SimpleNamespace(name="given"))
+    given = duckdb_engine.frame("given_hidden", hidden), (duckdb_engine.frame("given_places", places), moves)
+    months = range(1, 13)
+    seasons = pl.DataFrame({"is_arrival": False, "month": pl.Series(months, dtype=pl.Int32), "weight": 1.0})
+    drawn = duckdb_engine.collect(
+        "SELECT * FROM t", t=missing._draw_days(duckdb_engine, case, *given, seasons)
+    )
+    early = drawn["day_1"] < 42_000 + n_days / 20
+    assert early.mean() == pytest.approx(0.05, abs=0.0025)
+    of_draw = drawn.select(early=early, draw=pl.Series(draws)[drawn["person_key"]]).group_by("draw").mean()
+    assert of_draw["early"].to_numpy().std() > 0.02
+
+
 def test_a_stay_that_may_hide_a_pair_is_no_likeness(duckdb_engine: Engine) -> None:
     """Who goes abroad for twelve days a year, one crossing in four missed, is never away for a year.
 
@@ -77,8 +124,9 @@ def test_a_stay_that_may_hide_a_pair_is_no_likeness(duckdb_engine: Engine) -> No
     long = places.filter(places[CELLS[0]] == "between arrival 9")
     # Of two years here: gone after one, or a year later for twelve days.
     is_absence = long["part_1"] < 0.6 * N_PARTS
-    per_stay = [
-        rows["weight"].sum() / rows["n"].sum() for rows in (long.filter(is_absence), long.filter(~is_absence))
-    ]
+    absences, visits = (
+        float(rows["weight"].to_numpy().sum() / rows["n"].to_numpy().sum())
+        for rows in (long.filter(is_absence), long.filter(~is_absence))
+    )
     assert long.filter(is_absence).height > 0
-    assert per_stay[0] < 0.5 * per_stay[1]
+    assert absences < 0.5 * visits

@@ -40,6 +40,10 @@ def test_hidden_days_of_long_intervals_follow_the_season(engine: Engine) -> None
     hidden = pl.DataFrame(
         {
             "person_key": range(4000),
+            "draw": 1,
+            "key_1": 11,
+            "key_2": 13,
+            "n_alike": 100_000,
             "position": 1,
             "kind": "end",
             "is_arrival": True,
@@ -55,8 +59,9 @@ def test_hidden_days_of_long_intervals_follow_the_season(engine: Engine) -> None
     places = pl.DataFrame(
         {"place": 0, "step": range(N_STEPS), "part_1": np.floor(every), "part_2": np.floor(every)},
     )
+    moves = pl.DataFrame({"kind": "end", "is_arrival": True, "draw": 1, "odds": 1.0})
     case = cast(Case, SimpleNamespace(name="given"))
-    given = (engine.frame("given_hidden", hidden), engine.frame("given_places", places))
+    given = engine.frame("given_hidden", hidden), (engine.frame("given_places", places), moves)
     seasons = learn_seasons(engine, crossings(engine))
     drawn = engine.collect("SELECT * FROM t", t=_draw_days(engine, case, *given, seasons))
     assert drawn.height == 4000
