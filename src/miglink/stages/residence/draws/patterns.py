@@ -25,6 +25,8 @@ _MOST_DAYS = 5
 LEAST_PAIR_DAYS = 128
 # Parts of an interval, and steps of luck.
 N_PARTS, N_STEPS = 256, 200
+# Who is likelier to have come twice than to have stayed confirms nothing.
+_LEAST_BELIEVED = 0.5
 # Cells from which places are taken, from the narrowest on: parts of an interval in which somebody was listed say more
 # than its length.
 _PLACED = (CELLS[4], CELLS[3], "shape", CELLS[2], CELLS[1], CELLS[0])
@@ -132,8 +134,8 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
             SELECT {", ".join(f"d.{cell}" for cell in CELLS)}, d.shape, d.part_1, d.part_2,
                    d.weight IS NOT NULL AS is_donor,
                    CAST(FLOOR(d.weight * COALESCE(b.share, 1) * {whole}) AS BIGINT) AS weight,
-                   CASE WHEN d.is_confirmed THEN CAST(FLOOR({FRACTIONS} * COALESCE(c.share, 1)) AS BIGINT)
-                        ELSE 0 END AS confirmed
+                   CASE WHEN d.is_confirmed AND COALESCE(c.share, 1) >= {_LEAST_BELIEVED}
+                        THEN CAST(FLOOR({FRACTIONS} * COALESCE(c.share, 1)) AS BIGINT) ELSE 0 END AS confirmed
             FROM described d
             LEFT JOIN believed b ON b.kind = d.kind AND b.person_key = d.person_key AND b.day = d.cut_day
             LEFT JOIN believed c ON d.is_confirmed AND c.kind = CONCAT('confirmed ', d.kind)
