@@ -13,7 +13,8 @@ from miglink.config import read_rule
 from miglink.config.draws import DrawsSettings
 from miglink.engine import Engine
 from miglink.stages.residence.draws.intervals import CELLS
-from miglink.stages.residence.draws.patterns import N_PARTS, N_STEPS, Patterns, find_patterns, weigh
+from miglink.stages.residence.draws.patterns import Patterns, find_patterns, weigh
+from miglink.stages.residence.draws.places import N_PARTS, N_STEPS
 from miglink.stages.residence.draws.ratios import shrink_ratios
 from miglink.stages.residence.draws.shrinkage import keep_mean
 

@@ -16,7 +16,8 @@ from miglink.engine import Engine
 from miglink.stages.residence.draws import missing
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.intervals import CELLS
-from miglink.stages.residence.draws.patterns import N_PARTS, N_STEPS
+from miglink.stages.residence.draws.patterns import _count_cells
+from miglink.stages.residence.draws.places import N_PARTS, N_STEPS
 from test_hidden_crossings import NZ, learn, pseudonym
 
 DAY = timedelta(days=1)
@@ -130,3 +131,33 @@ def test_a_stay_that_may_hide_a_pair_is_no_likeness(duckdb_engine: Engine) -> No
     )
     assert long.filter(is_absence).height > 0
     assert absences < 0.5 * visits
+
+
+def test_what_is_on_record_counts_as_far_as_it_hides_nothing(duckdb_engine: Engine) -> None:
+    """A stay by how likely none of its parts hides a pair; who is likelier to have come twice confirms nothing."""
+    days = {"from_day": 100, "mid_1": 300, "mid_2": None, "mid_3": None, "until_day": 600, "cut_day": None}
+    stay = {"kind": "between", "weight": 1_000_000, "is_confirmed": False}
+    end = {"kind": "end", "weight": None, "is_confirmed": True, "mid_1": None, "cut_day": 500}
+    rows = [{"person_key": 1, **days, **stay}, *({"person_key": key, **days, **end} for key in (2, 3))]
+    described = pl.DataFrame(rows).with_columns(
+        *(pl.format("{} {}", "kind", "person_key").alias(cell) for cell in CELLS),
+        pl.col("weight", "mid_1", "mid_2", "mid_3", "cut_day").cast(pl.Int64),
+        shape=pl.lit(None, pl.String),
+        part_1=102,
+        part_2=102,
+    )
+    shares = [(1, 100, 0.5), (1, 300, 0.4), (2, 100, 0.6), (3, 100, 0.4)]
+    believed = pl.DataFrame(
+        [("confirmed end", *share) for share in shares],
+        schema={"kind": pl.String, "person_key": pl.Int64, "day": pl.Int64, "share": pl.Float64},
+        orient="row",
+    )
+    engine = duckdb_engine
+    found = _count_cells(engine, engine.frame("described", described), engine.frame("believed", believed))
+    of = {
+        cell: (weight, confirmed)
+        for cell, weight, confirmed in found.select(CELLS[0], "weight", "confirmed").rows()
+    }
+    assert of["between 1"] == (200_000, 0)
+    assert of["end 2"] == (None, pytest.approx(0.6e9))
+    assert of["end 3"] == (None, 0)

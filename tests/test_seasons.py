@@ -10,7 +10,7 @@ import polars as pl
 from miglink.engine import Engine
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.missing import _draw_days
-from miglink.stages.residence.draws.patterns import N_PARTS, N_STEPS
+from miglink.stages.residence.draws.places import N_PARTS, N_STEPS
 from miglink.stages.residence.draws.seasons import learn_seasons
 
 FIRST = (date(2015, 1, 1) - date(1900, 1, 1)).days + 1

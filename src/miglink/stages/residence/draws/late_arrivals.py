@@ -10,7 +10,7 @@ import polars as pl
 from miglink.engine import Engine, Table
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import with_chances
-from miglink.stages.residence.draws.patterns import N_STEPS
+from miglink.stages.residence.draws.places import N_STEPS
 
 # A list that begins later after an arrival, or so long before it, is not of that arrival.
 _MOST_LAG = 183

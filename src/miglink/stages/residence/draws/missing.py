@@ -8,7 +8,7 @@ from miglink.stages.residence.days import as_date
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.chances import number_of, with_chances
 from miglink.stages.residence.draws.missed import LEAST_LIKELY, Missed
-from miglink.stages.residence.draws.patterns import N_PARTS, N_STEPS
+from miglink.stages.residence.draws.places import N_PARTS, N_STEPS
 from miglink.stages.residence.draws.shrinkage import keep_mean
 
 # Standard deviation, in log odds, of what all hidden crossings of a kind and direction have in common in a draw: the
