@@ -164,7 +164,7 @@ def _draw_years(masses: pl.DataFrame, draws: Draws) -> pl.DataFrame:
     likely to add to the years tells how frequent they are, and that again what each adds (expectation, maximisation).
     Few persons whose days lie within years say little of it, which moves all their days together: the logarithms are
     drawn from the normal distribution that the information in the bounds gives them (Louis 1982, Finding the observed
-    information matrix when using the EM algorithm, section 3.1).
+    information matrix when using the EM algorithm).
     """
     rows = masses.sort("person_id", "year")
     years, of_year = np.unique(rows["year"].to_numpy(), return_inverse=True)
