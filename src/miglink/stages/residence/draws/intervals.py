@@ -216,9 +216,10 @@ def _look_up(
     the last of the permits given by then lapses. is_late: whether the last sign is of late; of an interval that is not
     the last one, every sign is.
     """
-    tail = f"""CASE WHEN i.kind = 'end' AND i.until_day - i.from_day < {2 * TAIL_DAYS} THEN {TAIL_DAYS}
-                   WHEN i.kind = 'end' THEN {tail_days} ELSE 0 END"""
-    since = f"CASE WHEN i.kind = 'end' THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
+    is_last = "i.kind IN ('end', 'never')"
+    tail = f"""CASE WHEN {is_last} AND i.until_day - i.from_day < {2 * TAIL_DAYS} THEN {TAIL_DAYS}
+                   WHEN {is_last} THEN {tail_days} ELSE 0 END"""
+    since = f"CASE WHEN {is_last} THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
     lists = engine.step(
         f"{name}_lists",
         """

@@ -145,6 +145,12 @@ def _list_intervals(engine: Engine, name: str, tables: tuple[Table, Table, Table
             WHERE c.day_1 IS NULL AND (p.death_day IS NULL OR NOT c.is_arrival)
               AND c.day < COALESCE(p.death_day, {end_day})
             UNION ALL
+            SELECT 'never', p.person_key, CAST(1 AS BIGINT), TRUE, 0, 0, p.from_day + 1, {end_day}, FALSE, FALSE
+            FROM people p
+            LEFT JOIN firsts f ON f.person_key = p.person_key
+            LEFT JOIN (SELECT DISTINCT person_key FROM gaps) AS g ON g.person_key = p.person_key
+            WHERE f.person_key IS NULL AND g.person_key IS NULL AND p.start = 'observation' AND p.death_day IS NULL
+            UNION ALL
             SELECT 'start', c.person_key, CAST(1 AS BIGINT), c.is_arrival, c.port_after, c.stay, p.from_day + 1, c.day,
                    g.person_key IS NOT NULL, COALESCE(g.is_sign, FALSE)
             FROM firsts f

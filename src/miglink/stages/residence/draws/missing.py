@@ -20,7 +20,7 @@ _MOST_ERROR, _LEAST_REST = 1.5, 0.05
 _TRIES, _SEASONAL_DAYS = 4, 183
 # Digits beyond those that decide whether a crossing is hidden are another number.
 _SPREAD = 1009.0
-_KINDS = ("between", "pair", "end", "start")
+_KINDS = ("between", "pair", "end", "start", "never")
 _TURNS = {"place_of": 0.6180339887, "within": 0.7548776662, "accepts": 0.5698402910}
 
 
@@ -159,7 +159,7 @@ def draw_chain(engine: Engine, case: Case, chains: Table, hidden: Table) -> Tabl
         FROM own h
         JOIN chains w ON w.person_key = h.person_key
         LEFT JOIN chain c ON c.person_key = w.owner_key AND c.position = h.position AND c.is_crossing
-        WHERE h.kind = 'start' OR (h.kind = 'between' AND c.person_key IS NULL)
+        WHERE h.kind IN ('start', 'never') OR (h.kind = 'between' AND c.person_key IS NULL)
         """,
         chains=chains,
         chain=case.chain,

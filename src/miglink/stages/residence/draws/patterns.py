@@ -52,7 +52,7 @@ def find_patterns(
 ) -> Patterns:
     """Learn from the crossings of persons.
 
-    Reads: tables: crossings (`rate_crossings`), lives (person_key, from_day, death_day); ports: as `rate_ports` gives
+    Reads: tables: crossings (`rate_crossings`), lives (person_key, from_day, death_day, start); ports: as `rate_ports` gives
         them; days: the first day, and the one after the last. Ends and beginnings of observation are looked at on the
         same day of other years.
     Source: capture and recapture of events (who is seen again shows what was missed between: Seber 1982); places by hot
@@ -129,7 +129,7 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
                    CASE WHEN d.is_confirmed AND COALESCE(c.share, 1) >= {_LEAST_BELIEVED}
                         THEN CAST(FLOOR({FRACTIONS} * COALESCE(c.share, 1)) AS BIGINT) ELSE 0 END AS confirmed
             FROM described d
-            LEFT JOIN believed b ON b.kind = d.kind AND b.person_key = d.person_key AND b.day = d.cut_day
+            LEFT JOIN believed b ON b.kind = CASE d.kind WHEN 'never' THEN 'end' ELSE d.kind END AND b.person_key = d.person_key AND b.day = d.cut_day
             LEFT JOIN believed c ON d.is_confirmed AND c.kind = CONCAT('confirmed ', d.kind)
                  AND c.person_key = d.person_key
                  AND c.day = CASE WHEN d.kind = 'end' THEN d.from_day ELSE d.until_day END
@@ -165,14 +165,14 @@ def _count_hidden(found: pl.DataFrame, ports: pl.DataFrame, days: tuple[int, int
     kind, band = (pl.col(CELLS[0]).str.extract(part) for part in (r"^(\S+)", r"(\d+)$"))
     lasting = 2.0 ** band.cast(pl.Float64, strict=False)
     n_days = (
-        pl.when(kind == "end")
+        pl.when(kind.is_in(["end", "never"]))
         .then(_repeat(lasting, _list_ends(days)))
         .when(kind == "start")
         .then(_repeat(lasting, _list_starts(days)))
         .otherwise(1.0)
     )
     counted = counted.with_columns(pl.col("n", "n_donors", "seen", "confirmed") / n_days)
-    is_asked = pl.col(CELLS[0]).str.contains("^(end arrival|start departure) ")
+    is_asked = pl.col(CELLS[0]).str.contains("^(end arrival|never arrival|start departure) ")
     rate_error = float(ports["error"].max() or 0.0)  # type: ignore[arg-type]
     told = match_signs(counted.filter(is_asked), rate_error)
     others = counted.filter(~is_asked).with_columns(told=pl.lit(None, pl.Float64))
@@ -225,6 +225,13 @@ def _select_donors(days: tuple[int, int]) -> str:
             SELECT o.*, s.cut_day FROM own o
             JOIN starts s ON o.day >= s.cut_day AND COALESCE(o.day_before, s.cut_day - 1) < s.cut_day
             JOIN lives l ON l.person_key = o.person_key AND l.from_day < s.cut_day
+        ), firsts AS (
+            -- Who is here from the first day on, and the first crossing, if there is one.
+            SELECT l.person_key, l.from_day, e.cut_day, o.day, o.is_arrival, o.day_1, o.odds
+            FROM lives l
+            JOIN ends e ON l.from_day < e.cut_day AND COALESCE(l.death_day, e.cut_day + 1) > e.cut_day
+            LEFT JOIN own o ON o.person_key = l.person_key AND o.day_before IS NULL
+            WHERE l.person_key <= {_MOST_PERSONS} AND l.start = 'observation'
         ), intervals AS (
             {_select_between()}
             UNION ALL
@@ -246,6 +253,14 @@ def _select_donors(days: tuple[int, int]) -> str:
             SELECT 'end', person_key, is_arrival, {before}, stay_before, day, cut_day, CAST(NULL AS BIGINT), {nowhere},
                    {alone}, cut_day, stay <> 0
             FROM at_ends WHERE known_1 IS NULL
+            UNION ALL
+            SELECT 'never', person_key, TRUE, 0, 0, from_day, cut_day, odds,
+                   {_parts("day", "day", "from_day", "cut_day")}, {alone}, cut_day, FALSE
+            FROM firsts WHERE day <= cut_day AND NOT is_arrival AND COALESCE(day_1, cut_day + 1) > cut_day
+            UNION ALL
+            SELECT 'never', person_key, TRUE, 0, 0, from_day, cut_day, CAST(NULL AS BIGINT), {nowhere},
+                   {alone}, cut_day, COALESCE(NOT is_arrival, FALSE)
+            FROM firsts WHERE COALESCE(day, cut_day + 1) > cut_day
             UNION ALL
             SELECT 'start', person_key, is_arrival_1, {partner_group("_1", is_before=False)}, stay_1, cut_day,
                    day_1, odds, {_parts("day", "day", "cut_day", "day_1")}, {alone}, cut_day, FALSE
