@@ -187,12 +187,32 @@ def _estimate_shares(hidden: pl.DataFrame) -> pl.DataFrame:
     together.
     """
     ratios = shrink_ratios(hidden, CELLS)
-    wide = shrink_ratios(hidden, CELLS[:2]).select(CELLS[1], expected="share")
+    wide = _expect_shares(hidden)
     cells = hidden.group_by(CELLS[1], CELLS[-1]).agg(pl.col("seen").sum(), pl.col("told").max())
     cells = cells.with_columns(pl.col("told").max().over(CELLS[1])).join(wide, on=CELLS[1], how="left")
     cells = cells.select(CELLS[1], CELLS[-1], "seen", told=pl.coalesce("told", "expected"))
     shares = ratios.join(cells, on=CELLS[-1], how="left", maintain_order="left")
     return shares.with_columns(hold_to_signs(shares)).select(CELLS[-1], "share", "error")
+
+
+def _expect_shares(hidden: pl.DataFrame) -> pl.DataFrame:
+    """The share that is to be expected to hide crossings, by cells CELLS[1]: expected.
+
+    Those of all lengths have the share of them all on average: where nearly all hide some, chance makes more of them
+    than are seen at some lengths, which is not made up for at others.
+    """
+    alike = pl.col(CELLS[1]).str.replace(r" \d+ ", " ")
+    of_all = shrink_ratios(hidden.with_columns(alike=alike), ("alike",)).select("alike", told="share")
+    lengths = (
+        hidden.group_by(CELLS[1])
+        .agg(pl.col("seen").sum())
+        .join(shrink_ratios(hidden, CELLS[:2]).select(CELLS[1], "share"), on=CELLS[1], how="left")
+        .with_columns(alike=alike)
+        .join(of_all, on="alike", how="left")
+        .sort(CELLS[1])
+    )
+    held = hold_to_signs(lengths.select(pl.col("alike").alias(CELLS[1]), "share", "seen", "told"))
+    return lengths.select(CELLS[1], expected=held)
 
 
 def _repeat(lasting: pl.Expr, looked_at: range) -> pl.Expr:
