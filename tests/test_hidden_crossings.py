@@ -13,7 +13,7 @@ from miglink.config import read_rule
 from miglink.config.draws import DrawsSettings
 from miglink.engine import Engine
 from miglink.stages.residence.draws.intervals import CELLS
-from miglink.stages.residence.draws.patterns import Patterns, find_patterns, weigh
+from miglink.stages.residence.draws.patterns import Patterns, _expect_shares, find_patterns, weigh
 from miglink.stages.residence.draws.places import N_PARTS, N_STEPS
 from miglink.stages.residence.draws.ratios import shrink_ratios
 from miglink.stages.residence.draws.shrinkage import keep_mean
@@ -96,6 +96,29 @@ def test_each_port_misses_what_it_misses_though_missed_crossings_have_no_port(
         allowed = 4 * (rate / 1800) ** 0.5 + 10 / 1800 * 0.25
         found = own["odds"][0] / 1e9
         assert found / (1 + found) == pytest.approx(rate, abs=allowed)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_chance_makes_too_many_of_at_one_length_is_made_up_for_at_others(seed: int) -> None:
+    """Of a hundred lengths with six intervals each nine in ten hide crossings: so many are to be expected in all."""
+    n, share = 100, 0.9
+    seen = np.random.default_rng(seed).poisson(6, n).astype(float)
+    wide = [f"pair departure {number}" for number in range(n)]
+    hidden = pl.DataFrame(
+        {
+            CELLS[0]: wide,
+            CELLS[1]: [f"{name} whole national alive" for name in wide],
+            "n": 6.0 * share,
+            "n_donors": 600.0,
+            "seen": seen,
+            "told": pl.Series([None] * n, dtype=pl.Float64),
+        }
+    )
+    cut = shrink_ratios(hidden.with_columns(n=pl.Series(seen * 0 + 6 * share)), CELLS[:2])
+    found = _expect_shares(hidden).join(hidden, on=CELLS[1])
+    in_all = (found["expected"] * found["seen"]).sum() / seen.sum()
+    assert in_all == pytest.approx(6 * share * n / seen.sum(), abs=0.03)
+    assert cut["share"].mean() < in_all
 
 
 def test_ratios_of_cells_that_are_alike_are_not_cut_by_chance() -> None:

@@ -22,7 +22,8 @@ class Missed:
     cell, kind, is_arrival, is_listed, p, the error of its log odds and rate_error, the relative one of the odds of a
     missed crossing. places: place, step, part_1, part_2, as `weigh` gives them.
     kind: between (two crossings of one direction: one is hidden for sure), pair (two of either: two may be), end (after
-    the last one) and start (before the first one). is_arrival: of the crossing with which the interval begins; of a
+    the last one), start (before the first one) and never (where there is none: who was here on the first day may have
+    left). is_arrival: of the crossing with which the interval begins; of a
     start, of that with which it ends. is_doubt: something is in doubt that the crossings do not show by themselves.
     """
 
@@ -146,10 +147,9 @@ def _list_intervals(engine: Engine, name: str, tables: tuple[Table, Table, Table
               AND c.day < COALESCE(p.death_day, {end_day})
             UNION ALL
             SELECT 'never', p.person_key, CAST(1 AS BIGINT), TRUE, 0, 0, p.from_day + 1, {end_day}, FALSE, FALSE
-            FROM people p
-            LEFT JOIN firsts f ON f.person_key = p.person_key
-            LEFT JOIN (SELECT DISTINCT person_key FROM gaps) AS g ON g.person_key = p.person_key
-            WHERE f.person_key IS NULL AND g.person_key IS NULL AND p.start = 'observation' AND p.death_day IS NULL
+            FROM people p LEFT JOIN firsts f ON f.person_key = p.person_key
+            WHERE f.person_key IS NULL AND p.start = 'observation' AND p.death_day IS NULL
+              AND p.person_key NOT IN (SELECT person_key FROM gaps)
             UNION ALL
             SELECT 'start', c.person_key, CAST(1 AS BIGINT), c.is_arrival, c.port_after, c.stay, p.from_day + 1, c.day,
                    g.person_key IS NOT NULL, COALESCE(g.is_sign, FALSE)

@@ -24,6 +24,13 @@ _MOST_DAYS = 5
 LEAST_PAIR_DAYS = 128
 # Who is likelier to have come twice than to have stayed confirms nothing.
 _LEAST_BELIEVED = 0.5
+# Who is observed from the first day on, at each of the days looked at, and the first crossing, if there is one.
+_FIRSTS = f"""
+            SELECT l.person_key, l.from_day, e.cut_day, o.day, o.is_arrival, o.day_1, o.odds
+            FROM lives l
+            JOIN ends e ON l.from_day < e.cut_day AND COALESCE(l.death_day, e.cut_day + 1) > e.cut_day
+            LEFT JOIN own o ON o.person_key = l.person_key AND o.day_before IS NULL
+            WHERE l.person_key <= {_MOST_PERSONS} AND l.start = 'observation'"""
 
 
 @dataclass(frozen=True)
@@ -52,9 +59,9 @@ def find_patterns(
 ) -> Patterns:
     """Learn from the crossings of persons.
 
-    Reads: tables: crossings (`rate_crossings`), lives (person_key, from_day, death_day, start); ports: as `rate_ports` gives
-        them; days: the first day, and the one after the last. Ends and beginnings of observation are looked at on the
-        same day of other years.
+    Reads: tables: crossings (`rate_crossings`), lives (person_key, from_day, death_day, start); ports: as `rate_ports`
+        gives them; days: the first day, and the one after the last. Ends and beginnings of observation are looked at on
+        the same day of other years.
     Source: capture and recapture of events (who is seen again shows what was missed between: Seber 1982); places by hot
         deck (Andridge and Little 2010).
     """
@@ -129,7 +136,8 @@ def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFr
                    CASE WHEN d.is_confirmed AND COALESCE(c.share, 1) >= {_LEAST_BELIEVED}
                         THEN CAST(FLOOR({FRACTIONS} * COALESCE(c.share, 1)) AS BIGINT) ELSE 0 END AS confirmed
             FROM described d
-            LEFT JOIN believed b ON b.kind = CASE d.kind WHEN 'never' THEN 'end' ELSE d.kind END AND b.person_key = d.person_key AND b.day = d.cut_day
+            LEFT JOIN believed b ON b.kind = CASE d.kind WHEN 'never' THEN 'end' ELSE d.kind END
+                 AND b.person_key = d.person_key AND b.day = d.cut_day
             LEFT JOIN believed c ON d.is_confirmed AND c.kind = CONCAT('confirmed ', d.kind)
                  AND c.person_key = d.person_key
                  AND c.day = CASE WHEN d.kind = 'end' THEN d.from_day ELSE d.until_day END
@@ -148,8 +156,9 @@ def _count_hidden(found: pl.DataFrame, ports: pl.DataFrame, days: tuple[int, int
     """By cells the stays that would look so, by weight (n), their number (n_donors), and the intervals that do (seen).
 
     Whoever is gone for long is gone on several of the days looked at, and is known no better for it: a band of lengths
-    counts once for all days that it lasts. told: the share that signs of life tell (`match_signs`), of ends after an
-    arrival and starts before a departure: of who is away a sign says less, for it is dated by the middle of its period.
+    counts once for all days that it lasts. told: the share that signs of life tell (`match_signs`), of
+    ends after an arrival, of who never crosses, and of starts before a departure: of who is away a sign says less, for
+    it is dated by the middle of its period.
     """
     is_seen = ~pl.col("is_donor")
     counted = (
@@ -221,10 +230,7 @@ def _repeat(lasting: pl.Expr, looked_at: range) -> pl.Expr:
 
 
 def _select_donors(days: tuple[int, int]) -> str:
-    """SQL: stays on record as they would appear had crossings been missed, and what appears so.
-
-    weight: the odds; null of what appears so.
-    """
+    """SQL: stays on record as they would appear had crossings been missed (weight: the odds), and what does (null)."""
     ends, starts = (
         ", ".join(f"({day})" for day in looked_at) or "(NULL)"
         for looked_at in (_list_ends(days), _list_starts(days))
@@ -245,13 +251,7 @@ def _select_donors(days: tuple[int, int]) -> str:
             SELECT o.*, s.cut_day FROM own o
             JOIN starts s ON o.day >= s.cut_day AND COALESCE(o.day_before, s.cut_day - 1) < s.cut_day
             JOIN lives l ON l.person_key = o.person_key AND l.from_day < s.cut_day
-        ), firsts AS (
-            -- Who is here from the first day on, and the first crossing, if there is one.
-            SELECT l.person_key, l.from_day, e.cut_day, o.day, o.is_arrival, o.day_1, o.odds
-            FROM lives l
-            JOIN ends e ON l.from_day < e.cut_day AND COALESCE(l.death_day, e.cut_day + 1) > e.cut_day
-            LEFT JOIN own o ON o.person_key = l.person_key AND o.day_before IS NULL
-            WHERE l.person_key <= {_MOST_PERSONS} AND l.start = 'observation'
+        ), firsts AS ({_FIRSTS}
         ), intervals AS (
             {_select_between()}
             UNION ALL
@@ -274,13 +274,7 @@ def _select_donors(days: tuple[int, int]) -> str:
                    {alone}, cut_day, stay <> 0
             FROM at_ends WHERE known_1 IS NULL
             UNION ALL
-            SELECT 'never', person_key, TRUE, 0, 0, from_day, cut_day, odds,
-                   {_parts("day", "day", "from_day", "cut_day")}, {alone}, cut_day, FALSE
-            FROM firsts WHERE day <= cut_day AND NOT is_arrival AND COALESCE(day_1, cut_day + 1) > cut_day
-            UNION ALL
-            SELECT 'never', person_key, TRUE, 0, 0, from_day, cut_day, CAST(NULL AS BIGINT), {nowhere},
-                   {alone}, cut_day, COALESCE(NOT is_arrival, FALSE)
-            FROM firsts WHERE COALESCE(day, cut_day + 1) > cut_day
+            {_select_never(nowhere, alone)}
             UNION ALL
             SELECT 'start', person_key, is_arrival_1, {partner_group("_1", is_before=False)}, stay_1, cut_day,
                    day_1, odds, {_parts("day", "day", "cut_day", "day_1")}, {alone}, cut_day, FALSE
@@ -314,6 +308,17 @@ def _select_between() -> str:
             FROM own
             WHERE day_4 >= day + {LEAST_PAIR_DAYS} AND is_arrival_1 <> is_arrival AND is_arrival_2 = is_arrival
               AND is_arrival_3 <> is_arrival AND is_arrival_4 = is_arrival"""
+
+
+def _select_never(nowhere: str, alone: str) -> str:
+    """SQL: who departs and has crossed no more until a day, and who has not crossed at all."""
+    return f"""SELECT 'never', person_key, TRUE, 0, 0, from_day, cut_day, odds,
+                   {_parts("day", "day", "from_day", "cut_day")}, {alone}, cut_day, FALSE
+            FROM firsts WHERE day <= cut_day AND NOT is_arrival AND COALESCE(day_1, cut_day + 1) > cut_day
+            UNION ALL
+            SELECT 'never', person_key, TRUE, 0, 0, from_day, cut_day, CAST(NULL AS BIGINT), {nowhere},
+                   {alone}, cut_day, COALESCE(NOT is_arrival, FALSE)
+            FROM firsts WHERE COALESCE(day, cut_day + 1) > cut_day"""
 
 
 def _list_ends(days: tuple[int, int]) -> range:
