@@ -114,7 +114,7 @@ def test_what_chance_makes_too_many_of_at_one_length_is_made_up_for_at_others(se
             "told": pl.Series([None] * n, dtype=pl.Float64),
         }
     )
-    cut = shrink_ratios(hidden.with_columns(n=pl.Series(seen * 0 + 6 * share)), CELLS[:2])
+    cut = shrink_ratios(hidden, CELLS[:2])
     found = _expect_shares(hidden).join(hidden, on=CELLS[1])
     in_all = (found["expected"] * found["seen"]).sum() / seen.sum()
     assert in_all == pytest.approx(6 * share * n / seen.sum(), abs=0.03)

@@ -66,7 +66,7 @@ def test_who_never_crosses_may_have_left_unseen(duckdb_engine: Engine, seed: int
     )
     assert n_of_leavers + n_of_stayers == pytest.approx(len(left), rel=0.35)
     assert n_of_leavers / len(left) > 3 * n_of_stayers / len(stayed)
-    # Those who left did so on all sorts of days, none before the last sign of life of more than a few.
+    # They did so in all sorts of years.
     moves = tables["migration_draws"].filter(pl.col("person_id").is_in(left))
     assert moves["counted_date"].dt.year().n_unique() >= 5
 
@@ -96,3 +96,22 @@ def test_who_has_died_or_is_unknown_here_has_not_left_unseen(duckdb_engine: Engi
     country.record(born, "register", valid_from=date(2015, 5, 1))
     moves = country.draw(duckdb_engine, [NZ], FORTY, is_listed=True)["migration_draws"]
     assert moves.filter(pl.col("person_id").is_in([dead, born])).height == 0
+
+
+def test_who_came_unseen_has_not_left_before(duckdb_engine: Engine) -> None:
+    """Of who is first seen in a list of later years and never crosses: drawn as away at first, so drawn as arriving."""
+    country, _, _ = country_of(1)
+    late = [pseudonym(f"late {number}") for number in range(180)]
+    for number, person in enumerate(late):
+        listed = date(2014, 1, 1) + 5 * number * DAY
+        # Who crossed on coming tells of others that they were away before, who left that they may have left too.
+        crossings = [(listed - 5 * DAY, IN)], [(listed + 500 * DAY, OUT)], []
+        country.add(person, *crossings[number % 3])
+        country.record(person, "register", valid_from=listed)
+    tables = country.draw(duckdb_engine, [NZ], FORTY, is_listed=True)
+    unseen = pl.col("person_id").is_in(late[2::3])
+    drawn = tables["residence_draws"].filter(unseen & (pl.col("from_date") < date(2013, 1, 1)))
+    away = drawn.filter(pl.col("status") == "non_resident").select("person_id", "draw").unique()
+    came = tables["migration_draws"].filter(unseen & (pl.col("direction") == "immigration"))
+    assert away.height > 100
+    assert away.join(came, on=["person_id", "draw"], how="anti").height == 0

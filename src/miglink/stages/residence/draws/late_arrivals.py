@@ -58,7 +58,8 @@ def add_late_arrivals(
 
     Reads: whose (persons in draws, with initial_status), late (`find_late`), hidden (`draw_hidden`). Who was away when
         observation began has arrived near the day on which the list begins, and where a departure is hidden before the
-        first arrival on record, that lies in between: both take the place of what is hidden before the first crossing.
+        first arrival on record, that lies in between: both take the place of what is hidden before the first crossing,
+        or hidden where there is none.
     """
     asked = engine.view(
         f"{case.name}_late_asked",
@@ -93,7 +94,7 @@ def add_late_arrivals(
         )
         SELECT h.person_key, h.position, h.kind, h.is_arrival, h.from_day, h.until_day, h.day_1, h.day_2
         FROM hidden h
-        LEFT JOIN lucky l ON l.person_key = h.person_key AND h.kind = 'start'
+        LEFT JOIN lucky l ON l.person_key = h.person_key AND h.kind IN ('start', 'never')
              AND (l.initial_status = 0 OR NOT h.is_arrival)
         WHERE l.person_key IS NULL
         UNION ALL
