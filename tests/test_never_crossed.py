@@ -105,6 +105,7 @@ def test_who_came_unseen_has_not_left_before(duckdb_engine: Engine) -> None:
     for number, person in enumerate(late):
         listed = date(2014, 1, 1) + 5 * number * DAY
         # Who crossed on coming tells of others that they were away before, who left that they may have left too.
+        crossings: tuple[list[tuple[date, str]], ...]
         crossings = [(listed - 5 * DAY, IN)], [(listed + 500 * DAY, OUT)], []
         country.add(person, *crossings[number % 3])
         country.record(person, "register", valid_from=listed)
