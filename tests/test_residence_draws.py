@@ -105,6 +105,23 @@ def test_shares_of_few_cases_are_drawn_towards_the_cell_that_holds_them() -> Non
     assert (shrink(counts.reverse(), ["wide", "narrow"], 400, (1,)).drawn == shares.drawn).all()
 
 
+def test_a_cell_unlike_the_others_is_not_drawn_towards_them() -> None:
+    """Where forty cells are as the one that holds them, one of which six of six count is none of these."""
+    names = [f"a {number:02}" for number in range(42)]
+    n = [200.0] * 40 + [6.0, 1.0]
+    k = [8.0] * 40 + [6.0, 1.0]
+    shares = shrink(
+        pl.DataFrame({"wide": ["a"] * 42, "narrow": names, "n": n, "k": k}), ["wide", "narrow"], 2000, (1,)
+    )
+    p = dict(shares.cells.filter(pl.col("level") == 2).select("cell", "p").iter_rows())
+    assert p["a 00"] == pytest.approx(0.04, abs=0.01)
+    assert p["a 40"] > 0.5
+    # One of one may be chance.
+    assert p["a 41"] < 0.3
+    drawn = dict(zip(shares.cells["cell"], shares.drawn, strict=True))
+    assert drawn["a 40"].mean() == pytest.approx(p["a 40"], abs=0.03)
+
+
 def test_unfinished_crossings_become_what_like_ones_have_become(duckdb_engine: Engine) -> None:
     found = settled_country().draw(duckdb_engine, [NZ])
     migrations = found["migrations"].filter(pl.col("outcome") == "undetermined")

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import polars as pl
 
 Numbers = npt.NDArray[np.float64]
-# Cases that the share of the cell above may weigh as much as: the likeliest of them is taken, level by level.
+# Cases that the share of the cell above may weigh as much as; how frequent each is among the cells of a level is found
+# in so many rounds, from one cell more that is as likely to have any.
 _STRENGTHS = np.array([2.0, 5, 10, 20, 40, 80, 160, 320, 640, 1280])
+_ROUNDS = 20
 # One half of a case for and against, where nothing is above: the prior of Jeffreys.
 _NOTHING_KNOWN = 0.5
 
@@ -29,10 +31,12 @@ def shrink(counts: pl.DataFrame, levels: Sequence[str], n_draws: int, seed: Sequ
     counts: one row for each cell with n (cases, by weight), k (those that count) and a column for each level, from the
         widest to the narrowest; the name of a cell begins with that of the one that holds it.
     Gives: a row for each cell of each level, sorted by level and cell. Level 0 is all cases.
-    Units: shares. The share of a cell is (k + m p) / (n + m), p being that of the cell that holds it, m one number for
-        the level: the likeliest under the beta-binomial distribution.
-    Source: Gelman et al. (2013), Bayesian Data Analysis, section 5.3 (hierarchical beta-binomial model), with the
-        strength m of each level estimated (empirical Bayes).
+    Units: shares. The share of a cell is (k + m p) / (n + m), p being that of the cell that holds it, on average over
+        the strengths m that it may have. How frequent each strength is at a level is estimated (empirical Bayes), and
+        how likely the cell has it, from its own cases: one that is quite unlike what holds it is not drawn there
+        because most others are like it.
+    Source: Gelman et al. (2013), Bayesian Data Analysis, section 5.3 (hierarchical beta-binomial model); Laird (1978),
+        Nonparametric maximum likelihood estimation of a mixing distribution.
     """
     rng = np.random.default_rng(seed)
     tables = []
@@ -49,10 +53,15 @@ def shrink(counts: pl.DataFrame, levels: Sequence[str], n_draws: int, seed: Sequ
             .join(above.rename({"cell": "holder"}), on="holder", how="left")
         )
         n, k, row = (cells[name].to_numpy() for name in ("n", "k", "row"))
-        strength = _NOTHING_KNOWN * 2 if level == 0 else _likeliest_strength(n, k, p[row])
         above_p, above_drawn = p[row], drawn[row]
-        p = (k + strength * above_p) / (n + strength)
-        drawn = _draw(rng, (k[:, None], n[:, None]), strength, above_drawn)
+        if level == 0:
+            strengths, weights = np.array([_NOTHING_KNOWN * 2]), np.ones((1, len(n)))
+        else:
+            strengths, weights = _STRENGTHS, _weigh_strengths(n, k, above_p)
+        m = strengths[:, None]
+        p = (weights * (k + m * above_p) / (n + m)).sum(axis=0)
+        own = strengths[_choose(rng, weights, n_draws)]
+        drawn = _draw(rng, (k[:, None], n[:, None]), own, above_drawn)
         above = cells.select("cell").with_row_index("row").select("cell", pl.col("row").cast(pl.Int64))
         tables.append(cells.select("cell", level=pl.lit(level), n=n, k=k, p=p))
         all_drawn.append(drawn)
@@ -69,8 +78,15 @@ def keep_mean(moves: Numbers, p: Numbers, variance: Numbers | float) -> Numbers:
     return moves - (shift if shift.ndim == 2 else shift[:, None])
 
 
+def _choose(rng: np.random.Generator, weights: Numbers, n_draws: int) -> npt.NDArray[np.intp]:
+    """Which row each cell (column) has in each draw: weights add up to 1 by column."""
+    bounds = np.cumsum(weights, axis=0)[:-1]
+    luck = rng.random((weights.shape[1], n_draws))
+    return np.asarray((luck[None, :, :] > bounds[:, :, None]).sum(axis=0))
+
+
 def _draw(
-    rng: np.random.Generator, cases: tuple[Numbers, Numbers], strength: float, above: Numbers
+    rng: np.random.Generator, cases: tuple[Numbers, Numbers], strength: Numbers, above: Numbers
 ) -> Numbers:
     """Shares drawn from their distribution, given those of the cells above."""
     k, n = cases
@@ -80,12 +96,10 @@ def _draw(
     )
 
 
-def _likeliest_strength(n: Numbers, k: Numbers, p: Numbers) -> float:
-    """How strongly the cells of a level hold to the cells above: the likeliest of some strengths."""
-    # Cells without a case are as likely under any.
-    n, k, p = (values[n > 0] for values in (n, k, p))
-    alpha, beta = _STRENGTHS[:, None] * p, _STRENGTHS[:, None] * (1 - p)
+def _weigh_strengths(n: Numbers, k: Numbers, p: Numbers) -> Numbers:
+    """How likely each strength (rows) is for each cell of a level (columns), under the beta-binomial distribution."""
     total = _STRENGTHS[:, None]
+    alpha, beta = total * p, total * (1 - p)
     likelihood = (
         _log_gamma(k + alpha)
         + _log_gamma(n - k + beta)
@@ -93,8 +107,17 @@ def _likeliest_strength(n: Numbers, k: Numbers, p: Numbers) -> float:
         + _log_gamma(total)
         - _log_gamma(alpha)
         - _log_gamma(beta)
-    ).sum(axis=1)
-    return float(_STRENGTHS[int(np.argmax(likelihood))])
+    )
+    likelihood = np.exp(likelihood - likelihood.max(axis=0))
+    # Cells without a case are as likely under any.
+    is_told = n > 0
+    frequent = np.full((len(_STRENGTHS), 1), 1 / len(_STRENGTHS))
+    for _ in range(_ROUNDS):
+        weights = likelihood * frequent
+        weights = weights / weights.sum(axis=0)
+        frequent = weights[:, is_told].sum(axis=1, keepdims=True) + 1 / len(_STRENGTHS)
+        frequent = frequent / frequent.sum()
+    return np.asarray(weights)
 
 
 def _log_gamma(x: Any) -> Any:
