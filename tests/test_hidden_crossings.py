@@ -14,7 +14,7 @@ from miglink.config.draws import DrawsSettings
 from miglink.engine import Engine
 from miglink.stages.residence.draws.intervals import CELLS
 from miglink.stages.residence.draws.patterns import Patterns, _expect_shares, find_patterns, weigh
-from miglink.stages.residence.draws.places import N_PARTS, N_STEPS
+from miglink.stages.residence.draws.places import N_PARTS, N_STEPS, step_places
 from miglink.stages.residence.draws.ratios import shrink_ratios
 from miglink.stages.residence.draws.shrinkage import keep_mean
 
@@ -185,8 +185,9 @@ def test_a_cell_hides_as_many_crossings_as_like_stays_would_have_missed() -> Non
     assert errors["wide narrow"] < 0.1 < errors["wide narrow few"]
     own = steps.join(weighed.select("place", CELLS[-1]), on="place")
     assert own.filter(pl.col(CELLS[-1]) == "wide other")["part_1"].unique().to_list() == [99]
-    assert own.group_by("place").len()["len"].unique().to_list() == [N_STEPS]
-    anywhere = steps.filter(pl.col("place") == 0)
+    assert steps.group_by("place").len()["len"].unique().to_list() == [N_STEPS]
+    nowhere, anywhere = step_places(places.clear(), cells)
+    assert nowhere["place"].to_list() == [0] * 4
     assert anywhere["part_1"].mean() == pytest.approx(N_PARTS / 2, rel=0.02)
 
 
