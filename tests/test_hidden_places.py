@@ -17,7 +17,7 @@ from miglink.stages.residence.draws import missing
 from miglink.stages.residence.draws.case import Case
 from miglink.stages.residence.draws.intervals import CELLS
 from miglink.stages.residence.draws.patterns import _count_cells
-from miglink.stages.residence.draws.places import N_PARTS, N_STEPS
+from miglink.stages.residence.draws.places import N_PARTS, N_STEPS, step_places
 from test_hidden_crossings import NZ, learn, pseudonym
 
 DAY = timedelta(days=1)
@@ -138,7 +138,13 @@ def test_what_is_on_record_counts_as_far_as_it_hides_nothing(duckdb_engine: Engi
     days = {"from_day": 100, "mid_1": 300, "mid_2": None, "mid_3": None, "until_day": 600, "cut_day": None}
     stay = {"kind": "between", "weight": 1_000_000, "is_confirmed": False}
     end = {"kind": "end", "weight": None, "is_confirmed": True, "mid_1": None, "cut_day": 500}
-    rows = [{"person_key": 1, **days, **stay}, *({"person_key": key, **days, **end} for key in (2, 3))]
+    # Those that would be the last of who is not seen again, or the first: one stay, before the day or after it.
+    alone = {**stay, "mid_1": None, "cut_day": 500}
+    rows = [
+        {"person_key": 1, **days, **stay},
+        *({"person_key": key, **days, **end} for key in (2, 3)),
+        *({"person_key": key, **days, **alone, "kind": kind} for key, kind in ((4, "end"), (5, "start"))),
+    ]
     described = pl.DataFrame(rows).with_columns(
         *(pl.format("{} {}", "kind", "person_key").alias(cell) for cell in CELLS),
         pl.col("weight", "mid_1", "mid_2", "mid_3", "cut_day").cast(pl.Int64),
@@ -146,9 +152,9 @@ def test_what_is_on_record_counts_as_far_as_it_hides_nothing(duckdb_engine: Engi
         part_1=102,
         part_2=102,
     )
-    shares = [(1, 100, 0.5), (1, 300, 0.4), (2, 100, 0.6), (3, 100, 0.4)]
+    shares = [(1, 100, 0.5), (1, 300, 0.4), (2, 100, 0.6), (3, 100, 0.4), (4, 100, 0.3), (5, 100, 0.9)]
     believed = pl.DataFrame(
-        [("confirmed end", *share) for share in shares],
+        [("confirmed end", *share) for share in shares] + [("confirmed start", 5, 600, 0.2)],
         schema={"kind": pl.String, "person_key": pl.Int64, "day": pl.Int64, "share": pl.Float64},
         orient="row",
     )
@@ -161,3 +167,25 @@ def test_what_is_on_record_counts_as_far_as_it_hides_nothing(duckdb_engine: Engi
     assert of["between 1"] == (200_000, 0)
     assert of["end 2"] == (None, pytest.approx(0.6e9))
     assert of["end 3"] == (None, 0)
+    assert of["end 4"] == (300_000, 0)
+    assert of["start 5"] == (200_000, 0)
+
+
+def test_of_few_stays_others_tell_where_the_next_one_lies() -> None:
+    """Fifteen who left at last are no proof that the next one did: five of twenty lie as those of the wider cell do."""
+    names = ["few", "many", "none"]
+    cells = pl.DataFrame({CELLS[0]: ["wide"] * 3, CELLS[1]: names}).with_columns(
+        *(pl.lit(None, pl.String).alias(cell) for cell in (*CELLS[2:], "shape"))
+    )
+    n = pl.Series([15, 3000, 0])
+    part = pl.Series([200, 3, 0])
+    donors = cells.with_columns(part_1=part, part_2=part, weight=n * 10, n=n).filter(pl.col("n") > 0)
+    numbers, places = step_places(donors, cells)
+    early = [
+        (places.filter(place=place)["part_1"] == 3).sum() / N_STEPS for place in numbers["place"].to_list()
+    ]
+    assert early == pytest.approx([5 / 20, 1, 3000 / 3020], abs=0.01)
+    assert numbers["n_alike"].to_list() == [20, 3005, 3020]
+    assert places.group_by("place").len()["len"].unique().to_list() == [N_STEPS]
+    ordered = places.group_by("place", maintain_order=True).agg(pl.col("part_1").diff().min())
+    assert ordered["part_1"].min() == 0

@@ -7,7 +7,7 @@ import pytest
 
 from given_travellers import IN, OUT, PERIOD, Country
 from miglink.engine import Engine
-from miglink.stages.residence.draws.intervals import CELLS
+from miglink.stages.residence.draws.intervals import CELLS, Listings, count_delivered, describe_intervals
 from miglink.stages.residence.draws.signs import hold_to_signs, match_signs
 from test_hidden_crossings import DAY, FORTY, NZ, pseudonym, registered, share_immigrated, visitors
 
@@ -203,3 +203,52 @@ def test_who_never_crosses_and_shows_signs_of_life_lives_here(duckdb_engine: Eng
     own = first.filter(pl.col("person_id").is_in([pseudonym(f"unlisted {number}") for number in range(10)]))
     assert own["person_id"].n_unique() == 10
     assert own.filter(pl.col("status") == "resident").height > 0.7 * 10 * FORTY.number
+
+
+def test_signs_of_life_that_are_not_delivered_yet_are_looked_for_on_no_other_day(
+    duckdb_engine: Engine,
+) -> None:
+    """Of yearly signs of a hundred persons sixty are there for the last year, and four are missing in the year before.
+
+    The first is no chance. Whoever is looked at on a day of another year shows as many in its last year.
+    """
+    end = 50_000
+    middles = [end - 183 - 365 * years for years in range(6)]
+    rows = [
+        {"person_key": key, "day": day, "delivered": (key + 0.5) / 100}
+        for years, day in enumerate(middles)
+        for key in range({0: 60, 1: 96}.get(years, 100))
+    ]
+    signs = duckdb_engine.frame("given_signs", pl.DataFrame(rows))
+    delivered = count_delivered(duckdb_engine, signs, end)
+    assert dict(delivered.rows()) == {0: 1.0, 1: pytest.approx(0.6), 2: 1.0, 3: 1.0, 4: 1.0, 5: 1.0}
+    nobody = pl.DataFrame(schema={"person_key": pl.Int64})
+    listed = pl.DataFrame(
+        schema=dict.fromkeys(("person_key", "from_day", "until_day", "lapse_day"), pl.Int64)
+    )
+    listings = Listings(
+        duckdb_engine.frame("given_listed", listed), signs, duckdb_engine.frame("given_nationals", nobody)
+    )
+    # A year earlier, from after the sign before the last one on.
+    asked = {
+        "is_arrival": True,
+        "port_group": 0,
+        "stays": 0,
+        "from_day": end - 365 - 400,
+        "until_day": end - 365,
+    }
+    kinds = ("end", "pair")
+    intervals = pl.DataFrame(
+        [
+            {"number": 100 * place + key, "kind": kind, "person_key": key, **asked}
+            for place, kind in enumerate(kinds)
+            for key in range(100)
+        ]
+    )
+    table = duckdb_engine.frame("given_intervals", intervals)
+    for share, expected in ((delivered, {"end": 60, "pair": 96}), (None, {"end": 96, "pair": 96})):
+        name = "donors" if share is not None else "own"
+        described = describe_intervals(duckdb_engine, f"given_{name}", table, listings, share)
+        found = duckdb_engine.collect("SELECT kind, signs FROM d", d=described)
+        alive = found.filter(pl.col("signs") == " alive").group_by("kind").len()
+        assert dict(alive.rows()) == expected

@@ -8,8 +8,11 @@ how often the other crossing of a journey by that port is missing.
 import itertools
 from dataclasses import dataclass
 
+import polars as pl
+
 from miglink.engine import Engine, Table, text_literal
 from miglink.stages.residence.days import FOREVER, day_number
+from miglink.stages.residence.draws.chances import luck_of, number_of, with_chances
 from miglink.stages.residence.initial_status import Evidence
 
 # Of cells, each within the one before: kind, direction and length; listed then (in a register with a permit that has
@@ -18,11 +21,15 @@ from miglink.stages.residence.initial_status import Evidence
 CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
 # Who goes away for less lives here, and who comes for less lives abroad.
 _TRIP_DAYS = 61
-# In the last days before the end of observation not all signs of life have been delivered, and older ones than this
-# say that somebody was here, not that somebody is.
-TAIL_DAYS, OLD_DAYS = 365, 1096
+# In the last days before the end of observation not all signs of life have been delivered: how many is counted by
+# thirds of these years (no period of a whole number of months has its middle between two of them), beside those of the
+# year before. Older ones than _OLD_DAYS say that somebody was here, not that somebody is.
+_TAIL_YEARS, _OLD_DAYS = 2, 1096
+_THIRD_DAYS = 365 / 3
 # Who has a permit for longer has settled, and when it lapses says nothing (Directive 2003/109/EC Art 4: five years).
 _SETTLED_DAYS = 1827
+
+_NONE_LATE = pl.DataFrame(schema={"third": pl.Int32, "share": pl.Float64})
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Listings:
     """When persons stood in a register or had a permit of residents, and the middles of the periods of signs of life.
 
     listed: person_key, from_day, until_day; lapse_day: until when a permit lasts, one for long without end; null of a
-    registration. signs: person_key, day. nationals: person_key of whom any record says so.
+    registration. signs: person_key, day, delivered (a number between 0 and 1 of each). nationals: person_key of whom
+    any record says so.
     """
 
     listed: Table
@@ -75,21 +83,7 @@ def find_listings(
         """,
         **tables,
     )
-    first, last = day_number("r.valid_from"), day_number("COALESCE(r.valid_to, r.valid_from)")
-    signs = engine.step(
-        f"{name}_signs",
-        f"""
-        SELECT p.person_key, CAST(FLOOR(({first} + {last}) / 2.0) AS BIGINT) AS day
-        {own}
-        WHERE r.kind = 'activity' AND r.valid_from IS NOT NULL
-        UNION ALL
-        -- Who was counted in a census or asked in a survey was alive here.
-        SELECT p.person_key, {day_number("r.record_date")} AS day
-        {own}
-        WHERE r.kind = 'people' AND r.record_date IS NOT NULL
-        """,
-        **tables,
-    )
+    signs = _find_signs(engine, name, own, tables)
     own_country = text_literal(country or "")
     nationals = engine.step(
         f"{name}_nationals",
@@ -97,6 +91,31 @@ def find_listings(
         **tables,
     )
     return Listings(listed, signs, nationals)
+
+
+def _find_signs(engine: Engine, name: str, own: str, tables: dict[str, Table]) -> Table:
+    """The signs of life of all persons, as Listings has them; own: SQL that joins records (r) and persons (p)."""
+    first, last = day_number("r.valid_from"), day_number("COALESCE(r.valid_to, r.valid_from)")
+    luck = f"{luck_of('p.person_id')} AS luck, {number_of('delivered:1')} AS key_1, {number_of('delivered:2')} AS key_2"
+    dated = engine.view(
+        f"{name}_dated_signs",
+        f"""
+        SELECT p.person_key, CAST(FLOOR(({first} + {last}) / 2.0) AS BIGINT) AS day, {luck}
+        {own}
+        WHERE r.kind = 'activity' AND r.valid_from IS NOT NULL
+        UNION ALL
+        -- Who was counted in a census or asked in a survey was alive here.
+        SELECT p.person_key, {day_number("r.record_date")} AS day, {luck}
+        {own}
+        WHERE r.kind = 'people' AND r.record_date IS NOT NULL
+        """,
+        **tables,
+    )
+    return engine.step(
+        f"{name}_signs",
+        "SELECT person_key, day, delivered FROM chances",
+        chances=with_chances(engine, f"{name}_sign_chances", dated, "day", "delivered"),
+    )
 
 
 def find_crossings(
@@ -147,18 +166,18 @@ def find_crossings(
 
 
 def describe_intervals(
-    engine: Engine, name: str, intervals: Table, listings: Listings, tail_days: int = TAIL_DAYS
+    engine: Engine, name: str, intervals: Table, listings: Listings, delivered: pl.DataFrame | None = None
 ) -> Table:
     """The intervals with the names of their cells, CELLS, and shape.
 
-    shape: of any length, where the person was listed for a part of it, which part.
+    shape: where the person was listed for a part of it, which part, with kind, direction, length and signs of life.
     Reads: intervals (number, kind, person_key, is_arrival, port_group, stays, from_day, until_day, and what else they
         have); stays: a number for the stays before and after it.
         Whoever is described on a day is so as known then: who was struck off later stood in the list.
-        tail_days: in so many days before the end of an interval without a crossing at its end signs of life are not
-        looked at; in those of less than two years never in TAIL_DAYS, for on days of other years too there is none.
+        delivered: of signs of life shortly before a day that is looked at as the end of observation so many are looked
+        at as are delivered at the end (`count_delivered`); None: all there are.
     """
-    lists, lives = _look_up(engine, name, intervals, listings, tail_days)
+    lists, lives = _look_up(engine, name, intervals, listings, delivered)
     share = "({0} - i.from_day) * 4.0 / GREATEST(i.until_day - i.from_day, 1)"
     quarter = f"CAST(CAST(LEAST(3, FLOOR({share})) AS INTEGER) AS VARCHAR)"
     return engine.step(
@@ -195,9 +214,7 @@ def describe_intervals(
             FROM kept
         )
         SELECT *, CONCAT(cell_3, ' port ', CAST(port_group AS VARCHAR)) AS cell_4,
-               CASE WHEN listed_until <> ''
-                    THEN CONCAT(kind, CASE WHEN is_arrival THEN ' arrival ' ELSE ' departure ' END, listing,
-                                listed_until) END AS shape
+               CASE WHEN listed_until <> '' THEN CONCAT(cell_0, ' ', listing, listed_until, signs) END AS shape
         FROM narrow
         """,
         intervals=intervals,
@@ -208,7 +225,7 @@ def describe_intervals(
 
 
 def _look_up(
-    engine: Engine, name: str, intervals: Table, listings: Listings, tail_days: int
+    engine: Engine, name: str, intervals: Table, listings: Listings, delivered: pl.DataFrame | None
 ) -> tuple[Table, Table]:
     """When persons were listed within the intervals (first_day, last_day), and which of these have signs of life.
 
@@ -217,9 +234,7 @@ def _look_up(
     the last one, every sign is.
     """
     is_last = "i.kind IN ('end', 'never')"
-    tail = f"""CASE WHEN {is_last} AND i.until_day - i.from_day < {2 * TAIL_DAYS} THEN {TAIL_DAYS}
-                   WHEN {is_last} THEN {tail_days} ELSE 0 END"""
-    since = f"CASE WHEN {is_last} THEN i.until_day - {OLD_DAYS} ELSE i.from_day END"
+    since = f"CASE WHEN {is_last} THEN i.until_day - {_OLD_DAYS} ELSE i.from_day END"
     lists = engine.step(
         f"{name}_lists",
         """
@@ -239,13 +254,46 @@ def _look_up(
         f"""
         SELECT i.number, MAX(CASE WHEN s.day > {since} THEN 1 ELSE 0 END) = 1 AS is_late
         FROM intervals i
-        JOIN signs s ON s.person_key = i.person_key AND s.day > i.from_day AND s.day <= i.until_day - {tail}
+        JOIN signs s ON s.person_key = i.person_key AND s.day > i.from_day AND s.day <= i.until_day
+        LEFT JOIN shares d ON {is_last} AND d.third = {_third_of("i.until_day - s.day")}
+        WHERE s.delivered < COALESCE(d.share, 1)
         GROUP BY i.number
         """,
         intervals=intervals,
         signs=listings.signs,
+        shares=engine.frame(f"{name}_delivered", _NONE_LATE if delivered is None else delivered),
     )
     return lists, lives
+
+
+def count_delivered(engine: Engine, signs: Table, end_day: int) -> pl.DataFrame:
+    """Which share of the signs of life of the years before the end have been delivered: third (0: the last), share.
+
+    As many are looked for as there are in the same third of the year before those; what chance does to two counts is
+    not taken for what is not delivered.
+    """
+    n_tail = 3 * _TAIL_YEARS
+    found = engine.collect(
+        f"""
+        SELECT {_third_of(f"{end_day} - day")} AS third, CAST(COUNT(*) AS DOUBLE) AS n
+        FROM signs WHERE day <= {end_day} GROUP BY {_third_of(f"{end_day} - day")}
+        """,
+        signs=signs,
+    )
+    usual = found.filter(pl.col("third").is_between(n_tail, n_tail + 2)).select(
+        of_year=pl.col("third") % 3, usual="n"
+    )
+    thirds = pl.DataFrame({"third": list(range(n_tail))}, schema={"third": pl.Int32})
+    counted = thirds.join(found, on="third", how="left").with_columns(of_year=pl.col("third") % 3)
+    n, expected = pl.col("n").fill_null(0.0), pl.col("usual").fill_null(0.0)
+    is_short = n < expected - 3 * expected.sqrt()
+    share = pl.when(is_short).then(n / expected).otherwise(1.0)
+    return counted.join(usual, on="of_year", how="left").sort("third").select("third", share=share)
+
+
+def _third_of(days: str) -> str:
+    """SQL for the third of a year, counted backwards from the end, in which a day so many days before it lies."""
+    return f"CAST(FLOOR(({days}) / {_THIRD_DAYS}) AS INTEGER)"
 
 
 def band_of(days: str, parts: int = 1) -> str:

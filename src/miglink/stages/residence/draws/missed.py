@@ -49,7 +49,7 @@ def find_missed(
     (_, _, people), (seed, end_day) = tables, asked
     intervals = _list_intervals(engine, name, tables, end_day)
     # A sign of life that has come in says what it says, though others have not; that none has come says nothing yet.
-    described = describe_intervals(engine, f"{name}_own", intervals, listings, tail_days=0)
+    described = describe_intervals(engine, f"{name}_own", intervals, listings)
     names = ", ".join((*CELLS, "shape"))
     cells = engine.collect(f"SELECT DISTINCT {names} FROM described", described=described)
     weighed, places = weigh(patterns, cells)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from miglink.engine import Engine, Table
-from miglink.stages.residence.draws.intervals import CELLS, Listings, describe_intervals
+from miglink.stages.residence.draws.intervals import CELLS, Listings, count_delivered, describe_intervals
 from miglink.stages.residence.draws.places import N_PARTS, step_places
 from miglink.stages.residence.draws.ports import FRACTIONS, partner_group
 from miglink.stages.residence.draws.ratios import shrink_ratios
@@ -67,7 +67,8 @@ def find_patterns(
     """
     crossings, lives = tables
     intervals = engine.step(f"{name}_donors", _select_donors(days), crossings=crossings, lives=lives)
-    described = describe_intervals(engine, f"{name}_donors", intervals, listings)
+    delivered = count_delivered(engine, listings.signs, days[1])
+    described = describe_intervals(engine, f"{name}_donors", intervals, listings, delivered)
     believed = _believe(engine, f"{name}_believed", described, ports, days)
     found = _count_cells(engine, described, believed)
     places = found.filter(pl.col("is_donor") & (pl.col("weight") > 0)).select(
@@ -117,16 +118,25 @@ def _believe(
 def _count_cells(engine: Engine, described: Table, believed: Table) -> pl.DataFrame:
     """Stays and intervals by cells, shape and places, with the weights of stays by how far these are believed.
 
-    A stay between crossings is believed if none of its parts hides a pair: else it is none of this kind.
+    A stay is believed if none of its parts between crossings on record hides a pair: else it is none of this kind.
     """
     names = ", ".join((*CELLS, "shape"))
-    days = ("CASE WHEN d.mid_1 IS NOT NULL THEN d.from_day END", "d.mid_1", "d.mid_2", "d.mid_3")
-    follows = " ".join(
-        f"""LEFT JOIN believed p_{n} ON p_{n}.kind = 'confirmed end' AND p_{n}.person_key = d.person_key
-                 AND p_{n}.day = {day}"""
-        for n, day in enumerate(days)
+    begun = (
+        "CASE WHEN d.mid_1 IS NOT NULL OR d.kind = 'end' THEN d.from_day END",
+        "d.mid_1",
+        "d.mid_2",
+        "d.mid_3",
     )
-    whole = " * ".join(f"COALESCE(p_{n}.share, 1)" for n in range(len(days)))
+    parts = [
+        *(("confirmed end", day) for day in begun),
+        ("confirmed start", "CASE WHEN d.kind = 'start' THEN d.until_day END"),
+    ]
+    follows = " ".join(
+        f"""LEFT JOIN believed p_{n} ON d.weight IS NOT NULL AND p_{n}.kind = '{kind}'
+                 AND p_{n}.person_key = d.person_key AND p_{n}.day = {day}"""
+        for n, (kind, day) in enumerate(parts)
+    )
+    whole = " * ".join(f"COALESCE(p_{n}.share, 1)" for n in range(len(parts)))
     return engine.collect(
         f"""
         WITH weighed AS (
