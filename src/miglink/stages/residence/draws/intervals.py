@@ -22,7 +22,7 @@ CELLS = ("cell_0", "cell_1", "cell_2", "cell_3", "cell_4")
 # Who goes away for less lives here, and who comes for less lives abroad.
 _TRIP_DAYS = 61
 # In the last days before the end of observation not all signs of life have been delivered: how many is counted by
-# thirds of these years (no period of a whole number of months has its middle between two of them), beside those of the
+# thirds of these years (the middles of months, quarters and years do not lie between two of them), beside those of the
 # year before. Older ones than _OLD_DAYS say that somebody was here, not that somebody is.
 _TAIL_YEARS, _OLD_DAYS = 2, 1096
 _THIRD_DAYS = 365 / 3
