@@ -23,8 +23,8 @@ def step_places(donors: pl.DataFrame, cells: pl.DataFrame) -> tuple[pl.DataFrame
     """For each cell the places of the stays that are like its own, by step, from the earliest to the latest.
 
     donors: CELLS, shape, part_1, part_2, weight and n (of them); cells: CELLS and shape. Places are those of the stays
-        of the narrowest cell and, for _OTHERS of as many as there are, of the wider ones, step by step; those of no
-        stay in particular beside the widest: any is as likely.
+        of the narrowest cell and _OTHERS more of the one that holds it, which are taken in the same way; beside those
+        of the widest, of no stay in particular: any place is as likely.
     Gives: for each row of cells place (a number) and n_alike, how many stays the places rest on (as many as would be
         worth as much had all the same weight: Kish 1965); and the places, as `weigh` has them.
     Source: Ferguson (1973), A Bayesian analysis of some nonparametric problems: the mean of a Dirichlet process, its
